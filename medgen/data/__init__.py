@@ -1,0 +1,1 @@
+"""From images to batches: intensity, grids, studies and the manifest."""

@@ -1,0 +1,1 @@
+"""The engine: processes, samplers and denoisers; knows tensors and nothing else."""

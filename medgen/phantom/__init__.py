@@ -1,0 +1,1 @@
+"""Made-up patients with known answers: anatomy, physics and facts."""

@@ -1,0 +1,1 @@
+"""One file, one verb: what each command does, as a Python function."""
