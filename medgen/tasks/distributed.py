@@ -1,0 +1,109 @@
+"""Several processes that train as one: who does which items, and the mean of their gradients."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from medgen.errors import UsageError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of the run.
+
+    Attributes:
+        rank: 0 .. size - 1; rank 0 writes the files.
+        size: Number of processes.
+        device: Where this process computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def share(self, step: int, batch: int) -> range:
+        """Numbers of this process's items in a step; the batch is split evenly, in order."""
+        size = batch // self.size
+        first = step * batch + self.rank * size
+        return range(first, first + size)
+
+    def mean(self, parameters: Sequence[nn.Parameter], values: Sequence[float]) -> list[float]:
+        """Replace gradients by their mean over all processes; give the mean of `values` too.
+
+        Every process must hold the same parameters and as many values. A parameter that no process
+        gave a gradient keeps none. One message travels per call.
+        """
+        if self.size == 1:
+            return list(values)
+        has = [parameter.grad is not None for parameter in parameters]
+        tail = torch.tensor([*map(float, has), *values], device=self.device)
+        flat = torch.cat([*(_gradient(parameter).flatten() for parameter in parameters), tail])
+        dist.all_reduce(flat)
+        flat /= self.size
+        sizes = [parameter.numel() for parameter in parameters]
+        *gradients, tail = flat.split([*sizes, tail.numel()])
+        shares = tail.tolist()
+        for parameter, gradient, share in zip(parameters, gradients, shares, strict=False):
+            parameter.grad = gradient.view_as(parameter) if share > 0 else None
+        return shares[len(parameters) :]
+
+    def from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite the tensors of every process by those of rank 0."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def number_from_first(self, number: int) -> int:
+        """The number that rank 0 holds."""
+        holder = torch.tensor(number, device=self.device)
+        self.from_first([holder])
+        return int(holder)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the processes that `torchrun` started; alone when it started none.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`, `mps`; with several processes `cuda` means one each.
+
+    Raises:
+        UsageError: The device does not exist here.
+    """
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    place = _device(device, several=size > 1)
+    starts = size > 1 and not dist.is_initialized()
+    if starts:
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield World(rank, size, place)
+    finally:
+        if starts:
+            dist.destroy_process_group()
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _device(name: str, *, several: bool) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} is unknown; use cpu, cuda, cuda:N or mps") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {name!r} is not available here; use cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"device {name!r} is not available here; use cpu")
+    if device.type == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", 0)) if several else device.index or 0
+        if index >= torch.cuda.device_count():
+            raise UsageError(f"device 'cuda:{index}' does not exist; start fewer processes")
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+    return device
