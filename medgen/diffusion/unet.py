@@ -1,0 +1,123 @@
+"""MONAI's diffusion U-Net made to speak `network(latent, time, context, label)`."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from monai.networks.blocks.crossattention import CrossAttentionBlock
+from monai.networks.blocks.selfattention import SABlock
+from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
+from torch import Tensor, nn
+
+from medgen.diffusion.padding import crop_to_grid, pad_to_multiple
+from medgen.shapes import Context, Latent, Time
+
+TIMESTEPS = 1000  # MONAI's sinusoids are spread for timesteps of 0 … 1000
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The size of the network.
+
+    Attributes:
+        spatial_dims: Axes of the grid, 2 or 3.
+        in_channels: Channels of the latent, conditions that are concatenated to it included.
+        out_channels: Channels of the prediction; twice the latent's where variance is learned.
+        widths: Channels of every level, finest first; each level halves the grid.
+        res_blocks: Residual blocks of every level.
+        attention: Which levels attend; as long as `widths`. The middle always does.
+        heads: Attention heads; divides the width of every attending level.
+        norm_groups: Groups of the normalisation; divides every width.
+        context_width: Width of the context tokens; None for a network without cross-attention.
+        num_labels: How many classes `label` may name; None for a network without labels.
+
+    Raises:
+        ValueError: If the numbers above contradict each other.
+    """
+
+    spatial_dims: int = 3
+    in_channels: int = 8
+    out_channels: int = 8
+    widths: tuple[int, ...] = (32, 64, 96)
+    res_blocks: int = 1
+    attention: tuple[bool, ...] = (False, False, True)
+    heads: int = 4
+    norm_groups: int = 32
+    context_width: int | None = None
+    num_labels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims is {self.spatial_dims}; it must be 2 or 3")
+        if len(self.attention) != len(self.widths):
+            raise ValueError(f"attention has {len(self.attention)} levels, not {len(self.widths)}")
+        if any(width % self.norm_groups for width in self.widths):
+            raise ValueError(f"widths {self.widths} do not divide by {self.norm_groups} groups")
+        attending = [*zip(self.widths, self.attention, strict=True), (self.widths[-1], True)]
+        if any(width % self.heads for width, attends in attending if attends):
+            raise ValueError(f"widths {self.widths} do not divide by {self.heads} heads")
+
+
+class UNet(nn.Module):
+    """`network(latent, time, context, label) -> prediction`, on any grid.
+
+    The output convolution starts at zero, so an untrained network predicts 0 everywhere.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = DiffusionModelUNet(
+            spatial_dims=config.spatial_dims,
+            in_channels=config.in_channels,
+            out_channels=config.out_channels,
+            num_res_blocks=config.res_blocks,
+            channels=config.widths,
+            attention_levels=config.attention,
+            norm_num_groups=config.norm_groups,
+            num_head_channels=[max(1, width // config.heads) for width in config.widths],
+            with_conditioning=config.context_width is not None,
+            cross_attention_dim=config.context_width,
+            num_class_embeds=config.num_labels,
+            use_flash_attention=True,  # PyTorch's fused attention: the same numbers, less memory
+        )
+
+    def forward(
+        self,
+        latent: Latent,
+        time: Time,
+        context: Context | None = None,
+        label: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch prediction *grid"]:
+        """Predict from the noisy latent and the time in [0, 1].
+
+        Grids that the levels cannot halve are padded by repeating their edge, and cropped again.
+
+        Raises:
+            ValueError: If a context or a label is missing that the network was built for, or
+                given to one that was not.
+        """
+        self._check_given("context", self.config.context_width, context)
+        self._check_given("label", self.config.num_labels, label)
+        padded = pad_to_multiple(latent, 2 ** (len(self.config.widths) - 1))
+        timesteps = (TIMESTEPS * time.float()).expand(len(latent))
+        prediction = self.unet(padded, timesteps, context=context, class_labels=label)
+        return crop_to_grid(prediction, latent.shape[2:])
+
+    def _check_given(self, name: str, built_for: int | None, given: Tensor | None) -> None:
+        if built_for is not None and given is None:
+            raise ValueError(f"this network needs a {name}; give the empty one")
+        if built_for is None and given is not None:
+            raise ValueError(f"this network was built without {name}")
+
+
+def attention_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Every attention layer of a network by its path, in the order the latent meets them.
+
+    Whoever listens to attention or steers it attaches here. With a context, names end in `attn1`
+    for self-attention and `attn2` for cross-attention; without one, in `attn`.
+    """
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, SABlock | CrossAttentionBlock)
+    }
