@@ -29,7 +29,7 @@ def check_voxels(path: Path, shape: Sequence[int], max_voxels: int | float = MAX
         raise InputError(f"{path}: declares impossible dimensions {size}; the header is damaged")
     if prod(map(int, shape)) > max_voxels:
         raise InputError(
-            f"{path}: declares {size} voxels, more than {max_voxels:.3g}; "
+            f"{path}: declares {size} voxels, more than {int(max_voxels)}; "
             "raise --max-voxels if that is true"
         )
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,14 @@ from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage, Source
 from medgen.io.limits import MAX_PIXELS, check_voxels
+from medgen.io.png_chunks import check_png
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind, Modality
 
 MAX_BYTES = 256 * 2**20  # on disk; twice the largest 16-bit image that is accepted
 _JPEG_TOLERANCE = 3  # grey levels; JPEG's rounding of a grey image stored as colour
 _SPACING = "medgen:spacing"  # a tEXt chunk of our own: "row column" in mm
-_FAULTS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Warning)
+_FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
 def read(path: Path, *, max_voxels: int | float = MAX_PIXELS) -> MedicalImage:
@@ -50,6 +53,8 @@ def read(path: Path, *, max_voxels: int | float = MAX_PIXELS) -> MedicalImage:
             warnings.simplefilter("ignore")  # such as EXIF that is not understood
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             pixels, geometry = _decode(path, stored, max_voxels)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path}: is larger than any radiograph; use a smaller image") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: is not a readable PNG or JPEG; save it again") from error
     except _FAULTS as error:
@@ -104,12 +109,11 @@ def _decode(
 ) -> tuple[Shaped[np.ndarray, "row column"], Geometry | None]:
     with Image.open(io.BytesIO(stored), formats=("PNG", "JPEG")) as checked:
         check_voxels(path, (checked.height, checked.width), min(max_voxels, MAX_PIXELS))
-        checked.verify()  # the checksums of PNG; decoding alone does not look at all of them
+        if checked.format == "PNG":
+            check_png(path, stored)  # decoding alone overlooks checksums and missing rows
     with Image.open(io.BytesIO(stored), formats=("PNG", "JPEG")) as image:
         if getattr(image, "n_frames", 1) > 1:
             raise InputError(f"{path}: holds several pictures; save one of them as PNG")
-        if stored.startswith(b"\x89PNG") and stored[24] == 16 and stored[25] != 0:
-            raise InputError(f"{path}: has 16-bit colour; save it as 16-bit greyscale PNG")
         image.load()
         tolerance = _JPEG_TOLERANCE if image.format == "JPEG" else 0
         grey = _grey(path, ImageOps.exif_transpose(image), tolerance)
