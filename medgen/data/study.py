@@ -1,0 +1,47 @@
+"""One visit of one patient: which files there are, and what each of them shows."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from medgen.modality import Kind
+
+
+class Split(StrEnum):
+    """What a study may be used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one line of a manifest says.
+
+    Attributes:
+        id: Name of the study; unique in its manifest, and safe in a file name.
+        patient: Whose study it is; all studies of a patient are in one split.
+        images: File or DICOM folder of each kind of image.
+        text: File with the radiology report.
+        split: What the study may be used for; None where the manifest does not say.
+
+    Example:
+        >>> Study("s1", "p1", {Kind.parse("mri:t1"): Path("t1.nii.gz")}).of("mri")
+        [PosixPath('t1.nii.gz')]
+    """
+
+    id: str
+    patient: str
+    images: dict[Kind, Path] = field(default_factory=dict)
+    text: Path | None = None
+    split: Split | None = None
+
+    def of(self, modality: str) -> list[Path]:
+        """Every image of a modality, whatever its contrast; in the order of the manifest."""
+        return [path for kind, path in self.images.items() if kind.modality == modality]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file the study names, its report last."""
+        return [*self.images.values(), *([self.text] if self.text else [])]
