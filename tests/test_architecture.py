@@ -22,7 +22,8 @@ LAYERS = [  # a layer may import the ones above it in this list; names on one li
     {"concepts", "instruct"},
     {"checkpoint", "record", "metrics"},
     {"tasks"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 BLIND = {  # layers that must stay ignorant of more than the order already says
     "diffusion": {

@@ -1,0 +1,75 @@
+"""Options that mean the same in every command; a command picks the ones it obeys."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the first sample.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]|mps",
+        help="Where to compute; a device that is asked for and absent is an error.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="NAME|DIR", help="A bundled model, or the folder of any other."
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings from a TOML or JSON file."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting; stronger than --config."),
+]
+RecordTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="FILE",
+        help="Write what the run did as JSON: versions, hashes, times; no names of inputs.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE|DIR",
+        help="Where the result goes; a name with a known ending is a file, else a folder.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave out inputs whose result exists.")
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", help="Do only the I-th of N parts of the inputs; from 1."
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, metavar="N", help="Work on this many inputs at once."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check the inputs and say what would be done.")
+]
+Preview = Annotated[
+    Path | None,
+    typer.Option("--preview", metavar="PNG", help="Draw source and result side by side."),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Go on, with a warning, where an input is unlike the training data."
+    ),
+]

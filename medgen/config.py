@@ -1,0 +1,279 @@
+"""Frozen dataclasses from TOML, JSON, `--set` and flags; a word nobody knows is an error."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from medgen.errors import UsageError
+
+T = TypeVar("T")
+
+
+def resolve(
+    kind: type[T],
+    *,
+    preset: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> T:
+    """One config from all its sources; the later ones win.
+
+    The order is: the dataclass's defaults, the preset, the config file, `--set`, the flags.
+
+    Args:
+        kind: The frozen dataclass to build.
+        preset: Values that belong to a name such as `tiny`.
+        file: What `--config` names: `.toml` or `.json`.
+        settings: What `--set` was given: `key=value`, with dots into nested tables.
+        flags: Options typed by a person; None means "not typed".
+
+    Raises:
+        UsageError: If a source has an unknown key or an impossible value; names source and key.
+    """
+    sources = [
+        ("preset", preset or {}),
+        (str(file), read_mapping(file) if file else {}),
+        *(("--set", parse_setting(setting)) for setting in settings),
+        ("options", {key: value for key, value in (flags or {}).items() if value is not None}),
+    ]
+    merged: dict[str, Any] = {}
+    for origin, values in sources:
+        _merge(merged, _converted(kind, values, origin))
+    return _built(kind, merged, "config")
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], *, origin: str = "config") -> T:
+    """Build a dataclass, nested ones included, from what TOML or JSON says.
+
+    Raises:
+        UsageError: If a key is unknown or missing, or a value has the wrong type.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Walk:
+        ...     steps: int = 8
+        >>> from_mapping(Walk, {"stpes": 4})
+        Traceback (most recent call last):
+        medgen.errors.UsageError: config: 'stpes' is not a setting of Walk; did you mean 'steps'?
+    """
+    return _built(kind, _converted(kind, values, origin), origin)
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """A dataclass as TOML and JSON can hold it: enums and paths as text, tuples as lists."""
+    fields = dataclasses.fields(config)
+    return {field.name: _plain(getattr(config, field.name)) for field in fields}
+
+
+def config_hash(config: Any) -> str:
+    """SHA-256 of the values of a config; the same whatever their order or source."""
+    text = json.dumps(to_mapping(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a `.toml` or `.json` file.
+
+    Raises:
+        UsageError: If it cannot be read, or does not hold one table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are all ValueErrors
+        fault = str(error).splitlines()[0]
+        raise UsageError(f"{path}: is not valid {path.suffix[1:] or 'TOML'}: {fault}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: must hold a table of settings")
+    return values
+
+
+def parse_setting(setting: str) -> dict[str, Any]:
+    """Read `key=value`; the value as TOML if it is TOML, else as plain text.
+
+    Example:
+        >>> parse_setting("unet.widths=[32, 64]"), parse_setting("name=base")
+        ({'unet': {'widths': [32, 64]}}, {'name': 'base'})
+    """
+    key, equals, text = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UsageError(f"--set {setting}: write key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def to_toml(config: Any) -> str:
+    """A config as a TOML file that `read_mapping` takes back; None is left out."""
+    return "\n".join(_toml_lines(to_mapping(config), ())) + "\n"
+
+
+def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _converted(kind: Any, values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Check keys and convert values; nested dataclasses stay dicts so that they can be merged."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+            raise UsageError(f"{origin}: '{key}' is not a setting of {kind.__name__}; {hint}")
+    return {key: _convert(hints[key], value, f"{origin}: {key}") for key, value in values.items()}
+
+
+def _built(kind: Any, values: Mapping[str, Any], origin: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    ready = {}
+    for field in dataclasses.fields(kind):
+        inner = _dataclass_in(hints[field.name])
+        if field.name in values:
+            value = values[field.name]
+            is_table = inner and isinstance(value, dict)
+            ready[field.name] = _built(inner, value, origin) if is_table else value
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{origin}: '{field.name}' of {kind.__name__} is missing")
+    return kind(**ready)
+
+
+def _dataclass_in(hint: Any) -> Any:
+    """The dataclass a hint stands for, through `| None`; None if it is something else."""
+    choices = [hint, *typing.get_args(hint)] if _is_union(hint) else [hint]
+    return next((choice for choice in choices if _is_dataclass(choice)), None)
+
+
+def _is_dataclass(hint: Any) -> bool:
+    return isinstance(hint, type) and dataclasses.is_dataclass(hint)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Give a value the type its field asks for, or say what was expected."""
+    if hint is Any:
+        return value
+    is_class = isinstance(hint, type) and not typing.get_origin(hint)
+    is_bool_as_number = hint in (int, float) and isinstance(value, bool)
+    if is_class and isinstance(value, hint) and not is_bool_as_number:
+        return value
+    if _is_dataclass(hint) and isinstance(value, Mapping):
+        return _converted(hint, value, where)
+    if hint is float and isinstance(value, int) and not is_bool_as_number:
+        return float(value)
+    if isinstance(hint, type) and issubclass(hint, (Enum, Path)) and isinstance(value, str):
+        return _from_text(hint, value, where)
+    if _is_union(hint):
+        return _convert_union(typing.get_args(hint), value, where)
+    if typing.get_origin(hint) is typing.Literal and value in typing.get_args(hint):
+        return value
+    return _convert_many(hint, value, where)
+
+
+def _from_text(hint: Any, value: str, where: str) -> Any:
+    try:
+        return hint(value)
+    except ValueError:
+        known = ", ".join(str(choice.value) for choice in hint)
+        raise UsageError(f"{where} is '{value}'; expected one of {known}") from None
+
+
+def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and types.NoneType in choices:
+        return None
+    choices = tuple(choice for choice in choices if choice is not types.NoneType)
+    for choice in choices[:-1]:
+        try:
+            return _convert(choice, value, where)
+        except UsageError:
+            continue
+    return _convert(choices[-1], value, where)
+
+
+def _convert_many(hint: Any, value: Any, where: str) -> Any:
+    """Tuples, lists and dicts of something; whatever else arrives here does not fit."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (tuple, list) and isinstance(value, (tuple, list)):
+        is_open = origin is list or inner[-1] is Ellipsis
+        hints = [inner[0]] * len(value) if is_open else list(inner)
+        if len(hints) == len(value):
+            pairs = enumerate(zip(hints, value, strict=True))
+            return origin(_whole(h, v, f"{where}[{index}]") for index, (h, v) in pairs)
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {k: _whole(inner[1], v, f"{where}.{k}") for k, v in value.items()}
+    raise UsageError(f"{where} is {value!r}; expected {_words(hint)}")
+
+
+def _whole(hint: Any, value: Any, where: str) -> Any:
+    """Convert an element; unlike a field it is replaced, never merged, so it is built at once."""
+    converted = _convert(hint, value, where)
+    inner = _dataclass_in(hint)
+    return _built(inner, converted, where) if inner and isinstance(converted, dict) else converted
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names.get(hint) or getattr(hint, "__name__", str(hint)).replace("typing.", "")
+
+
+def _plain(value: Any) -> Any:
+    if _is_dataclass(type(value)):
+        return to_mapping(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, (int, float, str, bool, types.NoneType)) else str(value)
+
+
+def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    values = {key: value for key, value in table.items() if value is not None}
+    lines = [f"{_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            header = ".".join(map(_key, (*path, key)))
+            lines += ["", f"[{header}]", *_toml_lines(value, (*path, key))]
+    return lines
+
+
+def _key(key: str) -> str:
+    is_bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if is_bare else json.dumps(key)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # `nan`, `inf`: TOML and Python agree
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,203 @@
+"""What a run did, as one JSON file that names no patient."""
+
+import hashlib
+import json
+import logging
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from medgen import __version__
+from medgen.config import config_hash, to_mapping
+from medgen.errors import MedgenError, OutputError
+from medgen.io.atomic import atomic_file
+
+PACKAGES = ["torch", "monai", "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "safetensors"]
+SHORTEST_NAME = 3  # characters; shorter stems (`ct`, `1`) name nobody and would blot out words
+INTERRUPTED = 130
+
+
+@dataclass
+class Record:
+    """What is known about a run so far; a command fills it in as it goes.
+
+    Inputs are remembered by hash. Their names, which may be a patient's, are replaced by the
+    hash wherever they turn up: in outputs, warnings, the config or the error.
+
+    Attributes:
+        verb: The command: `translate`.
+        config: The resolved config, a dataclass.
+        seed: Seed of the first sample; None where nothing was random.
+        device: Where it ran: `cpu`.
+        model: Name and digest of the model; empty where there was none.
+        inputs: Hash of each input, with whatever else is known of it.
+        outputs: File, hash and size of each output.
+        seconds: Duration by the name of the stage.
+        warnings: What was said on the way.
+    """
+
+    verb: str
+    config: Any = None
+    seed: int | None = None
+    device: str = "cpu"
+    model: dict[str, str] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _names: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def add_input(self, path: Path, *, sha256: str = "", **facts: Any) -> None:
+        """Remember an input by the hash of its bytes; a folder's is that of its files' hashes."""
+        digest = sha256 or sha256_of(path)
+        self.inputs.append({"sha256": digest, **facts})
+        self.hide(path, digest)
+
+    def hide(self, path: Path, digest: str = "") -> None:
+        """Keep a path's names out of the record; for an input that could not be read, too."""
+        word = digest[:12] or "input"
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        whole = path.absolute()
+        for name in (whole, whole.parent, path, path.parent, path.name, stem):
+            if len(str(name)) >= SHORTEST_NAME:
+                self._names[str(name)] = word
+
+    def add_output(self, path: Path, **facts: Any) -> None:
+        """Remember an output: a file, or a folder of instances."""
+        size = sum(file.stat().st_size for file in _files(path))
+        self.outputs.append({"name": path.name, "sha256": sha256_of(path), "bytes": size, **facts})
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that passes inside to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def document(self, *, exit_status: int, error: str = "") -> dict[str, Any]:
+        """The record as JSON takes it, without the names of the inputs."""
+        config = {} if self.config is None else to_mapping(self.config)
+        return self._scrub(
+            {
+                "medgen": __version__,
+                "verb": self.verb,
+                "exit_status": exit_status,
+                "error": error,
+                "config": config,
+                "config_sha256": "" if self.config is None else config_hash(self.config),
+                "seed": self.seed,
+                "device": self.device,
+                "model": self.model,
+                "inputs": self.inputs,
+                "outputs": self.outputs,
+                "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+                "warnings": self.warnings,
+                "versions": versions(),
+            }
+        )
+
+    def _scrub(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._scrub(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._scrub(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        for name in sorted(self._names, key=len, reverse=True):  # a path before its own stem
+            value = re.sub(rf"(?<!\w){re.escape(name)}(?![^\W_])", self._names[name], value)
+        return value
+
+
+class _Listener(logging.Handler):
+    """Copies what medgen warns about into a list."""
+
+    def __init__(self, heard: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextmanager
+def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> Iterator[Record]:
+    """Write the record when the run ends, however it ends.
+
+    Args:
+        path: Where `--record` wants it; None writes nothing.
+        record: What is known before the run starts.
+        overwrite: Replace an older record.
+
+    Raises:
+        OutputError: If the record exists already, or cannot be written.
+    """
+    if path is not None and path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; give --record another name, or --overwrite")
+    listener = _Listener(record.warnings)
+    logger = logging.getLogger("medgen")
+    logger.addHandler(listener)
+    status, error = 0, ""
+    try:
+        with record.timed("total"):
+            yield record
+    except BaseException as fault:
+        status, error = _exit_status(fault), f"{type(fault).__name__}: {fault}"
+        raise
+    finally:
+        logger.removeHandler(listener)
+        if path is not None:
+            _write(record.document(exit_status=status, error=error), path)
+
+
+def _write(document: dict[str, Any], path: Path) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    try:
+        with atomic_file(path, overwrite=True) as draft:
+            draft.write_text(text, encoding="utf-8")
+    except OutputError as error:
+        if document["exit_status"] == 0:
+            raise
+        logging.getLogger("medgen").warning("%s", error)  # the run's own error matters more
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes; of a folder, the hash of the sorted hashes of its files.
+
+    A folder's does not depend on its files' names: those of DICOM mean nothing.
+    """
+    if path.is_dir():
+        digests = sorted(sha256_of(file) for file in _files(path))
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what does the arithmetic, without importing any of it."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in sorted(path.rglob("*")) if file.is_file()] if path.is_dir() else [path]
+
+
+def _exit_status(fault: BaseException) -> int:
+    if isinstance(fault, MedgenError):
+        return fault.exit_code
+    if isinstance(fault, KeyboardInterrupt):
+        return INTERRUPTED
+    return fault.code if isinstance(fault, SystemExit) and isinstance(fault.code, int) else 1
