@@ -1,0 +1,107 @@
+"""A small U-Net of MONAI's blocks that is told, at every level, what it is asked for.
+
+MONAI's `DiffusionModelUNet` is four times slower on a CPU at the resolution of a local translator;
+its `BasicUNet` is fast and knows no time. This is `BasicUNet` with the time and a condition vector
+scaling and shifting the features of every level (FiLM; Perez et al. 2018, arXiv:1709.07871).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from monai.networks.nets.basic_unet import Down, TwoConv, UpCat
+from torch import Tensor, nn
+
+from medgen.shapes import Latent, Time
+
+
+@dataclass(frozen=True)
+class ModulatedUNetConfig:
+    """The size of the network."""
+
+    spatial_dims: int = 3
+    in_channels: int = 40
+    out_channels: int = 8
+    conditions: int = 9  # length of the condition vector
+    widths: tuple[int, ...] = (24, 48, 96, 128, 128)  # channels of each level, finest first
+    embedding: int = 128  # width of the vector that time and conditions become
+    frequencies: int = 16  # sine and cosine pairs that encode the time
+
+
+class ModulatedUNet(nn.Module):
+    """`network(latent, time, conditions) -> prediction`, on any grid.
+
+    Grids that a level cannot halve are padded by repeating their edge, and cropped again.
+    """
+
+    def __init__(self, config: ModulatedUNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        act = ("LeakyReLU", {"inplace": True, "negative_slope": 0.1})
+        norm = ("instance", {"affine": True})
+        dims, widths = config.spatial_dims, config.widths
+        self.entry = TwoConv(dims, config.in_channels, widths[0], act, norm, True)
+        self.down = nn.ModuleList(
+            Down(dims, above, below, act, norm, True)
+            for above, below in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            UpCat(dims, below, above, above, act, norm, True, halves=below != above)
+            for above, below in reversed(list(zip(widths, widths[1:], strict=False)))
+        )
+        convolution = {2: nn.Conv2d, 3: nn.Conv3d}[dims]
+        self.exit = convolution(widths[0], config.out_channels, kernel_size=1)
+        self.embed = nn.Sequential(
+            nn.Linear(2 * config.frequencies + config.conditions, config.embedding),
+            nn.SiLU(),
+            nn.Linear(config.embedding, config.embedding),
+            nn.SiLU(),
+        )
+        levels = [*widths, *reversed(widths[:-1])]
+        self.modulation = nn.ModuleList(nn.Linear(config.embedding, 2 * w) for w in levels)
+        for layer in self.modulation:  # at first nobody is modulated
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, latent: Latent, time: Time, conditions: Float[Tensor, "batch conditions"]
+    ) -> Latent:
+        """Predict from the noisy latent, the time in [0, 1] and the condition vector."""
+        grid = latent.shape[2:]
+        padded = pad_to_multiple(latent, 2 ** len(self.down))
+        told = self.embed(torch.cat([self._clock(time, len(latent)), conditions], dim=1))
+        modulation = iter(self.modulation)
+        features = _modulate(self.entry(padded), next(modulation)(told))
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = _modulate(down(features), next(modulation)(told))
+        for up in self.up:
+            features = _modulate(up(features, skips.pop()), next(modulation)(told))
+        with torch.autocast(latent.device.type, enabled=False):
+            # bfloat16 would round the answer to 8 bits: 4 HU
+            prediction = self.exit(features.float())
+        return prediction[(..., *(slice(size) for size in grid))]
+
+    def _clock(self, time: Time, batch: int) -> Float[Tensor, "batch frequencies"]:
+        """Sines and cosines of the time, from one turn to a hundred."""
+        octaves = torch.linspace(0, math.log(100), self.config.frequencies, device=time.device)
+        angles = time[:, None] * octaves.exp() * math.pi
+        return torch.cat([angles.sin(), angles.cos()], dim=1).expand(batch, -1)
+
+
+def _modulate(features: Latent, scale_and_shift: Float[Tensor, "batch doubled"]) -> Latent:
+    scale, shift = scale_and_shift.to(features.dtype).chunk(2, dim=1)
+    space = (...,) + (None,) * (features.ndim - 2)
+    return torch.addcmul(shift[space], features, 1 + scale[space])
+
+
+def pad_to_multiple(latent: Latent, multiple: int) -> Latent:
+    """Repeat the far edge of every axis until each size divides by `multiple`."""
+    missing = [-size % multiple for size in latent.shape[2:]]
+    if not any(missing):
+        return latent
+    pad = [amount for size in reversed(missing) for amount in (0, size)]
+    return F.pad(latent, pad, mode="replicate")

@@ -1,0 +1,92 @@
+"""Anatomy: which tissue is where, from label-map files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from scipy import ndimage
+from torch import Tensor
+
+from medgen.errors import InputError
+from medgen.io import files  # noqa
+from medgen.io.geometry import Geometry
+from medgen.io.image import MedicalImage
+from medgen.phantom.tissue import LABELS, Tissue
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A body made of tissues.
+
+    Attributes:
+        name: What the anatomy is called in findings and manifests.
+        tissue: `Tissue` of each voxel; axes (i, j, k) point Right, Anterior, Superior.
+        spacing: Voxel size along i, j, k, in mm.
+    """
+
+    name: str
+    tissue: UInt8[Tensor, "i j k"]
+    spacing: tuple[float, float, float]
+
+
+def read_anatomies(path: Path) -> list[Anatomy]:
+    """Read a label-map file, or every NIfTI label map in a folder, in the order of their names.
+
+    Raises:
+        InputError: If there is none, or a file is not a head label map.
+    """
+    paths = sorted(path.glob("*.nii*")) if path.is_dir() else [path]
+    if not paths:
+        raise InputError(f"{path}: holds no .nii or .nii.gz label map")
+    return [read_anatomy(each) for each in paths]
+
+
+def read_anatomy(path: Path) -> Anatomy:
+    """Read one label map (FreeSurfer's numbers, see `tissue.LABELS`) and turn it to RAS+.
+
+    Raises:
+        InputError: If the file cannot be read or has labels that no table explains.
+    """
+    image = files.read(path)
+    voxels = to_ras(image)
+    known = {label for labels in LABELS.values() for label in labels} | {0}
+    found = np.unique(voxels)
+    if unknown := [label for label in found.tolist() if label not in known]:
+        raise InputError(f"{path}: labels {unknown[:5]} are not of the head table; relabel them")
+    table = np.zeros(int(max(known)) + 1, np.uint8)
+    for tissue, labels in LABELS.items():
+        table[list(labels)] = tissue
+    tissue = without_islands(table[voxels.astype(np.int64)])
+    order = [axis for axis, _ in image.geometry.axes]
+    spacing = np.empty(3)
+    spacing[order] = image.geometry.spacing
+    name = path.name.removesuffix(".gz").removesuffix(".nii")
+    return Anatomy(name, torch.from_numpy(tissue), tuple(spacing.tolist()))
+
+
+def to_ras(image: MedicalImage) -> np.ndarray:
+    """The voxels with their axes permuted and flipped to point Right, Anterior, Superior."""
+    axes = image.geometry.axes
+    turned = image.voxels.transpose(np.argsort([world for world, _ in axes]))
+    flips = [0] * 3
+    for world, sign in axes:
+        flips[world] = sign
+    return np.ascontiguousarray(turned[tuple(slice(None, None, sign) for sign in flips)])
+
+
+def without_islands(tissue: np.ndarray) -> np.ndarray:
+    """The body alone: loose specks outside the largest connected piece become air."""
+    pieces, count = ndimage.label(tissue > 0)
+    if count < 2:
+        return tissue
+    largest = np.bincount(pieces.ravel())[1:].argmax() + 1
+    return np.where(pieces == largest, tissue, np.uint8(Tissue.AIR)).astype(np.uint8)
+
+
+def geometry_of(shape: tuple[int, int, int], spacing: float) -> Geometry:
+    """A RAS+ grid of isotropic voxels whose middle is the origin."""
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = [-(size - 1) / 2 * spacing for size in shape]
+    return Geometry(affine)

@@ -1,0 +1,107 @@
+"""What each tissue is to a CT scanner and to an MRI scanner."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Tissue(IntEnum):
+    """Tissue classes of the simulated body; `SOFT` and `SCALP` are mixtures of fat and muscle."""
+
+    AIR = 0
+    SCALP = 1
+    SOFT = 2
+    MUCOSA = 3
+    CORTICAL_BONE = 4
+    MARROW = 5
+    CSF = 6
+    GREY_MATTER = 7
+    WHITE_MATTER = 8
+    VESSEL = 9
+    EYE = 10
+    FAT = 11
+    MUSCLE = 12
+    CALCIFICATION = 13
+
+
+MIXTURES = (Tissue.SCALP, Tissue.SOFT)
+BONES = (Tissue.CORTICAL_BONE, Tissue.MARROW)
+
+
+@dataclass(frozen=True)
+class TissueFacts:
+    """Physical constants of a tissue.
+
+    Attributes:
+        hu: Mean CT number of the tissue, HU.
+        hu_between: Standard deviation of that mean between patients, HU.
+        hu_texture: Standard deviation within one patient, HU.
+        density: Proton density relative to water.
+        t1_ms: Longitudinal relaxation time at 1.5 to 3 T, ms.
+        t2_ms: Transverse relaxation time, ms.
+        t2_star_ms: Effective transverse relaxation time of a gradient echo, ms.
+    """
+
+    hu: float
+    hu_between: float
+    hu_texture: float
+    density: float
+    t1_ms: float
+    t2_ms: float
+    t2_star_ms: float
+
+
+# Relaxation times are rounded between the 1.5 T and 3 T values of Stanisz et al. 2005
+# (10.1002/mrm.20605) for brain, muscle and blood, and of de Bazelaire et al. 2004
+# (10.1148/radiol.2303021331) for fat and marrow; fat's T2 is the longer one of fast spin echo.
+# Cortical bone: Du et al. 2010 (ultrashort T2). HU: Bushberg et al., The Essential Physics of
+# Medical Imaging, table of CT numbers; diploe and cortical bone of the skull from Delye et al.
+# 2015, who find 400 to 800 and 900 to 1500 HU.
+FACTS = {
+    Tissue.AIR: TissueFacts(-1000, 0, 0, 0.0, 1000, 1, 1),
+    Tissue.SCALP: TissueFacts(20, 10, 10, 0.75, 900, 40, 25),
+    Tissue.SOFT: TissueFacts(55, 8, 8, 0.85, 1050, 42, 28),
+    Tissue.MUCOSA: TissueFacts(40, 10, 10, 0.85, 1200, 90, 30),
+    Tissue.CORTICAL_BONE: TissueFacts(1150, 120, 110, 0.15, 300, 1.5, 0.5),
+    Tissue.MARROW: TissueFacts(560, 80, 80, 0.65, 350, 70, 8),
+    Tissue.CSF: TissueFacts(8, 3, 3, 1.0, 4000, 1800, 800),
+    Tissue.GREY_MATTER: TissueFacts(38, 2, 3, 0.85, 1350, 97, 55),
+    Tissue.WHITE_MATTER: TissueFacts(29, 2, 3, 0.71, 830, 76, 50),
+    Tissue.VESSEL: TissueFacts(50, 8, 6, 0.5, 1650, 120, 40),
+    Tissue.EYE: TissueFacts(15, 5, 4, 1.0, 3800, 1000, 400),
+    Tissue.FAT: TissueFacts(-100, 10, 10, 0.95, 290, 110, 35),
+    Tissue.MUSCLE: TissueFacts(55, 8, 8, 0.85, 1050, 42, 28),
+    Tissue.CALCIFICATION: TissueFacts(300, 80, 40, 0.3, 600, 20, 4),
+}
+
+
+def column(name: str) -> Float[Tensor, "tissues"]:
+    """One constant of every tissue, in the order of `Tissue`.
+
+    Example:
+        >>> float(column("hu")[Tissue.FAT])
+        -100.0
+    """
+    return torch.tensor([float(getattr(FACTS[tissue], name)) for tissue in Tissue])
+
+
+# FreeSurfer's label numbers for the brain (its FreeSurferColorLUT), and the extra-cerebral labels
+# 502 to 530 of the SynthSeg training maps (Billot et al. 2023, 10.1016/j.media.2023.102789).
+LABELS = {
+    Tissue.SCALP: (511,),
+    Tissue.SOFT: (506, 507, 508),
+    Tissue.MUCOSA: (509,),
+    Tissue.CORTICAL_BONE: (515,),
+    Tissue.MARROW: (516,),
+    Tissue.CSF: (4, 5, 14, 15, 24, 43, 44, 72),
+    Tissue.GREY_MATTER: (
+        *(3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 13, 52, 17, 53, 18, 54, 26, 58),
+        *(136, 137, 163, 164),
+    ),
+    Tissue.WHITE_MATTER: (2, 41, 7, 46, 16, 28, 60, 77, 85, 251, 252, 253, 254, 255, 512),
+    Tissue.VESSEL: (25, 30, 57, 62, 502, 514),
+    Tissue.EYE: (530,),
+}

@@ -1,0 +1,129 @@
+"""The local translator: from any of a patient's images to another, on a 1 mm grid.
+
+One network is both engines: asked at time 1, where the noisy latent tells nothing, its answer is
+the regression; walked from 1 to 0 it is a diffusion sampler (YODA, arXiv:2505.02048).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medgen.diffusion.modulated_unet import ModulatedUNet, ModulatedUNetConfig
+from medgen.diffusion.process import RectifiedFlow
+from medgen.errors import UsageError
+from medgen.latents.haar import HaarCodec
+from medgen.modality import Contrast, Kind, Modality
+from medgen.shapes import Image, Latent, Time
+
+CT = Kind(Modality.CT)
+TARGETS = (CT, *(Kind(Modality.MRI, contrast) for contrast in Contrast))
+"""What the translator can make, in the order of its condition vector."""
+
+HU_PER_UNIT = 4095 / 2  # of the normalised CT; see `modality.FACTS`
+
+
+@dataclass(frozen=True)
+class TranslatorConfig:
+    """The shape of a translator; stored in the model card."""
+
+    mri_slots: int = 3  # MRIs it can look at together
+    spacing: float = 1.0  # of its grid, mm
+    widths: tuple[int, ...] = (24, 48, 96, 128, 128)  # channels of each level
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the translator is given, on its own grid.
+
+    Attributes:
+        images: One channel for CT and one for each MRI slot, in [-1, 1]; anything where absent.
+        present: 1 for a channel that is given, 0 for an absent one.
+    """
+
+    images: Image
+    present: Float[Tensor, "batch channels"]
+
+
+class Translator(nn.Module):
+    """Source latents, a noisy target latent and the time in; the clean target latent out."""
+
+    def __init__(self, config: TranslatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.process = RectifiedFlow()
+        # Water is 0 in both codecs' latents, or close: bfloat16 is finest there.
+        self.ct_codec = HaarCodec(offset=-0.5, latent_scale=0.7)
+        self.mri_codec = HaarCodec(offset=-0.4, latent_scale=1.0)
+        channels, bands = 1 + config.mri_slots, self.ct_codec.channels
+        self.network = ModulatedUNet(
+            ModulatedUNetConfig(
+                in_channels=bands * (1 + channels),
+                out_channels=bands,
+                conditions=len(TARGETS) + channels,
+                widths=config.widths,
+            )
+        )
+
+    def codec(self, target: Kind) -> HaarCodec:
+        """The codec of a target's latents."""
+        return self.ct_codec if target == CT else self.mri_codec
+
+    def encode(self, sources: Sources) -> Latent:
+        """The latents of all source channels, one after the other; zeros where absent."""
+        channels = sources.images.shape[1]
+        latents = [
+            (self.ct_codec if channel == 0 else self.mri_codec).encode(
+                sources.images[:, channel : channel + 1]
+            )
+            * _spread(sources.present[:, channel], sources.images.ndim)
+            for channel in range(channels)
+        ]
+        return torch.cat(latents, dim=1)
+
+    def conditions(
+        self, targets: list[Kind], present: Float[Tensor, "batch channels"]
+    ) -> Float[Tensor, "batch conditions"]:
+        """What is asked for and what is given, as the network's condition vector."""
+        wanted = torch.zeros(len(targets), len(TARGETS), device=present.device)
+        for item, target in enumerate(targets):
+            wanted[item, index_of(target)] = 1
+        return torch.cat([wanted, present], dim=1)
+
+    def forward(
+        self,
+        noisy: Latent,
+        time: Time,
+        source: Latent,
+        conditions: Float[Tensor, "batch conditions"],
+    ) -> Latent:
+        """The clean target latent.
+
+        The noisy latent is scaled to unit power and then by what share of it is signal: at time 1
+        it is heard as silence, so the regression does not depend on the noise.
+        """
+        mix = self.process.at(time)
+        heard = mix.alpha / (mix.alpha**2 + mix.sigma**2)
+        return self.network(
+            torch.cat([noisy * _spread(heard, noisy.ndim), source], dim=1),
+            time.expand(len(noisy)),
+            conditions,
+        )
+
+
+def index_of(target: Kind) -> int:
+    """Where a target stands in `TARGETS`.
+
+    Raises:
+        UsageError: If the translator does not make it.
+    """
+    if target not in TARGETS:
+        words = ", ".join(map(str, TARGETS))
+        raise UsageError(f"cannot translate to '{target}'; choose one of {words}")
+    return TARGETS.index(target)
+
+
+def _spread(values: Float[Tensor, "#batch"], ndim: int) -> Tensor:
+    """Add axes so that one value per item multiplies a whole image."""
+    return values.reshape(-1, *([1] * (ndim - 1)))
