@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import resource
 from pathlib import Path
 
 import nibabel
@@ -301,3 +302,23 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
         nifti.write(image(CT), path, provenance=MADE)
     assert nifti.read(path).kind == T1
     assert nifti.read(nifti.write(image(CT), path, provenance=MADE, overwrite=True)).kind == CT
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, name: str) -> None:
+    large = image(voxels=np.random.default_rng(3).random((64, 64, 64), np.float32))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=rf"{name}: cannot be written .*free some space"):
+            nifti.write(large, tmp_path / name, provenance=MADE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_keep_their_numbers(tmp_path: Path) -> None:
+    labels = np.arange(210, dtype=np.uint16).reshape(5, 6, 7) * 300
+    path = nifti.write(image(None, voxels=labels), tmp_path / "a.nii.gz", provenance=MADE)
+    assert np.array_equal(nifti.read(path).voxels, labels)
+    assert nifti.read(path).voxels.dtype == np.uint16

@@ -69,14 +69,16 @@ def read(
         UsageError: If it is 4-D and `frame` does not choose one of its frames.
     """
     digest = hashlib.sha256()
-    with ExitStack() as stack:
+    with ExitStack() as stack, np.errstate(invalid="ignore", over="ignore"):  # judged below
         stream = stack.enter_context(ByteStream(header_of(path), digest))
         header = _parse(path, stream)
         voxels_path = image_of(stream.path)
         is_pair = header["magic"].item()[:2] == b"ni"
         if is_pair:
             if voxels_path == stream.path:
-                raise InputError(f"{path}: its .img file with the voxels is missing beside it")
+                raise InputError(
+                    f"{path}: its .img file with the voxels is missing; put it beside it"
+                )
             stream.finish()
             stream = stack.enter_context(ByteStream(voxels_path, digest))
         layout = _layout(path, header, is_pair=is_pair, max_voxels=max_voxels)

@@ -22,7 +22,7 @@ from medgen.modality import Modality
 MAX_LENGTH_1 = 32767  # NIfTI-1 holds dimensions in 16 bits
 SHEAR_MM = 0.01  # how far a corner may move when the affine is made a rotation
 _SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
-_LABEL_TYPES = ("u1", "i2", "i4")
+_LABEL_TYPES = ("u1", "i2", "u2", "i4")
 
 
 def write(
