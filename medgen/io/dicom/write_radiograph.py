@@ -1,0 +1,101 @@
+"""Radiographs out: digital X-ray where the pixel size is known, computed radiography otherwise."""
+
+import numpy as np
+from jaxtyping import Shaped
+from pydicom.dataset import Dataset
+from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation
+
+from medgen.io.dicom.header import SourceHeader
+from medgen.io.dicom.identity import Identity, identify
+from medgen.io.dicom.marking import add_facts, code, decimals, new_object
+from medgen.io.image import MedicalImage
+from medgen.io.provenance import Provenance
+from medgen.modality import Kind
+
+REGIONS = {  # BodyPartExamined to SNOMED CT (DICOM PS3.16 annex L)
+    "CHEST": ("51185008", "Chest"),
+    "THORAX": ("51185008", "Chest"),
+    "HEAD": ("69536005", "Head"),
+    "SKULL": ("89546000", "Skull"),
+    "NECK": ("45048000", "Neck"),
+    "ABDOMEN": ("818981001", "Abdomen"),
+    "PELVIS": ("12921003", "Pelvis"),
+}
+MIN_BITS, MAX_BITS = 8, 16
+
+
+def radiograph_object(
+    image: MedicalImage, kind: Kind, *, provenance: Provenance, keep_patient: bool
+) -> Dataset:
+    """Make the object of one radiograph.
+
+    Whole grey levels from 0 to 65535 are stored as they are; others are spread over 16 bits,
+    because a radiograph for presentation has no unit to rescale to.
+
+    Args:
+        image: Axes (row, column); high is bright.
+        kind: Its kind.
+        provenance: How it was made.
+        keep_patient: Whether the source's patient and study stay.
+
+    Raises:
+        UsageError: If there is no patient to keep.
+    """
+    stored = _stored_grey(image.voxels)
+    identity = identify(image, stored, provenance=provenance, keep_patient=keep_patient)
+    is_dx = image.spacing_is_known and not _was_computed(image)
+    storage = DigitalXRayImageStorageForPresentation if is_dx else ComputedRadiographyImageStorage
+    made = new_object(storage, 0, kind=kind, identity=identity, provenance=provenance)
+    made.PatientOrientation = ["L", "F"]  # rows run to the patient's left, columns to the feet
+    if image.spacing_is_known:
+        made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
+    _add_pixels(made, stored)
+    (_add_dx if is_dx else _add_cr)(made, identity)
+    return made
+
+
+def _was_computed(image: MedicalImage) -> bool:
+    header = image.source.header.get("dicom") if image.source else None
+    if not isinstance(header, SourceHeader):
+        return False
+    return header.instances[0].sop_class == ComputedRadiographyImageStorage
+
+
+def _stored_grey(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
+    low, high = float(voxels.min()), float(voxels.max())
+    top = 2**MAX_BITS - 1
+    if low >= 0 and high <= top and np.array_equal(voxels, np.rint(voxels)):
+        return voxels.astype(np.uint16)
+    return np.rint((voxels.astype(np.float64) - low) / (high - low) * top).astype(np.uint16)
+
+
+def _add_pixels(made: Dataset, stored: Shaped[np.ndarray, "row column"]) -> None:
+    bits = max(MIN_BITS, int(stored.max()).bit_length())
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.Rows, made.Columns = stored.shape
+    made.BitsAllocated, made.BitsStored, made.HighBit = 16, bits, bits - 1
+    made.PixelRepresentation = 0
+    # The window that maps every stored value to itself (PS3.3 C.11.2.1.2.1).
+    made.WindowCenter, made.WindowWidth = decimals([2 ** (bits - 1), 2**bits])
+    made.PixelData = stored.astype("<u2").tobytes()
+
+
+def _add_cr(made: Dataset, identity: Identity) -> None:
+    made.Modality = "CR"
+    made.ImageType = ["DERIVED", "SECONDARY"]
+    made.BodyPartExamined = made.ViewPosition = made.Laterality = ""
+    add_facts(made, identity.facts, ("BodyPartExamined", "ViewPosition"))
+
+
+def _add_dx(made: Dataset, identity: Identity) -> None:
+    made.Modality = "DX"
+    made.ImageType = ["DERIVED", "SECONDARY", ""]
+    made.PresentationIntentType = "FOR PRESENTATION"
+    made.ImageLaterality = "U"
+    region = REGIONS.get(identity.facts.get("BodyPartExamined", ""))
+    made.AnatomicRegionSequence = [code(region[0], "SCT", region[1])] if region else []
+    made.PixelIntensityRelationship, made.PixelIntensityRelationshipSign = "LOG", -1
+    made.RescaleIntercept, made.RescaleSlope, made.RescaleType = "0", "1", "US"
+    made.PresentationLUTShape = "IDENTITY"
+    made.DetectorType = made.PositionerType = ""
+    made.AcquisitionContextSequence = []

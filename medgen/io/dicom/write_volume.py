@@ -1,0 +1,160 @@
+"""CT and MR out: one classic, single-frame object for every slice of a volume."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, MRImageStorage
+
+from medgen.errors import GeometryError
+from medgen.io.dicom.identity import Identity, identify
+from medgen.io.dicom.marking import add_facts, decimals, new_object
+from medgen.io.dicom.stack import MAX_TILT_DEG
+from medgen.io.geometry import Geometry
+from medgen.io.image import MedicalImage
+from medgen.io.provenance import Provenance
+from medgen.modality import Kind, Modality
+
+MAX_SHEAR = 1e-4  # cosine between rows and columns: 0.03 mm across a 256 mm slice
+HU_LIMITS = np.iinfo(np.int16)
+CT_WINDOW = (40.0, 400.0)  # centre and width, HU: soft tissue
+STEPS = 65535  # between the lowest and highest of 16 bits
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A volume as 16-bit numbers.
+
+    Attributes:
+        values: int16 or uint16, axes (i, j, k).
+        slope: What one stored unit is worth.
+        intercept: What a stored zero means.
+        clipped: How many voxels did not fit and took the nearest value that does.
+        window: Centre and width for display, in the image's unit.
+    """
+
+    values: Shaped[np.ndarray, "i j k"]
+    slope: float
+    intercept: float
+    clipped: int
+    window: tuple[float, float]
+
+
+def volume_objects(
+    image: MedicalImage, kind: Kind, *, provenance: Provenance, keep_patient: bool
+) -> Iterator[Dataset]:
+    """Yield one object per slice, along the last voxel axis.
+
+    Args:
+        image: A volume; CT in HU.
+        kind: Its kind.
+        provenance: How it was made.
+        keep_patient: Whether the source's patient and study stay.
+
+    Raises:
+        GeometryError: If its axes are sheared: DICOM has no way to say so.
+        UsageError: If there is no patient to keep.
+    """
+    check_straight(image)
+    is_ct = kind.modality is Modality.CT
+    stored = _stored_hu(image.voxels) if is_ct else _stored_mr(image.voxels)
+    identity = identify(image, stored.values, provenance=provenance, keep_patient=keep_patient)
+    for k in range(image.voxels.shape[2]):
+        sop_class = CTImageStorage if is_ct else MRImageStorage
+        made = new_object(sop_class, k, kind=kind, identity=identity, provenance=provenance)
+        if stored.clipped:
+            made.DerivationDescription += f"; {stored.clipped} voxels clipped to 16 bits"
+        _add_plane(made, image.geometry, identity, k)
+        _add_pixels(made, stored, k)
+        (_add_ct if is_ct else _add_mr)(made, stored)
+        yield made
+
+
+def check_straight(image: MedicalImage) -> None:
+    """Refuse a grid that slices cannot have.
+
+    Raises:
+        GeometryError: If rows and columns are not perpendicular, or slices are shifted sideways.
+    """
+    name = image.source.path if image.source else "image"
+    axes = image.geometry.affine[:3, :3] / np.array(image.geometry.spacing)
+    shear = abs(float(np.dot(axes[:, 0], axes[:, 1])))
+    upright = abs(float(np.dot(np.cross(axes[:, 0], axes[:, 1]), axes[:, 2])))
+    tilt = float(np.degrees(np.arccos(np.clip(upright, 0, 1))))
+    if shear > MAX_SHEAR or tilt > MAX_TILT_DEG:
+        raise GeometryError(
+            f"{name}: its axes are sheared, which DICOM slices cannot be; write NIfTI (.nii.gz), "
+            "or resample it to a straight grid"
+        )
+
+
+def _stored_hu(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
+    rounded = np.rint(voxels)
+    outside = (rounded < HU_LIMITS.min) | (rounded > HU_LIMITS.max)
+    values = np.clip(rounded, HU_LIMITS.min, HU_LIMITS.max).astype(np.int16)
+    return Stored(values, 1.0, 0.0, int(np.count_nonzero(outside)), CT_WINDOW)
+
+
+def _stored_mr(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
+    """Whole numbers of 16 bits as they are; anything else spread over all 16 bits."""
+    low, high = float(voxels.min()), float(voxels.max())
+    bottom, top = np.percentile(voxels[::2, ::2, ::2], (1, 99))
+    window = (float(bottom + top) / 2, max(float(top - bottom), (high - low) / STEPS))
+    for kind in (np.int16, np.uint16):
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max and np.array_equal(voxels, np.rint(voxels)):
+            return Stored(voxels.astype(kind), 1.0, 0.0, 0, (window[0], max(window[1], 1.0)))
+    slope, intercept = map(float, decimals([(high - low) / STEPS, low]))  # as it will be read
+    values = np.clip(np.rint((voxels.astype(np.float64) - intercept) / slope), 0, STEPS)
+    return Stored(values.astype(np.uint16), slope, intercept, 0, window)
+
+
+def _add_plane(made: Dataset, geometry: Geometry, identity: Identity, k: int) -> None:
+    """Where the slice lies. Voxel axes i and j are DICOM's column and row index."""
+    affine_lps: Float[np.ndarray, "4 4"] = geometry.affine_lps
+    spacing_i, spacing_j, spacing_k = geometry.spacing
+    along_row, along_column = affine_lps[:3, 0] / spacing_i, affine_lps[:3, 1] / spacing_j
+    made.FrameOfReferenceUID = identity.frame_of_reference
+    made.PositionReferenceIndicator = ""
+    made.PatientPosition = made.Laterality = ""
+    add_facts(made, identity.facts, ("PatientPosition",))
+    made.ImageOrientationPatient = decimals([*along_row, *along_column])
+    made.ImagePositionPatient = decimals(affine_lps[:3, 3] + k * affine_lps[:3, 2])
+    made.PixelSpacing = decimals([spacing_j, spacing_i])
+    (made.SliceThickness,) = (made.SpacingBetweenSlices,) = decimals([spacing_k])
+
+
+def _add_pixels(made: Dataset, stored: Stored, k: int) -> None:
+    plane = np.ascontiguousarray(stored.values[:, :, k].T)  # (rows, columns)
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.Rows, made.Columns = plane.shape
+    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 16, 15
+    made.PixelRepresentation = int(plane.dtype.kind == "i")
+    center, width = decimals(stored.window)
+    made.WindowCenter, made.WindowWidth = center, width
+    made.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
+
+
+def _add_rescale(made: Dataset, stored: Stored, unit: str) -> None:
+    made.RescaleSlope, made.RescaleIntercept = decimals([stored.slope, stored.intercept])
+    made.RescaleType = unit
+
+
+def _add_ct(made: Dataset, stored: Stored) -> None:
+    made.Modality = "CT"
+    made.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    made.KVP = made.AcquisitionNumber = None
+    _add_rescale(made, stored, "HU")
+
+
+def _add_mr(made: Dataset, stored: Stored) -> None:
+    made.Modality = "MR"
+    made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    made.ScanningSequence, made.SequenceVariant = "RM", "NONE"  # research mode, no variant
+    made.ScanOptions = ""
+    made.MRAcquisitionType = "3D"
+    made.RepetitionTime = made.EchoTime = made.EchoTrainLength = None
+    if (stored.slope, stored.intercept) != (1.0, 0.0):
+        _add_rescale(made, stored, "US")
