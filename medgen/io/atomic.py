@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medgen.errors import OutputError
+from medgen.io.exchange import exchange
 
 
 @contextmanager
@@ -121,6 +122,9 @@ def _swap_folder(temporary: Path, path: Path) -> None:
             f"{path}: holds other files too ({foreign[0]}), and --overwrite would remove them; "
             "choose another folder"
         )
+    if exchange(temporary, path):
+        shutil.rmtree(temporary, ignore_errors=True)  # what was at `path`
+        return
     old = _beside(path)
     path.replace(old)
     try:

@@ -1,5 +1,6 @@
 """Many inputs, one after another or side by side; one that fails does not stop the others."""
 
+import json
 import logging
 import multiprocessing
 import os
@@ -16,13 +17,14 @@ from typing import Any
 
 from medgen.data.study import Study
 from medgen.errors import InputError, MedgenError, SomeFailedError, UsageError
+from medgen.io.names import stem_of
+from medgen.io.sidecar import sidecar_path
 from medgen.io.sniff import header_of, sniff_file
 
 LOGGER = logging.getLogger(__name__)
 MANIFEST = "manifest.jsonl"
 SUFFIXES = (".nii", ".hdr", ".dcm", ".png", ".jpg", ".jpeg")  # never dropped, even if damaged
 IMAGES = {"nifti", "dicom", "png", "jpeg", "analyze"}
-ENDINGS = (".nii.gz", ".img.gz", ".hdr.gz", *SUFFIXES, ".img", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def collect(inputs: Sequence[Path]) -> list[Item]:
     `manifest.jsonl`: one item a study. A folder that holds DICOM files is one item, the series;
     of any other folder every image is one, and the folders in it are looked at in the same way.
     What a file is, its content says; a name ending in `.nii.gz` or another image's suffix is
-    enough only for not being passed over, so that a damaged image is reported.
+    enough only for not being passed over, so that a damaged image is reported. A translation
+    that stands beside its source is passed over: it is the result of an earlier run.
 
     Raises:
         InputError: If an input does not exist, or a folder has no images.
@@ -116,18 +119,6 @@ def collect(inputs: Sequence[Path]) -> list[Item]:
             first, second, *_ = (str(item.path) for item in items if item.name == name)
             raise UsageError(f"{first} and {second}: results would both be named '{name}'")
     return items
-
-
-def stem(path: Path) -> str:
-    """A file's name without its image ending; of a folder, its name.
-
-    Example:
-        >>> stem(Path("head.v2.nii.gz")), stem(Path("series-3"))
-        ('head.v2', 'series-3')
-    """
-    lower = path.name.lower()
-    ending = next((ending for ending in ENDINGS if lower.endswith(ending)), "")
-    return path.name[: len(path.name) - len(ending)] or path.resolve().name
 
 
 def without_existing(
@@ -186,7 +177,7 @@ def _items_of(path: Path) -> Iterator[Item]:
     elif not path.is_dir():
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        yield Item(stem(path), path)
+        yield Item(stem_of(path), path)
     elif (path / MANIFEST).is_file():
         yield from _studies(path / MANIFEST)
     else:
@@ -206,17 +197,31 @@ def _studies(manifest: Path) -> Iterator[Item]:
 def _search(folder: Path, above: tuple[str, ...]) -> Iterator[Item]:
     """The items of a folder: its own images by name, then those of the folders in it."""
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    stems = {stem_of(entry) for entry in entries}
+    entries = [entry for entry in entries if not _is_result(entry, stems)]
     files = [entry for entry in entries if entry.is_file()]
     kinds = {file: sniff_file(file) for file in files}
     if "dicom" in kinds.values():
-        yield Item("/".join(above) or stem(folder), folder)
+        yield Item("/".join(above) or stem_of(folder), folder)
         return
     for file in files:
         if header_of(file) == file and (kinds[file] in IMAGES or _is_named_as_image(file)):
-            yield Item("/".join((*above, stem(file))), file)
+            yield Item("/".join((*above, stem_of(file))), file)
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink():
             yield from _search(entry, (*above, entry.name))
+
+
+def _is_result(entry: Path, stems: set[str]) -> bool:
+    """Whether this was translated from something beside it, says its sidecar."""
+    stem = stem_of(entry)
+    if not any(stem.startswith(f"{other}_") for other in stems):
+        return False
+    try:
+        made = json.loads(sidecar_path(entry).read_text(encoding="utf-8"))
+        return bool(made["Synthetic"] and made["Task"] == "translate")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _is_named_as_image(file: Path) -> bool:

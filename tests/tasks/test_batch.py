@@ -16,7 +16,6 @@ from medgen.tasks.batch import (
     collect,
     conclude,
     run_batch,
-    stem,
     without_existing,
 )
 
@@ -94,18 +93,15 @@ def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
         collect([tmp_path / "absent.nii"])
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("x.nii", "x"),
-        ("X.NII.GZ", "X"),
-        ("a.b.dcm", "a.b"),
-        ("IM0001", "IM0001"),
-        ("t1.txt", "t1.txt"),
-    ],
-)
-def test_stems(name: str, expected: str) -> None:
-    assert stem(Path(name)) == expected
+def test_a_result_beside_its_source_is_not_an_input_but_elsewhere_it_is(tmp_path: Path) -> None:
+    sidecar = b'{"Synthetic": true, "Task": "translate"}'
+    plant(tmp_path / "a", t1_dot_nii=NIFTI, t1_ct_dot_nii=NIFTI, t1_ct_dot_json=sidecar)
+    plant(tmp_path / "a", t1_t2_dot_nii=NIFTI)
+    plant(tmp_path / "b", t1_ct_dot_nii=NIFTI, t1_ct_dot_json=sidecar)
+    plant(tmp_path / "c", s__IM1=DICOM, s_ct__IM1=DICOM, s_ct_dot_json=sidecar)
+    assert names(tmp_path / "a") == ["t1", "t1_t2"]
+    assert names(tmp_path / "b") == ["t1_ct"]
+    assert names(tmp_path / "c") == ["s"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
