@@ -127,7 +127,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "constant.nii": (lambda: nii(bytes(VOXELS.nbytes)), "every voxel is 0"),
     "NaN voxel.nii": (lambda: nii(FLOATS, **FLOAT), "NaN or infinite voxels"),
     "overflow.nii": (lambda: nii(scl_slope=3e38, scl_inter=0), "NaN or infinite voxels"),
-    "no image.hdr": (lambda: nii(b"", magic=b"ni1", vox_offset=0), r"\.img file .* is missing"),
+    "no image.hdr": (lambda: nii(b"", magic=b"ni1", vox_offset=0), r"\.img .* is missing"),
     "no header.img": (lambda: VOXELS.tobytes(), "is not NIfTI"),
     "bomb.nii.gz": (lambda: bomb(nii(b"", dim=dims(3, *BIG[1:])), 450 * 2**20), "bomb"),
     "bomb behind.nii.gz": (lambda: bomb(GOOD, 400 * 2**20), "more than its header"),

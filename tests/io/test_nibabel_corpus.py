@@ -73,7 +73,7 @@ REFUSED = {
         nicom/siemens_dwi_1000.dcm.gz
         gifti/external.gii.gz
     """,
-    "its .img file with the voxels is missing": """
+    "its .img with the voxels is missing": """
         tests/nifti1.hdr tests/nifti2.hdr
     """,
     "has NaN or infinite voxels": """

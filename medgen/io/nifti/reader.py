@@ -77,7 +77,7 @@ def read(
         if is_pair:
             if voxels_path == stream.path:
                 raise InputError(
-                    f"{path}: its .img file with the voxels is missing; put it beside it"
+                    f"{path}: its .img with the voxels is missing; put it beside it"
                 )
             stream.finish()
             stream = stack.enter_context(ByteStream(voxels_path, digest))
