@@ -76,9 +76,7 @@ def read(
         is_pair = header["magic"].item()[:2] == b"ni"
         if is_pair:
             if voxels_path == stream.path:
-                raise InputError(
-                    f"{path}: its .img with the voxels is missing; put it beside it"
-                )
+                raise InputError(f"{path}: its .img with the voxels is missing; put it beside it")
             stream.finish()
             stream = stack.enter_context(ByteStream(voxels_path, digest))
         layout = _layout(path, header, is_pair=is_pair, max_voxels=max_voxels)
