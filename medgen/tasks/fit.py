@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -143,18 +144,18 @@ class _Run:
         shares = (world.share(step, config.batch) for step in range(self.state.step, config.steps))
         numbers = (number for share in shares for number in share)
         size = config.batch // world.size
-        items = made_in_order(
-            make_item, numbers, workers=config.workers, ahead=2 * max(size, config.workers)
-        )
-        is_last = self.state.step >= config.steps
-        while not is_last:
-            before = time.monotonic()
-            terms, stop = self._step(loss, list(islice(items, size)))
-            self._tick(time.monotonic() - before)
-            stop = stop or (world.size == 1 and self.interrupt.signum is not None)
-            is_last = stop or self.state.step >= config.steps
-            saved = self.save() if is_last or self._is_time_to_save() else None
-            yield self._progress(terms, saved)
+        ahead = 2 * max(size, config.workers)
+        made = made_in_order(make_item, numbers, workers=config.workers, ahead=ahead)
+        with closing(made) as items:
+            is_last = self.state.step >= config.steps
+            while not is_last:
+                before = time.monotonic()
+                terms, stop = self._step(loss, list(islice(items, size)))
+                self._tick(time.monotonic() - before)
+                stop = stop or (world.size == 1 and self.interrupt.signum is not None)
+                is_last = stop or self.state.step >= config.steps
+                saved = self.save() if is_last or self._is_time_to_save() else None
+                yield self._progress(terms, saved)
 
     def save(self) -> Path | None:
         """Write a snapshot (rank 0 only) and delete old ones."""

@@ -43,7 +43,7 @@ def append_journal(path: Path, line: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: str) -> int | float:
     """The step a line tells of; infinity for a torn line."""
     try:
         return int(json.loads(line)["step"])

@@ -1,9 +1,11 @@
 """Training items made ahead by other processes, in order and the same as if made here."""
 
+import atexit
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +20,11 @@ MakeItem = Callable[[int], Any]
 
 def made_in_order(
     make_item: MakeItem, numbers: Iterable[int], *, workers: int, ahead: int
-) -> Iterator[Any]:
-    """Yield `make_item(n)` for every number, in order.
+) -> Generator[Any, None, None]:
+    """The items `make_item(n)` for every number, in order.
 
     Each item is made by one thread, here as in a worker, so that rounding does not depend on
-    `workers`.
+    `workers`. Close the iterator to end the workers before the garbage collector does.
 
     Args:
         make_item: What makes an item.
@@ -33,13 +35,11 @@ def made_in_order(
     Raises:
         MedgenError: The one that `make_item` raised, when its turn comes.
     """
-    source = _alone(make_item, numbers)
-    if workers > 0:
-        source = iter(_loader(make_item, numbers, workers=workers, ahead=ahead))
-    for made in source:
-        if isinstance(made, _Failure):
-            raise made.error
-        yield made
+    if workers == 0:
+        return _unpacked(_alone(make_item, numbers))
+    items = _made_ahead(_loader(make_item, numbers, workers=workers, ahead=ahead))
+    atexit.register(_close, weakref.ref(items))
+    return _unpacked(items)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,14 @@ class _Items(Dataset[Any]):
             return _Failure(error)
 
 
-def _alone(make_item: MakeItem, numbers: Iterable[int]) -> Iterator[Any]:
+def _unpacked(items: Iterator[Any]) -> Generator[Any, None, None]:
+    for item in items:
+        if isinstance(item, _Failure):
+            raise item.error
+        yield item
+
+
+def _alone(make_item: MakeItem, numbers: Iterable[int]) -> Generator[Any, None, None]:
     for number in numbers:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -71,6 +78,25 @@ def _alone(make_item: MakeItem, numbers: Iterable[int]) -> Iterator[Any]:
         finally:
             torch.set_num_threads(threads)
         yield item
+
+
+def _made_ahead(loader: DataLoader[Any]) -> Generator[Any, None, None]:
+    """Yield what the workers make; on leaving, however that happens, no worker stays behind."""
+    others = set(multiprocessing.active_children())
+    source: Any = iter(loader)
+    workers = set(multiprocessing.active_children()) - others
+    try:
+        yield from source
+    finally:
+        source._shutdown_workers()  # not left to the garbage collector: a traceback may hold it
+        for worker in workers:
+            worker.kill()
+
+
+def _close(items: "weakref.ref[Any]") -> None:
+    """Close a generator that the program still held when it ended."""
+    if (held := items()) is not None:
+        held.close()
 
 
 def _loader(
