@@ -1,4 +1,4 @@
-"""Every file that comes with pydicom is read as pydicom reads it, or refused for the right reason."""
+"""Every file that comes with pydicom is read as pydicom reads it, or refused as listed."""
 
 import re
 from fnmatch import fnmatch

@@ -13,7 +13,7 @@ from typing import cast
 from pydicom import config, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -25,6 +25,7 @@ MAX_HEADER = 64 * 2**20  # bytes a file may hold beyond its pixels
 CHUNK = 2**20
 FAULTS = (  # what pydicom raises, somewhere, on some damaged file
     ArithmeticError,
+    BytesLengthException,
     AttributeError,
     EOFError,
     InvalidDicomError,
@@ -70,6 +71,17 @@ def is_dicom(path: Path) -> bool:
         raise InputError(f"{path}: cannot be read ({fault.strerror})") from None
 
 
+def quoted(value: object, length: int = 64) -> str:
+    """Make a value from a file fit for one line of a message.
+
+    Example:
+        >>> quoted("MONO" + chr(10) + "CHROME2 ", 8)
+        'MONO?CHR'
+    """
+    text = str(value).rstrip("\0 ")[:length]
+    return "".join(one if one.isascii() and one.isprintable() else "?" for one in text)
+
+
 def sha256(path: Path) -> str:
     """Hash a file's bytes."""
     with path.open("rb") as file:
@@ -89,7 +101,8 @@ def transfer_syntax(path: Path) -> UID:
     if not syntax:
         raise InputError(f"{path}: names no transfer syntax; repair it with dcmconv or gdcmconv")
     if syntax.is_private or not syntax.is_transfer_syntax:
-        raise InputError(f"{path}: transfer syntax {syntax} is unknown; convert it with dcmconv")
+        said = quoted(syntax)
+        raise InputError(f"{path}: transfer syntax {said} is unknown; convert it with dcmconv")
     return syntax
 
 

@@ -11,7 +11,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medgen.errors import InputError
-from medgen.io.dicom.parse import MAX_HEADER, damage_refused, parse
+from medgen.io.dicom.parse import MAX_HEADER, damage_refused, parse, quoted
 
 PIXEL_KEYWORDS = (
     "SamplesPerPixel",
@@ -84,8 +84,8 @@ def pixel_form(path: Path, header: Dataset) -> PixelForm:
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE and frames > 0):
         raise InputError(f"{path}: holds no image ({rows} x {columns} pixels, {frames} frames)")
     if samples != 1 or not photometric.startswith("MONOCHROME"):
-        said = photometric if photometric.replace("_", "").replace(" ", "").isalnum() else "colour"
-        raise InputError(f"{path}: is not greyscale ({said[:16]}); convert it to MONOCHROME2")
+        said = quoted(photometric, 16)
+        raise InputError(f"{path}: is not greyscale ({said}); convert it to MONOCHROME2")
     if allocated not in (8, 16, 32) or not 0 < bits <= allocated:
         raise InputError(f"{path}: {bits} of {allocated} bits a pixel; medgen reads 8, 16 and 32")
     return PixelForm(
@@ -117,10 +117,12 @@ def stored_frames(
     _check_file_size(path, form)
     _check_decodable(path, form)
     dataset = parse(path, (*PIXEL_KEYWORDS, *DATA_KEYWORDS))
-    if "PixelData" not in dataset:
+    with damage_refused(path):
+        data = dataset.get("PixelData")
+    if not data:
         raise InputError(f"{path}: has no pixel data; export the images, not only the headers")
     if not form.syntax.is_encapsulated:
-        _check_length(path, form, dataset.PixelData)
+        _check_length(path, form, data)
     with damage_refused(path):
         decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
         for number in frames:

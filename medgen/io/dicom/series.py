@@ -31,7 +31,7 @@ from pydicom.uid import (
 from medgen.errors import GeometryError, InputError, UsageError
 from medgen.io.dicom.enhanced import GROUP_KEYWORDS, Plane, frame_planes, plane
 from medgen.io.dicom.header import IDENTITY_KEYWORDS, Instance, number
-from medgen.io.dicom.parse import damage_refused, is_dicom, parse
+from medgen.io.dicom.parse import damage_refused, is_dicom, parse, quoted
 from medgen.io.dicom.pixels import PIXEL_KEYWORDS, PixelForm, pixel_form
 from medgen.io.dicom.stack import Slice, Triple, directions
 from medgen.modality import Modality
@@ -180,16 +180,15 @@ def _classify(path: Path) -> list[Slice] | Radiograph:
     if sop_class in CLASSIC or sop_class in ENHANCED:
         return _slices(path, header, sop_class)
     if sop_class in SECONDARY and modality not in RADIOGRAPHY:
-        raise OtherObjectError(f"{path}: is a screenshot (secondary capture) of {modality[:4]}")
+        said = quoted(modality, 4)
+        raise OtherObjectError(f"{path}: is a screenshot (secondary capture) of {said}")
     if sop_class in RADIOGRAPHS:
         with damage_refused(path):
             series = str(header.get("SeriesInstanceUID") or "")
         return Radiograph(path, _form(path, header), series)
     if sop_class == MediaStorageDirectoryStorage:
         raise OtherObjectError(f"{path}: is only an index (DICOMDIR); give the folder it lies in")
-    raise OtherObjectError(
-        f"{path}: is no CT, MR or radiograph but {sop_class.name[:64] or 'of no class'}"
-    )
+    raise OtherObjectError(f"{path}: is no CT, MR or radiograph but {quoted(sop_class.name)}")
 
 
 def _form(path: Path, header: Dataset) -> PixelForm:
@@ -200,7 +199,8 @@ def _form(path: Path, header: Dataset) -> PixelForm:
 
 
 def _slices(path: Path, header: Dataset, sop_class: UID) -> list[Slice]:
-    is_grey = str(header.get("PhotometricInterpretation", "MONO")).startswith("MONO")
+    with damage_refused(path):
+        is_grey = str(header.get("PhotometricInterpretation", "MONO")).startswith("MONO")
     form = pixel_form(path, header) if is_grey else _form(path, header)
     modality = (CLASSIC | ENHANCED)[sop_class]
     if sop_class in ENHANCED:
@@ -317,6 +317,6 @@ def _list(found: Sequence[Stack | Radiograph]) -> str:
         count = len(one.slices) if isinstance(one, Stack) else form.frames
         word = one.slices[0].modality.upper() if isinstance(one, Stack) else "X-ray"
         size = f"{count} of {form.columns} x {form.rows}"
-        lines.append(f"{index} = {word}, {size}, UID …{one.series[-UID_TAIL:]}")
+        lines.append(f"{index} = {word}, {size}, UID …{quoted(one.series[-UID_TAIL:])}")
     more = [f"and {len(found) - 20} more"] if len(found) > 20 else []
     return "; ".join([*lines, *more])

@@ -1,0 +1,216 @@
+"""The validators and archives that hospitals use accept every kind of DICOM that medgen writes."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from medgen.io import dicom
+from medgen.io.detector import flat_detector
+from medgen.io.geometry import Geometry
+from medgen.io.image import MedicalImage
+from medgen.io.provenance import Provenance
+from medgen.modality import Kind
+
+pytestmark = pytest.mark.tools
+PROVENANCE = Provenance("translate", "base", "0123456789abcdef", seed=7)
+RNG = np.random.default_rng(0)
+GRID = Geometry(np.array([[0, 0, 1.5, 0], [-0.9, 0, 0, 9], [0, -0.9, 0, 5], [0, 0, 0, 1.0]]))
+SHAPE = (12, 10, 3)
+ALLOWED = "Error - </(0008,001c)> - Attribute with an even group number is not a recognized"
+Tool = Callable[[str], str]
+
+
+def volume(kind: str, voxels: np.ndarray) -> MedicalImage:
+    return MedicalImage(voxels, GRID, Kind.parse(kind))
+
+
+def radiograph(*, spacing_is_known: bool) -> MedicalImage:
+    grey = RNG.integers(0, 4096, (32, 24)).astype(np.uint16)
+    return MedicalImage(
+        grey, flat_detector(0.14, 0.14), Kind.parse("xray"), spacing_is_known=spacing_is_known
+    )
+
+
+KINDS = {
+    "ct": volume("ct", RNG.integers(-1024, 3000, SHAPE).astype(np.int16)),
+    "mr": volume("mri:t1", RNG.integers(0, 900, SHAPE).astype(np.int16)),
+    "mr-float": volume("mri:flair", RNG.normal(size=SHAPE).astype(np.float32)),
+    "dx": radiograph(spacing_is_known=True),
+    "cr": radiograph(spacing_is_known=False),
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Every kind that medgen writes, and each of them derived again with its patient kept."""
+    root, files = tmp_path_factory.mktemp("dicom"), {}
+    for name, image in KINDS.items():
+        folder = dicom.write(image, root / name, provenance=PROVENANCE)
+        files[name] = sorted(folder.iterdir())
+        again = dicom.read(folder)
+        kept = dicom.write(
+            again.with_voxels(again.voxels[::-1].copy(), image.kind or Kind.parse("ct")),
+            root / f"{name}-kept",
+            provenance=PROVENANCE,
+            keep_patient=True,
+        )
+        files[f"{name}-kept"] = sorted(kept.iterdir())
+    return files
+
+
+ALL = [*KINDS, *(f"{name}-kept" for name in KINDS)]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_dciodvfy_finds_no_error(tool: Tool, written: dict[str, list[Path]], name: str) -> None:
+    for path in written[name][:2]:
+        done = subprocess.run(  # its exit status is 0 whatever it finds
+            [tool("dciodvfy"), "-new", str(path)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+        assert len(errors) == 1, errors
+        assert errors[0].startswith(ALLOWED)  # the validator is older than SyntheticData
+
+
+def test_dcentvfy_finds_the_instances_consistent(
+    tool: Tool, written: dict[str, list[Path]]
+) -> None:
+    for name in ("ct", "mr", "ct-kept"):
+        done = subprocess.run(
+            [tool("dcentvfy"), *map(str, written[name])],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert not [line for line in done.stderr.splitlines() if line.startswith("Error")]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, "the server ended at once"
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def send(tool: Tool, port: int, title: str, files: list[Path]) -> None:
+    done = subprocess.run(
+        [tool("storescu"), "-aec", title, "127.0.0.1", str(port), *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def storescp(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """A running dcmtk archive: its port and the folder it stores in."""
+    folder, port = tmp_path_factory.mktemp("storescp"), free_port()
+    process = subprocess.Popen([tool("storescp"), "-od", str(folder), str(port)])
+    try:
+        wait_for(port, process)
+        yield port, folder
+    finally:
+        stop(process)
+
+
+def test_storescp_keeps_every_kind(
+    tool: Tool, storescp: tuple[int, Path], written: dict[str, list[Path]]
+) -> None:
+    port, folder = storescp
+    sent = [path for name in ALL for path in written[name]]
+    send(tool, port, "STORESCP", sent)
+    stored = [pydicom.dcmread(path) for path in folder.iterdir()]
+    assert {one.SOPInstanceUID for one in stored} == {
+        pydicom.dcmread(path).SOPInstanceUID for path in sent
+    }
+    assert {one.SyntheticData for one in stored} == {"YES"}
+
+
+@pytest.fixture(scope="module")
+def orthanc(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """A running Orthanc that only this machine can reach: its DICOM and its HTTP port."""
+    folder, dicom_port, http_port = tmp_path_factory.mktemp("orthanc"), free_port(), free_port()
+    settings = {
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "RemoteAccessAllowed": False,
+        "HttpPort": http_port,
+        "DicomPort": dicom_port,
+        "DicomAet": "ORTHANC",
+        "DicomAlwaysAllowStore": True,
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [tool("Orthanc"), str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        wait_for(dicom_port, process)
+        wait_for(http_port, process)
+        yield dicom_port, http_port
+    finally:
+        stop(process)
+
+
+def ask(port: int, path: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def test_orthanc_keeps_and_shows_every_kind(
+    tool: Tool, orthanc: tuple[int, int], written: dict[str, list[Path]]
+) -> None:
+    dicom_port, http_port = orthanc
+    sent = [path for name in ALL for path in written[name]]
+    send(tool, dicom_port, "ORTHANC", sent)
+    instances = json.loads(ask(http_port, "/instances"))
+    assert len(instances) == len(sent)
+    modalities = set()
+    for instance in instances:
+        tags = json.loads(ask(http_port, f"/instances/{instance}/tags?short"))
+        assert tags["0008,001c"] == "YES"
+        modalities.add(tags["0008,0060"])
+        assert ask(http_port, f"/instances/{instance}/preview").startswith(b"\x89PNG")
+    assert modalities == {"CT", "MR", "DX", "CR"}
+    series = [json.loads(ask(http_port, f"/series/{one}")) for one in _list(http_port, "series")]
+    assert all(re.match("SYNTHETIC ", one["MainDicomTags"]["SeriesDescription"]) for one in series)
+
+
+def _list(port: int, what: str) -> list[str]:
+    return list(json.loads(ask(port, f"/{what}")))
