@@ -18,7 +18,7 @@ def _words(text: str) -> frozenset[str]:
 
 ALLOWED_VALUES = {  # facts without a person in them, and the only words each may have
     "BodyPartExamined": _words(
-        "HEAD BRAIN SKULL FACE NECK HEADNECK CHEST THORAX LUNG HEART ABDOMEN PELVIS SPINE CSPINE "
+        "HEAD BRAIN SKULL FACE NECK HEADNECK CHEST LUNG HEART ABDOMEN PELVIS SPINE CSPINE "
         "TSPINE LSPINE SHOULDER ELBOW WRIST HAND HIP KNEE ANKLE FOOT EXTREMITY BREAST WHOLEBODY "
         "LIVER PROSTATE"
     ),

@@ -20,6 +20,11 @@ SOFTWARE = "medgen"
 IMPLEMENTATION = new_uid("implementation")
 MODALITY_WORDS = {Modality.CT: "CT", Modality.MRI: "MR", Modality.XRAY: "X-ray"}
 SERIES_NUMBERS = {Modality.CT: 9001, Modality.MRI: 9002, Modality.XRAY: 9003}  # far from scanners'
+PARTS_WITH_SIDES = {"", "SHOULDER", "ELBOW", "WRIST", "HAND", "HIP", "KNEE", "ANKLE", "FOOT"} | {
+    "EXTREMITY",
+    "BREAST",
+    "LUNG",
+}
 REQUIRED_EMPTY = (  # type 2: present, and empty where nothing is known
     "PatientName",
     "PatientID",
@@ -91,6 +96,12 @@ def add_facts(made: Dataset, facts: Mapping[str, str], keywords: Sequence[str]) 
     for keyword in keywords:
         if keyword in facts:
             setattr(made, keyword, facts[keyword])
+
+
+def add_laterality(made: Dataset) -> None:
+    """Leave open which side is shown, unless the part has no sides."""
+    if made.get("BodyPartExamined", "") in PARTS_WITH_SIDES:
+        made.Laterality = ""
 
 
 def save(made: Dataset, path: Path) -> None:

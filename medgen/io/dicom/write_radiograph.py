@@ -7,14 +7,13 @@ from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorage
 
 from medgen.io.dicom.header import SourceHeader
 from medgen.io.dicom.identity import Identity, identify
-from medgen.io.dicom.marking import add_facts, code, decimals, new_object
+from medgen.io.dicom.marking import add_facts, add_laterality, code, decimals, new_object
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind
 
 REGIONS = {  # BodyPartExamined to SNOMED CT (DICOM PS3.16 annex L)
     "CHEST": ("51185008", "Chest"),
-    "THORAX": ("51185008", "Chest"),
     "HEAD": ("69536005", "Head"),
     "SKULL": ("89546000", "Skull"),
     "NECK": ("45048000", "Neck"),
@@ -83,8 +82,9 @@ def _add_pixels(made: Dataset, stored: Shaped[np.ndarray, "row column"]) -> None
 def _add_cr(made: Dataset, identity: Identity) -> None:
     made.Modality = "CR"
     made.ImageType = ["DERIVED", "SECONDARY"]
-    made.BodyPartExamined = made.ViewPosition = made.Laterality = ""
+    made.BodyPartExamined = made.ViewPosition = ""
     add_facts(made, identity.facts, ("BodyPartExamined", "ViewPosition"))
+    add_laterality(made)
 
 
 def _add_dx(made: Dataset, identity: Identity) -> None:
@@ -94,6 +94,8 @@ def _add_dx(made: Dataset, identity: Identity) -> None:
     made.ImageLaterality = "U"
     region = REGIONS.get(identity.facts.get("BodyPartExamined", ""))
     made.AnatomicRegionSequence = [code(region[0], "SCT", region[1])] if region else []
+    if region is None and "BodyPartExamined" in made:
+        del made.BodyPartExamined  # a part that is named must be coded too
     made.PixelIntensityRelationship, made.PixelIntensityRelationshipSign = "LOG", -1
     made.RescaleIntercept, made.RescaleSlope, made.RescaleType = "0", "1", "US"
     made.PresentationLUTShape = "IDENTITY"

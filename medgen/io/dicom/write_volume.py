@@ -10,7 +10,7 @@ from pydicom.uid import CTImageStorage, MRImageStorage
 
 from medgen.errors import GeometryError
 from medgen.io.dicom.identity import Identity, identify
-from medgen.io.dicom.marking import add_facts, decimals, new_object
+from medgen.io.dicom.marking import add_facts, add_laterality, decimals, new_object
 from medgen.io.dicom.stack import MAX_TILT_DEG
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
@@ -118,8 +118,9 @@ def _add_plane(made: Dataset, geometry: Geometry, identity: Identity, k: int) ->
     along_row, along_column = affine_lps[:3, 0] / spacing_i, affine_lps[:3, 1] / spacing_j
     made.FrameOfReferenceUID = identity.frame_of_reference
     made.PositionReferenceIndicator = ""
-    made.PatientPosition = made.Laterality = ""
+    made.PatientPosition = ""
     add_facts(made, identity.facts, ("PatientPosition",))
+    add_laterality(made)
     made.ImageOrientationPatient = decimals([*along_row, *along_column])
     made.ImagePositionPatient = decimals(affine_lps[:3, 3] + k * affine_lps[:3, 2])
     made.PixelSpacing = decimals([spacing_j, spacing_i])
