@@ -1,15 +1,15 @@
 """Several processes that train as one: who does which items, and the mean of their gradients."""
 
+import atexit
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from medgen.errors import UsageError
+from medgen.tasks.device import choose_device
 
 
 @dataclass(frozen=True)
@@ -65,45 +65,26 @@ class World:
         return int(holder)
 
 
-@contextmanager
-def joined(device: str) -> Iterator[World]:
-    """Join the processes that `torchrun` started; alone when it started none.
+def join(device: str) -> World:
+    """Join the processes that `torchrun` started, once per program; alone when it started none.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:1`, `mps`; with several processes `cuda` means one each.
+        device: As `choose_device` takes it; with several processes `cuda` means one each.
 
     Raises:
         UsageError: The device does not exist here.
     """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    place = _device(device, several=size > 1)
-    starts = size > 1 and not dist.is_initialized()
-    if starts:
+    place = choose_device(device)
+    if place.type == "cuda" and size > 1:
+        place = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
-    try:
-        yield World(rank, size, place)
-    finally:
-        if starts:
-            dist.destroy_process_group()
+        atexit.register(dist.destroy_process_group)  # joining a second time can deadlock
+    return World(rank, size, place)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def _device(name: str, *, several: bool) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device {name!r} is unknown; use cpu, cuda, cuda:N or mps") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} is not available here; use cpu")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError(f"device {name!r} is not available here; use cpu")
-    if device.type == "cuda":
-        index = int(os.environ.get("LOCAL_RANK", 0)) if several else device.index or 0
-        if index >= torch.cuda.device_count():
-            raise UsageError(f"device 'cuda:{index}' does not exist; start fewer processes")
-        device = torch.device("cuda", index)
-        torch.cuda.set_device(device)
-    return device

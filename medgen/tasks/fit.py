@@ -1,6 +1,5 @@
 """The training loop: a generator that can be killed at any moment and resumed to the same bits."""
 
-import hashlib
 import json
 import math
 import time
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from medgen import __version__
+from medgen.diffusion.noise import generator_for
 from medgen.errors import MedgenError, OutputError, UsageError
-from medgen.tasks.distributed import World, joined
+from medgen.tasks.distributed import World, join
 from medgen.tasks.fit_config import FREE_TO_CHANGE, FitConfig, learning_rate
 from medgen.tasks.interrupt import Interrupt, waiting_signals
 from medgen.tasks.journal import append_journal, cut_journal
@@ -93,9 +93,10 @@ def fit(
         KeyboardInterrupt: SIGINT came; the step was finished and saved. SIGTERM: SystemExit(143).
     """
     torch.set_flush_denormal(True)
-    with joined(config.device) as world, waiting_signals() as interrupt:
-        if config.batch % world.size:
-            raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")
+    world = join(config.device)
+    if config.batch % world.size:
+        raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")
+    with waiting_signals() as interrupt:
         state = new_state(network.to(world.device), weight_decay=config.weight_decay)
         run = _Run(state, config, folder, json.loads(json.dumps(card or {})), world, interrupt)
         run.begin(resume=resume)
@@ -210,7 +211,7 @@ class _Run:
         """One step; its loss terms, and whether every process is to stop after it."""
         state, config, world = self.state, self.config, self.world
         share = world.share(state.step, config.batch)
-        torch.manual_seed(_seed_of(config.seed, share.start))
+        torch.manual_seed(generator_for(config.seed, ~share.start).initial_seed())  # no item's own
         with torch.autocast(
             world.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"
         ):
@@ -287,9 +288,3 @@ class _Run:
         if config.minutes is not None:
             eta = max(0.0, min(eta, 60 * config.minutes - self.elapsed))
         return Progress(state.step, config.steps, terms, self._rate(), eta, self.elapsed, saved)
-
-
-def _seed_of(seed: int, index: int) -> int:
-    """A 63-bit seed, unrelated for neighbouring pairs."""
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1

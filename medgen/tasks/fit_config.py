@@ -24,7 +24,7 @@ class FitConfig:
         ema_warmup: The average begins at (1 + step) / (ema_warmup + step) if that is smaller.
         precision: `bf16` runs forward and loss under autocast; weights stay fp32.
         seed: Decides, with an item's number, everything random.
-        device: `cpu`, `cuda`, `cuda:N`, `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
         workers: Processes that make items ahead; never changes the result.
         minutes: Stop cleanly after so long, earlier runs included; the schedule ignores it.
         save_every_seconds: Write a snapshot this often, and at the end.
