@@ -19,6 +19,10 @@ from medgen.cli.voice import Voice, say
 from medgen.errors import MedgenError, OutputError, UsageError
 
 VERBS = {  # verb: (where it is, its first sentence); nothing is imported before it is used
+    "translate": (
+        "medgen.cli.translate:translate",
+        "Translate MRI to CT, CT to MRI, or one MRI contrast to another.",
+    ),
     "evaluate": ("medgen.cli.evaluate:evaluate", "Compare synthetic images with real ones."),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),
     "models": ("medgen.cli.models:models", "List the models that come with medgen, or show one."),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from medgen.modality import FACTS, Modality
+from medgen.modality import Modality
 
 Voxels = Shaped[np.ndarray, "*space"]
 Normalised = Float[np.ndarray, "*space"]

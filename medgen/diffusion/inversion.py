@@ -45,13 +45,22 @@ def invert_ddim(
         arrived = latent
         for _ in range(1 + refinements):
             seen = denoise(arrived, stretch.now)
-            arrived = _rewind(latent, to_noise(stretch.here, arrived, seen), stretch)
+            arrived = _rewind(latent, arrived, seen, stretch)
         latent = arrived
         yield Step(stretch.now, latent, seen)
 
 
-def _rewind(latent: Latent, noise: Latent, stretch: Stretch) -> Latent:
-    """The latent at the start of a stretch from the one at its end, if this is its noise."""
+def _rewind(latent: Latent, arrived: Latent, clean: Latent, stretch: Stretch) -> Latent:
+    """The latent at the start of a stretch, from the one at its end and an estimate of the start.
+
+    The clean latent seen at the estimate says half; the other half is what the end lacks. Where
+    signal outweighs noise, that the noise seen is right and the clean latent follows; where noise
+    outweighs signal, the other way round. Either would diverge in the place of the other.
+    """
     here, there = stretch.here, stretch.there
-    clean = (latent - there.sigma * noise) / there.alpha
+    if bool((here.alpha * there.alpha > here.sigma * there.sigma).all()):
+        noise = to_noise(here, arrived, clean)
+        clean = (latent - there.sigma * noise) / there.alpha
+    else:
+        noise = to_noise(there, latent, clean)
     return here.alpha * clean + here.sigma * noise

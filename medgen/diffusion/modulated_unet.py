@@ -25,7 +25,7 @@ class ModulatedUNetConfig:
     in_channels: int = 40
     out_channels: int = 8
     conditions: int = 9  # length of the condition vector
-    widths: tuple[int, ...] = (24, 48, 96, 128, 128)  # channels of each level, finest first
+    widths: tuple[int, ...] = (32, 64, 128, 128)  # channels of each level, finest first
     embedding: int = 128  # width of the vector that time and conditions become
     frequencies: int = 16  # sine and cosine pairs that encode the time
 

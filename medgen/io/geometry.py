@@ -12,7 +12,10 @@ from jaxtyping import Float
 from medgen.errors import GeometryError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-MIN_SPACING_MM, MAX_SPACING_MM = 1e-3, 1e3  # smaller than a cell, larger than a patient: a unit error
+MIN_SPACING_MM, MAX_SPACING_MM = (
+    1e-3,
+    1e3,
+)  # smaller than a cell, larger than a patient: a unit error
 
 
 @dataclass(frozen=True)

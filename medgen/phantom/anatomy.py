@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from medgen.errors import InputError
-from medgen.io import files  # noqa
+from medgen.io import files
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.phantom.tissue import LABELS, Tissue

@@ -75,18 +75,14 @@ def random_affine(generator: Generator, config: PlacementConfig) -> Float[Tensor
     """A rotation times a change of size along each axis, mirrored or not."""
     turns = torch.rand(3, generator=generator) * 2 - 1
     x, y, z = (turns * config.rotation * torch.pi / 180).tolist()
-    rotation = torch.linalg.matrix_exp(
-        torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    )
+    rotation = torch.linalg.matrix_exp(torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]))
     sizes = 1 + config.size * (2 * torch.rand(3, generator=generator) - 1)
     if chance(config.mirror, generator):
         sizes[0] = -sizes[0]
     return rotation * sizes
 
 
-def random_centre(
-    anatomy: Anatomy, extent: float, generator: Generator
-) -> Float[Tensor, "3"]:
+def random_centre(anatomy: Anatomy, extent: float, generator: Generator) -> Float[Tensor, "3"]:
     """Somewhere for the middle of a patch of `extent` mm, so that most of it lies in the body."""
     middle = []
     for size, step in zip(anatomy.tissue.shape, anatomy.spacing, strict=True):

@@ -90,9 +90,7 @@ class Protocol:
                     tissue, self.repetition_time, self.echo_time, self.inversion_time
                 )
             case Readout.GRADIENT_ECHO:
-                return gradient_echo(
-                    tissue, self.repetition_time, self.echo_time, self.flip_angle
-                )
+                return gradient_echo(tissue, self.repetition_time, self.echo_time, self.flip_angle)
             case Readout.MPRAGE:
                 return mprage(
                     tissue,
@@ -114,9 +112,7 @@ def inversion_recovery(
 ) -> Signal:
     """S = ρ |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2); FLAIR when TI nulls CSF."""
     recovered = (
-        1
-        - 2 * torch.exp(-inversion_time / tissue.t1)
-        + torch.exp(-repetition_time / tissue.t1)
+        1 - 2 * torch.exp(-inversion_time / tissue.t1) + torch.exp(-repetition_time / tissue.t1)
     )
     return tissue.density * recovered.abs() * torch.exp(-echo_time / tissue.t2)
 

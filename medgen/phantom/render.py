@@ -120,9 +120,7 @@ def random_mri(protocol: Protocol, generator: Generator) -> MRIScan:
     )
 
 
-def render_mri(
-    body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Generator
-) -> Volume:
+def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Generator) -> Volume:
     """The magnitude image of a body, scaled so that its 99th percentile is 1.
 
     Args:

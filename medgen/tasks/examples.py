@@ -205,9 +205,7 @@ def turned(pair: Pair, patch: int, generator: Generator) -> tuple[Volume, Volume
     config = PlacementConfig(rotation=25, size=0.15)
     matrix = random_affine(generator, config)
     sizes = torch.tensor(pair.ct.shape)
-    middle = torch.tensor(
-        [uniform(0.15, 0.85, generator) * (size - 1) for size in pair.ct.shape]
-    )
+    middle = torch.tensor([uniform(0.15, 0.85, generator) * (size - 1) for size in pair.ct.shape])
     axis = torch.arange(patch) - (patch - 1) / 2
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
     points = grid @ matrix.T + middle

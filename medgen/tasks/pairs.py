@@ -19,9 +19,7 @@ from medgen.tasks.translator import CT
 OUTSIDE = 0.1  # weight of the air around the patient
 
 
-def read_pairs(
-    studies: Sequence[Study], *, spacing: float, register: bool
-) -> Iterator[Pair]:
+def read_pairs(studies: Sequence[Study], *, spacing: float, register: bool) -> Iterator[Pair]:
     """Yield every CT and MRI pair of the studies.
 
     Args:
@@ -36,7 +34,9 @@ def read_pairs(
                 yield read_pair(study, path, contrast, spacing=spacing, register=register)
 
 
-def read_pair(study: Study, path: Path, contrast: Contrast, *, spacing: float, register: bool) -> Pair:
+def read_pair(
+    study: Study, path: Path, contrast: Contrast, *, spacing: float, register: bool
+) -> Pair:
     """Read one pair, on the MRI's grid made isotropic."""
     mri, ct = files.read(path), files.read(study.images[CT])
     if register:

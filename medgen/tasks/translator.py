@@ -30,7 +30,7 @@ class TranslatorConfig:
 
     mri_slots: int = 3  # MRIs it can look at together
     spacing: float = 1.0  # of its grid, mm
-    widths: tuple[int, ...] = (24, 48, 96, 128, 128)  # channels of each level
+    widths: tuple[int, ...] = (32, 64, 128, 128)  # channels of each level
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""`medgen translate`: one modality in, another out, on the same grid."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medgen.cli.options import (
+    Config,
+    Device,
+    Force,
+    Jobs,
+    Json,
+    Model,
+    Out,
+    Overwrite,
+    Preview,
+    RecordTo,
+    Seed,
+    Set,
+    ShardOf,
+    SkipExisting,
+)
+
+
+def translate(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT…", help="Volumes, DICOM folders, or a manifest.jsonl."),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="KIND", help="ct, mri:t1, mri:t2, mri:flair or mri:pd."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="KIND", help="What the inputs are, if files do not say."),
+    ] = None,
+    companions: Annotated[
+        list[Path] | None,
+        typer.Option("--with", metavar="FILE", help="Another image of the same patient."),
+    ] = None,
+    engine: Annotated[
+        Literal["regress", "diffuse"] | None,
+        typer.Option("--engine", help="One evaluation, or a diffusion sampler."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Evaluations a sample.")
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", min=1, metavar="K", help="Write the mean of K, and their sigma."),
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
+    ] = None,
+    frame: Annotated[
+        int | None,
+        typer.Option("--frame", min=0, metavar="N", help="Which volume of a 4-D file; from 0."),
+    ] = None,
+    keep_patient: Annotated[
+        bool, typer.Option("--keep-patient", help="DICOM: keep the patient's identity.")
+    ] = False,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    force: Force = False,
+    preview: Preview = None,
+    model: Model = "base",
+    device: Device = "auto",
+    seed: Seed = 0,
+    jobs: Jobs = 1,
+    shard: ShardOf = None,
+    config: Config = None,
+    settings: Set = None,
+    record: RecordTo = None,
+    as_json: Json = False,
+) -> None:
+    """Translate MRI to CT, CT to MRI, or one MRI contrast to another."""
+    from medgen.cli.translate_run import run_translate
+    from medgen.config import resolve
+    from medgen.tasks.translate import TranslateConfig
+
+    flags = {
+        "to": to,
+        "source": source,
+        "companions": tuple(str(path) for path in companions) if companions else None,
+        "engine": engine,
+        "steps": steps,
+        "samples": samples,
+        "series": series,
+        "frame": frame,
+        "keep_patient": keep_patient or None,
+        "overwrite": overwrite or None,
+        "force": force or None,
+        "model": model if model != "base" else None,
+        "device": device if device != "auto" else None,
+        "seed": seed or None,
+    }
+    resolved = resolve(TranslateConfig, file=config, settings=settings or (), flags=flags)
+    lines = run_translate(
+        inputs,
+        resolved,
+        out=out,
+        preview=preview,
+        jobs=jobs,
+        shard=shard,
+        skip_existing=skip_existing,
+        record=record,
+    )
+    for line in lines:
+        typer.echo(json.dumps(line) if as_json else line["output"])

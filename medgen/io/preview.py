@@ -1,0 +1,111 @@
+"""A picture for people: source beside result in three planes, with the scale of the result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from medgen.io.atomic import atomic_file
+from medgen.io.geometry import Geometry
+from medgen.io.image import MedicalImage
+from medgen.io.provenance import Provenance
+from medgen.modality import Modality
+
+PANEL, GAP, LEGEND, TITLE = 280, 6, 74, 18  # pixels
+CT_WINDOW = (-200.0, 800.0)  # HU: fat to dense bone
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Grey levels of an image: what is black, what is white, and in which unit."""
+
+    low: float
+    high: float
+    unit: str
+
+
+def write_preview(
+    images: list[MedicalImage], path: Path, *, provenance: Provenance, overwrite: bool = False
+) -> Path:
+    """Draw images of one grid side by side: axial, coronal and sagittal through the middle.
+
+    Args:
+        images: The source first, then results; all on one grid.
+        path: PNG to write.
+        provenance: Goes into the PNG's text.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: If it exists or cannot be written.
+    """
+    rows = [draw_row(image, shown(image)) for image in images]
+    picture = np.concatenate(rows, axis=0)
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Description", provenance.sentence)
+    notes.add_text("Synthetic", "true")
+    with atomic_file(path, overwrite=overwrite) as draft:
+        Image.fromarray(picture).save(draft, format="PNG", pnginfo=notes)
+    return path
+
+
+def shown(image: MedicalImage) -> Shown:
+    """The window of an image: bone for CT, up to the 99.5th percentile for MRI."""
+    if image.kind and image.kind.modality is Modality.CT:
+        return Shown(*CT_WINDOW, "HU")
+    return Shown(0.0, float(np.percentile(image.voxels, 99.5)) or 1.0, "a.u.")
+
+
+def draw_row(image: MedicalImage, window: Shown) -> UInt8[np.ndarray, "row column 3"]:
+    """Three planes of one image, its name above and its grey scale at the right."""
+    scaled = (image.voxels.astype(np.float32) - window.low) / (window.high - window.low)
+    panels = [panel(plane, mm) for plane, mm in planes(scaled.clip(0, 1), image.geometry)]
+    legend = np.zeros((PANEL, LEGEND), np.uint8)
+    bar = np.linspace(255, 0, PANEL - 40).astype(np.uint8)
+    legend[20 : PANEL - 20, 8:24] = bar[:, None]
+    gap = np.zeros((PANEL, GAP), np.uint8)
+    row = np.concatenate([part for p in panels for part in (p, gap)] + [legend], axis=1)
+    canvas = Image.fromarray(np.pad(row, ((TITLE, GAP), (0, 0)))).convert("RGB")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
+    right = row.shape[1] - LEGEND + 28
+    draw.text((4, 2), str(image.kind or "image"), fill=(255, 255, 255), font=font)
+    for share, y in ((1.0, 18), (0.5, PANEL / 2 - 6), (0.0, PANEL - 30)):
+        value = window.low + share * (window.high - window.low)
+        draw.text((right, y + TITLE), f"{value:.0f}", fill=(255, 255, 255), font=font)
+    draw.text((right - 20, PANEL + 2), window.unit, fill=(255, 255, 255), font=font)
+    return np.asarray(canvas)
+
+
+def planes(
+    voxels: Float[np.ndarray, "i j k"], geometry: Geometry
+) -> list[tuple[Float[np.ndarray, "row column"], tuple[float, float]]]:
+    """Axial, coronal and sagittal through the middle, as radiologists look at them.
+
+    Returns:
+        For each plane its pixels (rows from anterior or superior, columns from the patient's
+        right or anterior) and the size of a pixel (row, column) in mm.
+    """
+    axes, spacing = geometry.axes, geometry.spacing
+    order = np.argsort([world for world, _ in axes])
+    ras = voxels.transpose(order)[tuple(slice(None, None, axes[v][1]) for v in order)]
+    x, y, z = (spacing[v] for v in order)
+    i, j, k = (size // 2 for size in ras.shape)
+    return [
+        (ras[::-1, ::-1, k].T, (y, x)),
+        (ras[::-1, j, ::-1].T, (z, x)),
+        (ras[i, ::-1, ::-1].T, (z, y)),
+    ]
+
+
+def panel(
+    plane: Shaped[np.ndarray, "row column"], pixel_mm: tuple[float, float]
+) -> UInt8[np.ndarray, "row column"]:
+    """A plane scaled to fit a square, its proportions those of the body."""
+    height, width = plane.shape[0] * pixel_mm[0], plane.shape[1] * pixel_mm[1]
+    zoom = PANEL / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    grey = Image.fromarray((plane * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+    square = Image.new("L", (PANEL, PANEL))
+    square.paste(grey, ((PANEL - size[0]) // 2, (PANEL - size[1]) // 2))
+    return np.asarray(square)
