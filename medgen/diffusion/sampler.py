@@ -7,7 +7,6 @@ after each step; whoever listens may look, show progress or stop.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 
@@ -68,14 +67,10 @@ def stretches(process: AbstractProcess, stops: Stops, latent: Latent) -> Iterato
     """
     if len(stops) < 2 or not (stops.diff() < 0).all() or stops[0] > 1 or stops[-1] < 0:
         raise ValueError("stops must be at least two times that decrease within [0, 1]")
-    for now, after in pairwise(stops.split(1)):
-        yield Stretch(
-            now=now.to(latent),
-            after=after.to(latent),
-            here=process.at(now).over(latent),
-            there=process.at(after).over(latent),
-            is_last=bool(after == 0),
-        )
+    mixes = [process.at(time).over(latent) for time in stops.split(1)]
+    times = stops.to(latent).split(1)
+    for i, end in enumerate(stops[1:].tolist()):
+        yield Stretch(times[i], times[i + 1], mixes[i], mixes[i + 1], is_last=end == 0)
 
 
 def velocity(clean: Latent, noisy: Latent, mix: Mix) -> Latent:

@@ -1,0 +1,93 @@
+"""Whatever a network predicts, it says the same."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medgen.diffusion.prediction import (
+    Prediction,
+    from_clean,
+    min_snr_weight,
+    target,
+    to_clean,
+    to_noise,
+)
+from medgen.diffusion.process import PROCESSES
+
+EVERY = pytest.mark.parametrize("prediction", Prediction)
+PROCESS = pytest.mark.parametrize("process", [make() for make in PROCESSES.values()], ids=PROCESSES)
+TIMES = st.floats(0.01, 0.99)
+FEW = settings(max_examples=15, deadline=None)
+
+
+def mixed(process, time):
+    generator = torch.Generator().manual_seed(3)
+    clean, noise = torch.randn(2, 2, 1, 8, generator=generator, dtype=torch.float64)
+    clean, noise = clean[None], noise[None]
+    mix = process.at(torch.tensor([time], dtype=torch.float64))
+    return mix, clean, noise, mix(clean, noise)
+
+
+@PROCESS
+@EVERY
+@FEW
+@given(time=TIMES)
+def test_the_target_implies_the_clean_latent_and_the_noise(prediction, process, time):
+    mix, clean, noise, noisy = mixed(process, time)
+    implied = to_clean(prediction, mix, noisy, target(prediction, mix, clean, noise))
+    torch.testing.assert_close(implied, clean, atol=1e-6, rtol=0)
+    torch.testing.assert_close(to_noise(mix, noisy, implied), noise, atol=1e-6, rtol=0)
+
+
+@PROCESS
+@EVERY
+@FEW
+@given(time=TIMES)
+def test_from_clean_inverts_to_clean(prediction, process, time):
+    mix, predicted, _, noisy = mixed(process, time)
+    there = to_clean(prediction, mix, noisy, predicted)
+    back = from_clean(prediction, mix, noisy, there)
+    torch.testing.assert_close(back, predicted, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("prediction", [Prediction.VELOCITY, Prediction.FLOW])
+@pytest.mark.parametrize("time", [0.0, 1.0])
+def test_velocity_and_flow_are_defined_at_both_ends(prediction, time):
+    mix, clean, noise, noisy = mixed(PROCESSES["rectified-flow"](), time)
+    implied = to_clean(prediction, mix, noisy, target(prediction, mix, clean, noise))
+    torch.testing.assert_close(implied, clean)
+
+
+@FEW
+@given(time=TIMES)
+def test_min_snr_weights_are_the_papers(time):
+    mix = PROCESSES["latent-diffusion"]().at(torch.tensor([time], dtype=torch.float64))
+    ratio = float((mix.alpha / mix.sigma) ** 2)
+    papers = {
+        Prediction.NOISE: min(ratio, 5) / ratio,
+        Prediction.CLEAN: min(ratio, 5),
+        Prediction.VELOCITY: min(ratio, 5) / (ratio + 1),
+    }
+    for prediction, weight in papers.items():
+        assert float(min_snr_weight(prediction, mix)) == pytest.approx(weight)
+
+
+@PROCESS
+@FEW
+@given(time=TIMES)
+def test_min_snr_weighs_the_same_mistake_alike(process, time):
+    mix, clean, noise, noisy = mixed(process, time)
+    wrong = clean + 0.1
+    losses = []
+    for prediction in Prediction:
+        said = from_clean(prediction, mix, noisy, wrong)
+        error = said - target(prediction, mix, clean, noise)
+        losses.append(float(min_snr_weight(prediction, mix) * error.square().mean()))
+    assert losses == pytest.approx([losses[0]] * 4)
+
+
+@EVERY
+def test_min_snr_weights_are_finite_where_nothing_is_left(prediction):
+    mix = PROCESSES["rectified-flow"]().at(torch.ones(1))
+    assert float(min_snr_weight(prediction, mix)) in (0, 1)
