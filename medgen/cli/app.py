@@ -23,6 +23,10 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.translate:translate",
         "Translate MRI to CT, CT to MRI, or one MRI contrast to another.",
     ),
+    "train": (
+        "medgen.cli.train:train",
+        "Train a translator on simulated heads and real pairs.",
+    ),
     "evaluate": ("medgen.cli.evaluate:evaluate", "Compare synthetic images with real ones."),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),
     "models": ("medgen.cli.models:models", "List the models that come with medgen, or show one."),

@@ -29,8 +29,8 @@ class Window(AbstractIntensity):
     """The straight line that takes `low` to -1 and `high` to 1.
 
     Example:
-        >>> hounsfield = Window(*FACTS[Modality.CT].window)
-        >>> hounsfield.denormalise(hounsfield.normalise(np.array([-1000.0, 40.0]))).round(2).tolist()
+        >>> ct = Window(-1024.0, 3071.0)
+        >>> ct.denormalise(ct.normalise(np.array([-1000.0, 40.0]))).round(2).tolist()
         [-1000.0, 40.0]
     """
 

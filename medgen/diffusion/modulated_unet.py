@@ -7,6 +7,7 @@ scaling and shifting the features of every level (FiLM; Perez et al. 2018, arXiv
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -44,12 +45,11 @@ class ModulatedUNet(nn.Module):
         dims, widths = config.spatial_dims, config.widths
         self.entry = TwoConv(dims, config.in_channels, widths[0], act, norm, True)
         self.down = nn.ModuleList(
-            Down(dims, above, below, act, norm, True)
-            for above, below in zip(widths, widths[1:], strict=False)
+            Down(dims, above, below, act, norm, True) for above, below in pairwise(widths)
         )
         self.up = nn.ModuleList(
             UpCat(dims, below, above, above, act, norm, True, halves=below != above)
-            for above, below in reversed(list(zip(widths, widths[1:], strict=False)))
+            for above, below in reversed(list(pairwise(widths)))
         )
         convolution = {2: nn.Conv2d, 3: nn.Conv3d}[dims]
         self.exit = convolution(widths[0], config.out_channels, kernel_size=1)
@@ -60,10 +60,7 @@ class ModulatedUNet(nn.Module):
             nn.SiLU(),
         )
         levels = [*widths, *reversed(widths[:-1])]
-        self.modulation = nn.ModuleList(nn.Linear(config.embedding, 2 * w) for w in levels)
-        for layer in self.modulation:  # at first nobody is modulated
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.modulation = nn.ModuleList(_silent(config.embedding, 2 * width) for width in levels)
 
     def forward(
         self, latent: Latent, time: Time, conditions: Float[Tensor, "batch conditions"]
@@ -90,6 +87,14 @@ class ModulatedUNet(nn.Module):
         octaves = torch.linspace(0, math.log(100), self.config.frequencies, device=time.device)
         angles = time[:, None] * octaves.exp() * math.pi
         return torch.cat([angles.sin(), angles.cos()], dim=1).expand(batch, -1)
+
+
+def _silent(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that at first says 0: nobody is modulated."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _modulate(features: Latent, scale_and_shift: Float[Tensor, "batch doubled"]) -> Latent:

@@ -56,14 +56,15 @@ def read_anatomy(path: Path) -> Anatomy:
     if unknown := [label for label in found.tolist() if label not in known]:
         raise InputError(f"{path}: labels {unknown[:5]} are not of the head table; relabel them")
     table = np.zeros(int(max(known)) + 1, np.uint8)
-    for tissue, labels in LABELS.items():
-        table[list(labels)] = tissue
+    for kind, labels in LABELS.items():
+        table[list(labels)] = kind
     tissue = without_islands(table[voxels.astype(np.int64)])
     order = [axis for axis, _ in image.geometry.axes]
     spacing = np.empty(3)
     spacing[order] = image.geometry.spacing
     name = path.name.removesuffix(".gz").removesuffix(".nii")
-    return Anatomy(name, torch.from_numpy(tissue), tuple(spacing.tolist()))
+    x, y, z = spacing.tolist()
+    return Anatomy(name, torch.from_numpy(tissue), (x, y, z))
 
 
 def to_ras(image: MedicalImage) -> np.ndarray:

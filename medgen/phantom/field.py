@@ -1,11 +1,13 @@
 """Smooth random fields: what varies slowly in a body or a scanner."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-Shape = tuple[int, int, int]
+Shape = Sequence[int]
 
 
 def smooth_field(
@@ -21,7 +23,7 @@ def smooth_field(
     """
     coarse = [max(2, round(size / scale) + 1) for size in shape]
     noise = torch.randn(1, channels, *coarse, generator=generator)
-    return F.interpolate(noise, shape, mode="trilinear", align_corners=True)[0]
+    return F.interpolate(noise, list(shape), mode="trilinear", align_corners=True)[0]
 
 
 def uniform(low: float, high: float, generator: Generator) -> float:

@@ -25,7 +25,7 @@ from medgen.tasks.prefetch import MakeItem, made_in_order
 from medgen.tasks.snapshots import Snapshot, at_step, newest, prune, sweep, write_snapshot
 from medgen.tasks.state import TrainingState, new_state
 
-Loss = Callable[[nn.Module, list[Any]], Mapping[str, Tensor]]
+Loss = Callable[[Any, list[Any]], Mapping[str, Tensor]]
 """Network and items in; named scalars out, each a mean over the items. `total` is minimised.
 
 The names must be the same every time. It moves the items to the network's device itself.

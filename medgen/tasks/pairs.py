@@ -42,8 +42,8 @@ def read_pair(
     if register:
         ct = apply_shift(ct, measure_shift(mri, ct))
     grid = isotropic_grid(Grid(mri.voxels.shape, mri.geometry), spacing)
-    inside = body_of(mri).astype(np.float32)
-    inside = resample(inside, mri.geometry, grid, fill=0.0) > 0.5
+    body = body_of(mri).astype(np.float32)
+    inside = resample(body, mri.geometry, grid, fill=0.0) > 0.5
     hu = resample(ct.voxels, ct.geometry, grid, fill=np.nan)
     known = np.isfinite(hu)
     window = mri_window(mri.voxels)

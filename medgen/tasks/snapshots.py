@@ -108,6 +108,18 @@ def at_step(folder: Path, step: int) -> Snapshot:
     return Snapshot(path, json.loads((path / FACTS).read_bytes()))
 
 
+def averaged_weights(folder: Path) -> tuple[int, dict[str, Tensor]]:
+    """Steps done and the averaged weights, from the newest snapshot of a run.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    snapshot = newest(folder)
+    if snapshot is None:
+        raise ModelError(f"{folder}: holds no training run; name the folder that `train -o` wrote")
+    return snapshot.facts["step"], snapshot.tensors("averaged")
+
+
 def prune(folder: Path, *, keep: int) -> None:
     """Delete all but the last `keep` snapshots."""
     for path in _snapshot_folders(folder)[:-keep]:

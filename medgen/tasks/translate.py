@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -138,15 +138,20 @@ def translate_item(
         seed=config.seed if config.engine == "diffuse" else None,
         steps=config.steps if config.engine == "diffuse" else None,
     )
-    how = {"provenance": provenance, "overwrite": config.overwrite}
-    files.write(result, output, keep_patient=config.keep_patient, **how)
+    write = partial(
+        files.write,
+        provenance=provenance,
+        overwrite=config.overwrite,
+        keep_patient=config.keep_patient,
+    )
+    write(result, output)
     if sigma is not None and spread is not None:
-        files.write(spread, sigma, keep_patient=config.keep_patient, **how)
+        write(spread, sigma)
     details = _details(images, config, warnings, has_sigma=sigma is not None)
     sidecar = write_sidecar(output, provenance, details, overwrite=config.overwrite)
     if preview is not None:
         shown = [images[0], result] + ([spread] if spread is not None else [])
-        write_preview(shown, preview, **how)
+        write_preview(shown, preview, provenance=provenance, overwrite=config.overwrite)
     digest = images[0].source.sha256 if images[0].source else ""
     seconds = time.perf_counter() - started
     return Written(output, sigma, sidecar, preview, digest, seconds, tuple(warnings))
@@ -208,7 +213,8 @@ def _checked(
 ) -> tuple[list[MedicalImage], list[str]]:
     """The sources with their kinds, and the warnings that `--force` let pass."""
     stated = Kind.parse(config.source) if config.source else None
-    images, warnings = [], []
+    images: list[MedicalImage] = []
+    warnings: list[str] = []
     for at, source in enumerate(sources):
         image = with_kind(source, stated if at == 0 else None)
         if image.kind == config.target:

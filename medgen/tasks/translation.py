@@ -90,7 +90,7 @@ class _Running:
 
     def __post_init__(self) -> None:
         self.count = 0
-        self.mean = np.zeros(self.shape, np.float32)
+        self.mean: np.ndarray = np.zeros(self.shape, np.float32)
         self._squares: np.ndarray | None = None
 
     def add(self, volume: Voxels) -> None:

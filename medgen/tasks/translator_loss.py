@@ -1,4 +1,4 @@
-"""What the translator is trained to do: the least absolute error at once, the mean when asked twice.
+"""What the translator is trained to do: least absolute error at once, the mean in steps.
 
 At time 1 the error that counts is the absolute error in the image, HU for HU; below, the squared
 error of the latent, whose minimum is the conditional mean that a diffusion sampler needs.
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from medgen.tasks.examples import Example
-from medgen.tasks.translator import CT, HU_PER_UNIT, Sources
+from medgen.tasks.translator import CT, HU_PER_UNIT, Sources, Translator
 
 KILO_HU_PER_UNIT = HU_PER_UNIT / 1000
 MRI_WEIGHT = 0.5  # an error of half an MRI's range counts as much as 500 HU
 DIFFUSION_WEIGHT = 0.5  # of the squared error, so that both engines' gradients are of one size
 
 
-def translator_loss(translator: nn.Module, items: list[Example]) -> Mapping[str, Tensor]:
+def translator_loss(translator: Translator, items: list[Example]) -> Mapping[str, Tensor]:
     """The training loss of a batch, as `fit` wants it.
 
     Returns:
@@ -49,7 +49,7 @@ def translator_loss(translator: nn.Module, items: list[Example]) -> Mapping[str,
 
 
 def _predict(
-    translator: nn.Module, items: list[Example], device: torch.device
+    translator: Translator, items: list[Example], device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Predicted and true clean latents of a batch, and the weights of their voxels."""
 

@@ -1,0 +1,172 @@
+"""Train: simulated heads and real pairs in, a model folder out."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medgen.checkpoint import Card, DataUse, TrainingRange, model_folder, read_card
+from medgen.config import from_mapping, read_mapping, to_mapping
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Split
+from medgen.errors import UsageError
+from medgen.modality import Modality
+from medgen.phantom.anatomy import Anatomy, read_anatomies
+from medgen.tasks.distributed import join
+from medgen.tasks.examples import ExampleConfig, Examples, Pair
+from medgen.tasks.fit import Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.model import load_translator, save_translator
+from medgen.tasks.pairs import read_pairs
+from medgen.tasks.snapshots import averaged_weights
+from medgen.tasks.translator import Translator, TranslatorConfig
+from medgen.tasks.translator_loss import translator_loss
+
+ROUNDS = ("translator",)
+MODEL = "model"  # the folder, inside the run's, that `--model` takes
+SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct": (-1100, 3500)})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What `medgen train` is asked to do."""
+
+    round: str = "translator"  # what is trained
+    labels: str | None = None  # head label maps: a file or a folder; none: procedural heads
+    hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
+    init: str | None = None  # a model to start from, the bundled one included
+    freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
+    register: str = "none"  # none, or rigid: move each CT onto its MRI first
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    translator: TranslatorConfig = field(default_factory=TranslatorConfig)
+    examples: ExampleConfig = field(default_factory=ExampleConfig)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=20_000, batch=2, learning_rate=1e-3, ema_decay=0.998
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a word that is not known."""
+        if self.round not in ROUNDS:
+            raise UsageError(f"--round {self.round}: is not one of {', '.join(ROUNDS)}")
+        if self.register not in ("none", "rigid"):
+            raise UsageError(f"--register {self.register}: write none or rigid")
+
+
+def train(
+    config: TrainConfig, out: Path, *, manifest: Path | None = None, resume: bool = False
+) -> Iterator[Progress]:
+    """Train a translator and write `out/model`, a folder that `--model` takes.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies with a CT and an MRI; those of split `train`, or without one, are used.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn from, or a setting does not fit.
+        InputError: If a label map or a study cannot be read.
+        OutputError: If `out` cannot be written.
+    """
+    translator, ancestor = _start(config)
+    freeze(translator, config.freeze)
+    examples = Examples(
+        _anatomies(config), _pairs(config, manifest), config.examples, config.fit.seed
+    )
+    if not examples.anatomies and not examples.pairs:
+        raise UsageError("nothing to learn from: give a manifest with pairs, or --labels")
+    facts = {"config": _facts(config), "studies": len(examples.pairs)}
+    yield from fit(
+        translator, examples, translator_loss, config.fit, out, resume=resume, card=facts
+    )
+    if join(config.fit.device).rank == 0:
+        write_model(out, config, ancestor)
+
+
+def write_model(out: Path, config: TrainConfig, ancestor: Card | None = None) -> Card:
+    """Make `out/model` from the newest snapshot of a run: its averaged weights, and a card."""
+    step, state = averaged_weights(out)
+    card = _card(config)
+    lineage = (*ancestor.lineage, ancestor.digest) if ancestor else ()
+    steps = step + (ancestor.steps if ancestor else 0)
+    extra = {**card.extra, "training": _facts(config)}
+    card = replace(card, steps=steps, lineage=lineage, extra=extra)
+    return save_translator(out / MODEL, card, config.translator, state)
+
+
+def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
+    """Keep the parameters whose names start with a prefix as they are.
+
+    Raises:
+        UsageError: If a prefix fits no parameter.
+    """
+    for prefix in prefixes:
+        found = [
+            parameter
+            for name, parameter in network.named_parameters()
+            if name == prefix or name.startswith(prefix + ".")
+        ]
+        if not found:
+            known = sorted({".".join(n.split(".")[:2]) for n, _ in network.named_parameters()})
+            raise UsageError(f"--freeze {prefix}: no such part; parts: {', '.join(known)}")
+        for parameter in found:
+            parameter.requires_grad_(False)
+
+
+def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
+    """A new translator, or that of `init`, and the card it came with."""
+    if config.init is None:
+        torch.manual_seed(config.fit.seed)
+        return Translator(config.translator), None
+    loaded = load_translator(config.init, torch.device("cpu"))
+    if loaded.translator.config != config.translator:
+        raise UsageError(
+            f"--init {config.init}: has another shape ({loaded.translator.config}); "
+            "leave the translator's settings out"
+        )
+    return loaded.translator.train(), read_card(model_folder(config.init))
+
+
+def _anatomies(config: TrainConfig) -> list[Anatomy]:
+    if config.labels is None:
+        return []
+    found = read_anatomies(Path(config.labels))
+    unknown = set(config.hold_out) - {anatomy.name for anatomy in found}
+    if unknown:
+        raise UsageError(f"--hold-out {', '.join(sorted(unknown))}: no such label map")
+    return [anatomy for anatomy in found if anatomy.name not in config.hold_out]
+
+
+def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
+    if manifest is None:
+        return []
+    studies = read_manifest(manifest, allow_outside=config.allow_outside)
+    chosen = [study for study in studies if study.split in (None, Split.TRAIN)]
+    useful = [study for study in chosen if study.of(Modality.CT) and study.of(Modality.MRI)]
+    return list(
+        read_pairs(useful, spacing=config.translator.spacing, register=config.register == "rigid")
+    )
+
+
+def _facts(config: TrainConfig) -> dict[str, object]:
+    """The settings that decide the weights; a resumed run must have the same."""
+    facts = to_mapping(replace(config, card=None))
+    facts.pop("fit")  # `fit` compares its own
+    return json.loads(json.dumps(facts))
+
+
+def _card(config: TrainConfig) -> Card:
+    """The card as far as a person writes it; the defaults say that nobody has."""
+    values = read_mapping(Path(config.card)) if config.card else {}
+    data = tuple(from_mapping(DataUse, row) for row in values.pop("data", ()))
+    card = from_mapping(Card, {"name": "translator", "version": "1", "task": "translate"} | values)
+    return replace(card, data=data, training_range=card.training_range or SEEN)
