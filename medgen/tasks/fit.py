@@ -148,7 +148,7 @@ class _Run:
         ahead = 2 * max(size, config.workers)
         made = made_in_order(make_item, numbers, workers=config.workers, ahead=ahead)
         with closing(made) as items:
-            is_last = self.state.step >= config.steps
+            is_last = self.state.step >= config.steps or self._is_time_up(self.spent)
             while not is_last:
                 before = time.monotonic()
                 terms, stop = self._step(loss, list(islice(items, size)))
@@ -218,7 +218,7 @@ class _Run:
             losses = loss(state.network, items)
         state.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
-        asked = self.interrupt.signum is not None or self._is_time_up()
+        asked = self.interrupt.signum is not None or self._is_time_up(self.elapsed)
         parameters = state.parameters
         *values, stop = world.mean(
             parameters, [*(float(value.detach()) for value in losses.values()), float(asked)]
@@ -274,8 +274,8 @@ class _Run:
     def _rate(self) -> float:
         return self.config.batch / self.step_seconds if self.step_seconds else 0.0
 
-    def _is_time_up(self) -> bool:
-        return self.config.minutes is not None and self.elapsed >= 60 * self.config.minutes
+    def _is_time_up(self, seconds: float) -> bool:
+        return self.config.minutes is not None and seconds >= 60 * self.config.minutes
 
     def _is_time_to_save(self) -> bool:
         config = self.config

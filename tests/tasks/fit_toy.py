@@ -1,6 +1,9 @@
 """A run of seconds that the tests of the training loop share; also a program: see `main`."""
 
+import atexit
 import json
+import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which every first optimizer imports, for seconds; forks find it done
 from torch import Tensor, nn
 
 from medgen.tasks.fit import Progress, fit
@@ -76,7 +80,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def main(folder: str, options: str) -> None:
-    """Run as a program: `fit_toy.py FOLDER '{"steps": 9}'`; prints every step it has done.
+    """Run as a program: `fit_toy.py FOLDER '{"steps": 9}'`.
 
     With `"twice": true` it stops after one step, and resumes with a new network.
     """
@@ -87,10 +91,26 @@ def main(folder: str, options: str) -> None:
     budgets = [1e-9, None] if wishes.pop("twice", False) else [None]
     for minutes in budgets:
         config = toy_config(**wishes, minutes=minutes)
-        for progress in fit(build(), item, loss, config, Path(folder), resume=True):
-            print(progress.step, flush=True)
+        list(fit(build(), item, loss, config, Path(folder), resume=True))
+
+
+def main_in_own_session(folder: str, options: str) -> None:
+    """`main`, for `multiprocessing`, with the exit code that a shell would see."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main(folder, options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def main_that_stops_listening(folder: str) -> None:
+    """One step with workers, then what the interpreter does at the end of a program."""
+    held = fit(toy_network(), make_item, loss, toy_config(workers=2), Path(folder))
+    next(held)
+    atexit._run_exitfuncs()
+    assert not multiprocessing.active_children()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     main(*sys.argv[1:])

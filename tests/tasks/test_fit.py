@@ -203,11 +203,12 @@ def test_the_time_budget_stops_cleanly_and_counts_earlier_runs(tmp_path: Path) -
     first = run(tmp_path, **options)
     assert first[-1].snapshot is not None
     assert first[-1].step < 1_000_000
-    assert 0.3 <= first[-1].elapsed < 3
+    assert first[-1].elapsed >= 0.3
     assert first[-1].eta == 0
-    again = run(tmp_path, **options, resume=True)
-    assert len(again) == 1
-    assert again[0].elapsed >= first[-1].elapsed
+    assert run(tmp_path, **options, resume=True) == []
+    spent = snapshots.at_step(tmp_path, first[-1].step).facts["elapsed"]
+    again = run(tmp_path, **{**options, "minutes": spent / 60 + 1e-6}, resume=True)
+    assert again[0].elapsed > spent >= 0.3
 
 
 def test_only_the_last_snapshots_are_kept(tmp_path: Path) -> None:
@@ -263,17 +264,17 @@ def test_it_runs_in_a_thread_where_signals_cannot_be_caught(tmp_path: Path) -> N
 
 
 def test_workers_work_ahead(tmp_path: Path) -> None:
-    def sleepy(number: int) -> torch.Tensor:
-        time.sleep(0.05)
+    def marked(number: int) -> torch.Tensor:
+        (tmp_path / f"made-{number}").touch()
         return make_item(number)
 
     config = toy_config(steps=10, batch=2, workers=2)
-    steps = fit(toy_network(), sleepy, loss, config, tmp_path)
+    steps = fit(toy_network(), marked, loss, config, tmp_path / "run")
     next(steps)
-    time.sleep(0.3)
-    before = time.monotonic()
-    next(steps)
-    assert time.monotonic() - before < 0.05
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "made-3").exists():  # of a step that nobody has asked for yet
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     steps.close()
 
 
