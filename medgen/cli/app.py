@@ -27,6 +27,10 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.train:train",
         "Train a translator on simulated heads and real pairs.",
     ),
+    "phantom": (
+        "medgen.cli.phantom:phantom",
+        "Make up patients: CT and MRI of one anatomy, and what is true of it.",
+    ),
     "evaluate": ("medgen.cli.evaluate:evaluate", "Compare synthetic images with real ones."),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),
     "models": ("medgen.cli.models:models", "List the models that come with medgen, or show one."),

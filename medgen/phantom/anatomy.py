@@ -37,10 +37,21 @@ def read_anatomies(path: Path) -> list[Anatomy]:
     Raises:
         InputError: If there is none, or a file is not a head label map.
     """
+    return [read_anatomy(each) for each in label_maps(path)]
+
+
+def label_maps(path: Path) -> list[Path]:
+    """The label-map file, or every NIfTI file of a folder, in the order of their names.
+
+    Raises:
+        InputError: If there is none.
+    """
     paths = sorted(path.glob("*.nii*")) if path.is_dir() else [path]
     if not paths:
         raise InputError(f"{path}: holds no .nii or .nii.gz label map")
-    return [read_anatomy(each) for each in paths]
+    if missing := [each for each in paths if not each.exists()]:
+        raise InputError(f"{missing[0]}: no such file or folder")
+    return paths
 
 
 def read_anatomy(path: Path) -> Anatomy:

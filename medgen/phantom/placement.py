@@ -1,6 +1,7 @@
 """Placement: one anatomy becomes many patients, by a random affine and a smooth deformation."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,6 +20,7 @@ class PlacementConfig:
     bend_mm: float = 3.0  # standard deviation of the coarse deformation
     ripple_mm: float = 1.0  # standard deviation of the fine deformation
     mirror: float = 0.5  # share of patients that are mirrored left to right
+    is_round: bool = False  # whether the deformation is free of kinks; takes a little longer
 
 
 STILL = PlacementConfig(rotation=0, size=0, bend_mm=0, ripple_mm=0, mirror=0)
@@ -49,8 +51,9 @@ def place(
     """
     matrix = random_affine(generator, config)
     axes = [(torch.arange(size) - (size - 1) / 2) * spacing for size in shape]
-    bend = smooth_field(shape, 32 / spacing, generator, channels=3) * config.bend_mm
-    ripple = smooth_field(shape, 14 / spacing, generator, channels=3) * config.ripple_mm
+    field = partial(smooth_field, shape, channels=3, is_round=config.is_round)
+    bend = field(scale=32 / spacing, generator=generator) * config.bend_mm
+    ripple = field(scale=14 / spacing, generator=generator) * config.ripple_mm
     shift = bend + ripple
     source = torch.tensor(anatomy.tissue.shape)
     index = []

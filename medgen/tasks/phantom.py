@@ -1,0 +1,147 @@
+"""Phantom: write made-up studies, the list of them, and what is true of each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from medgen.data.manifest import write_manifest
+from medgen.data.study import Study
+from medgen.errors import OutputError, UsageError
+from medgen.io import files
+from medgen.io.atomic import atomic_file, atomic_folder, check_writable, refuse_existing
+from medgen.io.provenance import Provenance
+from medgen.modality import Kind
+from medgen.phantom.anatomy import label_maps
+from medgen.phantom.study import simulate_study
+from medgen.phantom.study_config import StudyConfig
+from medgen.tasks.batch import MANIFEST, Done, Item, run_batch
+
+FINDINGS = "findings.json"
+SIMULATOR = "head simulator"
+
+
+@dataclass(frozen=True)
+class PhantomConfig:
+    """Which studies to make, and how to store them."""
+
+    anatomy: Literal["head"] = "head"
+    number: int = 1  # of studies
+    format: Literal["nifti", "dicom"] = "nifti"
+    study: StudyConfig = field(default_factory=StudyConfig)
+    overwrite: bool = False
+    skip_existing: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= 1_000_000:
+            raise UsageError(f"{self.number} studies: choose 1 to 1000000")
+
+
+@dataclass(frozen=True)
+class Written:
+    """One study on the disk.
+
+    Attributes:
+        study: What the manifest says of it.
+        facts: What is true of it.
+    """
+
+    study: Study
+    facts: dict[str, Any]
+
+
+def simulate(config: PhantomConfig, out: Path, *, jobs: int = 1) -> Iterator[Written]:
+    """Make the studies and write them; `manifest.jsonl` and `findings.json` appear at the end.
+
+    Every study is a folder that appears whole or not at all, with its own `findings.json`; a run
+    that was stopped goes on with `skip_existing`. Same configuration, same bytes.
+
+    Args:
+        config: Which studies.
+        out: The folder for all of them.
+        jobs: How many to work on at once.
+
+    Yields:
+        Each study when it is written, in order.
+
+    Raises:
+        InputError: If a label map cannot be read.
+        OutputError: If something is in the way or cannot be written; nothing is half there.
+    """
+    if config.study.labels:
+        label_maps(config.study.labels)
+    _check(config, out)
+    names = [study_name(index) for index in range(config.number)]
+    items = [Item(name, out / name) for name in names]
+    written = []
+    for result in run_batch(items, partial(write_study, config=config), jobs=jobs):
+        if not isinstance(result, Done):
+            raise result.error
+        written.append(result.value)
+        yield result.value
+    replace = config.overwrite or config.skip_existing
+    write_manifest([one.study for one in written], out / MANIFEST, overwrite=replace)
+    studies = {one.study.id: one.facts for one in written}
+    _write_json(studies, out / FINDINGS, overwrite=replace)
+
+
+def study_name(index: int) -> str:
+    """What study number `index` is called; people count from 1.
+
+    Example:
+        >>> study_name(0)
+        'study-0001'
+    """
+    return f"study-{index + 1:04d}"
+
+
+def write_study(item: Item, config: PhantomConfig) -> Written:
+    """Make one study in the folder `item.path`; its name says which it is."""
+    index = int(item.name.rpartition("-")[2]) - 1
+    if config.skip_existing and (item.path / FINDINGS).is_file():
+        return _read_study(item.path)
+    with atomic_folder(item.path, overwrite=config.overwrite) as folder:
+        made = simulate_study(config.study, index)
+        provenance = Provenance("phantom", SIMULATOR, seed=config.study.seed)
+        for kind, image in made.images.items():
+            files.write(image, folder / _file_name(kind, config.format), provenance=provenance)
+        _write_json(made.facts, folder / FINDINGS)
+    return _read_study(item.path)
+
+
+def _file_name(kind: Kind, file_format: str) -> str:
+    return kind.slug if file_format == "dicom" else f"{kind.slug}.nii.gz"
+
+
+def _read_study(folder: Path) -> Written:
+    """What a study's folder says of itself."""
+    try:
+        facts = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
+        kinds = [Kind.parse(word) for word in facts["images"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputError(f"{folder / FINDINGS}: is damaged; remove {folder}") from None
+    images = {}
+    for kind in kinds:
+        names = [folder / _file_name(kind, each) for each in ("nifti", "dicom")]
+        images[kind] = next((path for path in names if path.exists()), names[0])
+    return Written(Study(folder.name, folder.name, images), facts)
+
+
+def _check(config: PhantomConfig, out: Path) -> None:
+    """Raise OutputError before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; name a folder")
+    replace = config.overwrite or config.skip_existing
+    for name in (MANIFEST, FINDINGS):
+        refuse_existing(out / name, overwrite=replace)
+    check_writable(out / MANIFEST, overwrite=replace)
+    if not replace:
+        for index in range(config.number):
+            refuse_existing(out / study_name(index))
+
+
+def _write_json(value: object, path: Path, *, overwrite: bool = False) -> None:
+    with atomic_file(path, overwrite=overwrite) as draft:
+        draft.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,50 @@
+"""`medgen phantom` writes studies and prints where they are, or says in a line why not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medgen.cli import app
+
+SMALL = ["--spacing", "8", "--contrasts", "t1", "--seed", "5"]
+
+
+def test_folders_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "studies")
+    assert app.main(["phantom", "--anatomy", "head", "-n", "2", *SMALL, "-o", out]) == 0
+    printed, said = capsys.readouterr()
+    assert printed.split() == [f"{out}/study-0001", f"{out}/study-0002"]
+    assert not said
+    assert app.main(["info", f"{out}/manifest.jsonl"]) == 0
+
+
+def test_json_is_one_line_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--size", "16", "16", "16"]
+    assert app.main(["phantom", *SMALL, *size, "-o", str(tmp_path / "s"), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["images"]["ct"].endswith("study-0001/ct.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "word"),
+    [
+        (["--contrasts", "t9"], 2, "t9"),
+        (["--spacing", "0"], 2, "spacing"),
+        (["--overwrite", "--skip-existing"], 2, "contradict"),
+        (["--labels", "absent.nii.gz"], 4, "absent.nii.gz"),
+        (["-n", "0"], 2, "-n"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    code: int,
+    word: str,
+) -> None:
+    assert app.main(["phantom", "-o", str(tmp_path / "s"), *options]) == code
+    said = capsys.readouterr().err
+    assert word in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "s").exists()
