@@ -7,6 +7,11 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.medgen-ready
 DATA ?= ../shared/data
+# How the bundled translator was trained: at a constant learning rate, then while it fell to 0.
+STEPS ?= 6000
+DECAY_STEPS ?= 1500
+# Options of the benchmark: `make bench BENCH='--only pairs --quick'`.
+BENCH ?=
 DEMO := out/demo
 SAMPLE ?= sample_data/head/t1.nii.gz
 # One thread a test process: two processes share two cores without getting in each other's way.
@@ -37,10 +42,10 @@ types: $(READY)  ## Check static types
 	$(RUN)/mypy
 
 weights: $(READY)  ## Train the bundled weights again; hours
-	$(RUN)/python benchmarks/train_base.py --data $(DATA)
+	$(RUN)/python -m benchmarks.train_base --data $(DATA) --steps $(STEPS) --decay-steps $(DECAY_STEPS)
 
 bench: $(READY)  ## Measure what BENCHMARKS.md says; hours
-	$(RUN)/python benchmarks/run.py --data $(DATA)
+	$(RUN)/python -m benchmarks.run --data $(DATA) $(BENCH)
 
 clean:           ## Remove what the tools leave behind; the environment and runs/ stay
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info out

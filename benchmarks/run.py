@@ -1,0 +1,213 @@
+"""Measure everything that BENCHMARKS.md says: `make bench`, or `python -m benchmarks.run`.
+
+Every row is kept in `--out` and measured once; stopped at any moment, the same command continues.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import heldout, report
+from benchmarks.cases import (
+    Case,
+    held_out_heads,
+    held_out_mri,
+    real_pairs,
+    real_pairs_to_mri,
+    rendered,
+)
+from benchmarks.data import data_option
+from benchmarks.goals import goals
+from benchmarks.layout import tables
+from benchmarks.machine import machine, today
+from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
+from benchmarks.results import write_results
+from benchmarks.roundtrip import roundtrips
+from benchmarks.rows import Row, Store, measure
+from benchmarks.sigma import coverages
+from benchmarks.skull import real_heads
+from benchmarks.speed import SpeedConfig, speeds
+from benchmarks.unet import is_unet
+from medgen.checkpoint import model_folder, read_card
+from medgen.tasks.device import choose_device
+from medgen.tasks.model import PART
+from medgen.tasks.translate import calibration_of
+from medgen.tasks.translation import EngineConfig
+from medgen.tasks.translator import CT
+
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
+QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What is measured, and with what.
+
+    Attributes:
+        data: The data folder.
+        out: Keeps rows, previews and results.
+        model: medgen's model, by name or folder.
+        unet: Folder of the baseline network.
+        device: Where to compute; speed is always measured on the CPU.
+        threads: Of every computation.
+        only: Parts to measure; of the others only what is kept is told.
+        quick: A few patients, sizes and repeats.
+        diffuse_contrasts: Contrasts of the held-out heads that `diffuse` is measured on.
+        diffuse: Steps and samples.
+    """
+
+    data: Path
+    out: Path
+    model: str
+    unet: Path
+    device: str
+    threads: int
+    only: tuple[str, ...]
+    quick: bool
+    diffuse_contrasts: tuple[str, ...]
+    diffuse: EngineConfig
+
+
+def run(config: BenchConfig) -> dict[str, list[Row]]:
+    """Measure, and return the rows by part."""
+    torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    who = contestants(config.model, config.unet, choose_device(config.device), config.diffuse)
+    rows: dict[str, list[Row]] = {}
+    for part in PARTS:
+        rows[part] = []
+        for row in _part(part, config, who, Store(config.out, part in config.only)):
+            rows[part].append(row)
+            print(part, row.subject, row.source, row.target, row.method, _said(row), flush=True)
+    return rows
+
+
+def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Iterator[Row]:
+    data, out = config.data, config.out
+    heads, pairs = list(held_out_heads(data, out)), list(real_pairs(data))
+    match part:
+        case "pairs":
+            return _measure(pairs, config, who, store)
+        case "heads":
+            return _measure(heads, config, who, store)
+        case "mri":
+            cases = chain(real_pairs_to_mri(data), held_out_mri(data, out))
+            return _measure(cases, config, who, store)
+        case "sigma":
+            return coverages([*pairs, *heads], who.diffuse, calibration_of(who.model, CT), store)
+        case "skull":
+            return real_heads(data, who.regress, store, count=1 if config.quick else None)
+        case "speed":
+            head = partial(_t1_of_first_head, config)
+            return speeds(head, who.regress.key, store, _speed(config))
+        case _:
+            return roundtrips(data, who.model.translator.ct_codec, store)
+
+
+def _measure(
+    cases: Iterable[Case], config: BenchConfig, who: Contestants, store: Store
+) -> Iterator[Row]:
+    chosen = (case for case in cases if not config.quick or case.name in QUICK)
+    return measure(chosen, _methods_of(config, who), store)
+
+
+def _methods_of(config: BenchConfig, who: Contestants) -> Callable[[Case], list[Method]]:
+    """All methods of a case's target; `diffuse` on the heads only for the contrasts asked for."""
+
+    def methods(case: Case) -> list[Method]:
+        skips = case.part == "heads" and case.source.slug not in config.diffuse_contrasts
+        return [m for m in who.for_target(case.target) if not (skips and m.name == DIFFUSE)]
+
+    return methods
+
+
+def _t1_of_first_head(config: BenchConfig) -> Path:
+    return rendered(config.data, config.out) / next(iter(heldout.HEADS)) / "t1.nii.gz"
+
+
+def _speed(config: BenchConfig) -> SpeedConfig:
+    if config.quick:
+        return SpeedConfig(config.model, sizes=(64, 96), repeats=1, threads=config.threads)
+    return SpeedConfig(config.model, threads=config.threads)
+
+
+def _said(row: Row) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in row.scores.items())
+
+
+def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
+    """What produced the figures."""
+    card = read_card(config.unet) if is_unet(config.unet) else None
+    every = list(chain(*rows.values()))
+    model = read_card(model_folder(config.model))
+    known = {"steps": card.steps, "minutes": card.extra.get("minutes")} if card else {}
+    return {
+        "command": "make bench" if not config.quick else "python -m benchmarks.run --quick",
+        "date": today(),
+        "measured": sorted({row.date for row in every}),
+        "commits": sorted({row.commit for row in every}),
+        "heldout_version": heldout.VERSION,
+        "model": {
+            "name": model.name,
+            "version": model.version,
+            "steps": model.steps,
+            "weights": model.parts[PART].sha256[:16],
+        },
+        "plain_unet": known or "not trained",
+        "machine": machine(str(choose_device(config.device))),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and write results.json and BENCHMARKS.md."""
+    config, page = _options(arguments)
+    rows = run(config)
+    results = config.out / ("quick.json" if config.quick else "results.json")
+    every = list(chain(*rows.values()))
+    write_results(results, about(config, rows), tables(rows), goals(rows), every)
+    return report.main(["--results", str(results), "-o", str(page)])
+
+
+def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
+    data_option(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR")
+    parser.add_argument("--model", default="base", help="a bundled model's name, or a folder")
+    parser.add_argument("--unet", type=Path, default=Path("runs/unet/model"), metavar="DIR")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="a few patients; to runs/bench")
+    parser.add_argument("--diffuse-contrasts", default="t1,t2,flair,pd", help="on the heads")
+    parser.add_argument("--steps", type=int, default=8, help="of diffuse")
+    parser.add_argument("--samples", type=int, default=4, help="of diffuse")
+    parser.add_argument("--report", type=Path, default=report.REPORT, metavar="MD")
+    given = parser.parse_args(arguments)
+    only = tuple(given.only.split(","))
+    if unknown := set(only) - set(PARTS):
+        parser.error(f"--only {','.join(sorted(unknown))}: choose from {','.join(PARTS)}")
+    config = BenchConfig(
+        data=given.data,
+        out=given.out,
+        model=given.model,
+        unet=given.unet,
+        device=given.device,
+        threads=given.threads,
+        only=only,
+        quick=given.quick,
+        diffuse_contrasts=tuple(given.diffuse_contrasts.split(",")),
+        diffuse=EngineConfig("diffuse", given.steps, given.samples),
+    )
+    return config, given.out / "quick.md" if given.quick else given.report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

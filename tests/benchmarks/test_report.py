@@ -1,0 +1,116 @@
+"""The report adds words, never a number: each one in its tables is in the results, rounded."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report
+from benchmarks.goals import goals
+from benchmarks.layout import tables
+from benchmarks.results import write_results
+from benchmarks.rows import Row
+from benchmarks.tables import ct_table
+
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+FIGURES = ("mae", "psnr", "ms_ssim", "mae_air", "mae_soft", "mae_bone", "dice_bone")
+
+
+def row(part: str, subject: str, method: str, **scores: float) -> Row:
+    return Row(part, subject, "mri:t1", "ct", method, scores, 0.0, "c0ffee", "2001-02-03")
+
+
+def ct_row(part: str, subject: str, method: str, error: float) -> Row:
+    scores = {figure: error / (7 + at) for at, figure in enumerate(FIGURES)} | {"mae": error}
+    return row(part, subject, method, **scores)
+
+
+def toy_parts() -> dict[str, list[Row]]:
+    methods = {"regress": 60.0, "constant": 100.0, "unet": 80.0}
+    pairs = [
+        ct_row("pairs", subject, method, error + 3.3 * at)
+        for method, error in methods.items()
+        for at, subject in enumerate(("STS_1", "STS_2", "STS_3"))
+    ]
+    return {
+        **{part: [] for part in PARTS},
+        "pairs": pairs,
+        "heads": [ct_row("heads", "head_1", "regress", 71.5)],
+        "skull": [row("skull", "t1_x", "regress", closed_share=0.983)],
+        "sigma": [row("sigma-pairs", "STS_1", "diffuse", coverage=0.951, sigma=33.0, mae=41.0)],
+        "mri": [row("mri", "STS_1", "regress", psnr=21.3, ssim=0.61)],
+    }
+
+
+@pytest.fixture(scope="module")
+def page_and_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    folder, parts = tmp_path_factory.mktemp("bench"), toy_parts()
+    about = {"command": "make bench", "date": "2001-02-03", "machine": {"cores": 2}}
+    rows = [one for part in parts.values() for one in part]
+    path = folder / "results.json"
+    write_results(path, about, tables(parts), goals(parts), rows)
+    report.main(["--results", str(path), "-o", str(folder / "page.md")])
+    return (folder / "page.md").read_text(), json.loads(path.read_text())
+
+
+def numbers_of(value: Any) -> list[float | str]:
+    """Every number of a JSON document, those inside its words too."""
+    if isinstance(value, dict):
+        return [n for key, each in value.items() for n in (*numbers_of(key), *numbers_of(each))]
+    if isinstance(value, list):
+        return [n for each in value for n in numbers_of(each)]
+    if isinstance(value, str):
+        return re.findall(r"\d+(?:\.\d+)?", value)
+    return [] if value is None or isinstance(value, bool) else [value]
+
+
+def test_every_number_comes_from_the_results(page_and_results: tuple[str, dict]) -> None:
+    page, results = page_and_results
+    known = set()
+    for number in numbers_of(results):
+        if isinstance(number, str):
+            known.add(number)
+        else:
+            known |= {f"{abs(number):.{digits}f}" for digits in range(6)}
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    printed = {number for line in lines for number in re.findall(r"\d+(?:\.\d+)?", line)}
+    assert len(printed) > 50
+    assert printed - known == set()
+
+
+def test_what_was_not_reached_or_measured_is_said_to_be_open(
+    page_and_results: tuple[str, dict],
+) -> None:
+    page, _ = page_and_results
+    assert "| held-out heads, T1: MAE | at most 70 HU | 71.5 | **not reached: open** |" in page
+    assert "| held-out heads, T2: MAE | at most 70 HU | - | **not measured: open** |" in page
+    assert "Not measured: open." in page.partition("## Codec")[2]
+    assert "| closed skull, real head t1_x | at least 0.98 | 0.98 | reached |" in page
+
+
+def test_a_method_stands_beside_constant_and_unet_patient_by_patient() -> None:
+    table = ct_table(toy_parts()["pairs"], "pairs", "", "")
+    ours = table.lines[0]
+    assert ours[1]["mean"] == pytest.approx(63.3)
+    assert ours[1]["sd"] == pytest.approx(3.3)
+    # 40 and 20 HU for every patient, so that no resampling changes it
+    assert [ours[-2][name] for name in ("mean", "low", "high")] == pytest.approx([-40] * 3)
+    assert [ours[-1][name] for name in ("mean", "low", "high")] == pytest.approx([-20] * 3)
+
+
+def test_goals_are_held_against_the_means() -> None:
+    share, unet, *aims = goals(toy_parts())[:4]
+    assert share.value == pytest.approx(1 - 63.3 / 103.3)
+    assert (share.is_reached, unet.is_reached) == (True, True)
+    assert [aim.is_reached for aim in aims] == [True, False]  # 75 and 60 HU
+
+
+def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
+    parts = toy_parts()
+    pages = []
+    for name in ("a.json", "b.json"):
+        write_results(tmp_path / name, {"date": "2001-02-03"}, tables(parts), goals(parts), [])
+        pages.append(report.render(json.loads((tmp_path / name).read_text())))
+    assert pages[0] == pages[1]
