@@ -48,6 +48,16 @@ def phantom(
     noise_hu: Annotated[
         float, typer.Option("--noise-hu", min=0, metavar="HU", help="Noise of the CT.")
     ] = 15.0,
+    noise_mri: Annotated[
+        float | None,
+        typer.Option(
+            "--noise-mri",
+            min=0,
+            max=0.2,
+            metavar="SHARE",
+            help="Noise of MRIs; random if not given.",
+        ),
+    ] = None,
     fwhm: Annotated[
         float, typer.Option("--fwhm", min=0, metavar="MM", help="Sharpness of CT and MRI.")
     ] = 1.0,
@@ -62,7 +72,7 @@ def phantom(
     jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
-    """Make up patients: CT and MRI of one anatomy, and what is true of it."""
+    """Make up patients: CT and MRI, and what is true of them."""
     from medgen.phantom.study_config import StudyConfig
     from medgen.tasks.phantom import PhantomConfig, Written, simulate
 
@@ -76,6 +86,7 @@ def phantom(
         size=size,
         still=still,
         noise_hu=noise_hu,
+        noise_mri=noise_mri,
         fwhm_mm=fwhm,
         thick=thick,
         partial=partial,

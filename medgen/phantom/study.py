@@ -23,6 +23,7 @@ from medgen.phantom.tissue import Tissue
 
 STUDY_PLACEMENT = PlacementConfig(rotation=7, size=0.06, bend_mm=2.5, ripple_mm=0.8, is_round=True)
 NECK_MM = 40.0  # how far a label map that ends in the neck is continued
+MARGIN_MM = 12.0  # more field of view than the anatomy has, for larger patients
 BRAIN = (Tissue.CSF, Tissue.GREY_MATTER, Tissue.WHITE_MATTER)
 
 
@@ -112,7 +113,13 @@ def _placed(
     spacing = config.spacing / fine
     low, high, missing = _field_of_view(config, generator)
     extent = [size * step for size, step in zip(anatomy.tissue.shape, anatomy.spacing, strict=True)]
-    size = config.size or _size(extent, config.spacing, 1 - low - high)
+    margin = 0.0 if config.still else MARGIN_MM
+    size = config.size or _size(extent, config.spacing, margin, share=1 - low - high)
+    height = size[2] * config.spacing / extent[2]
+    if (
+        config.size and height < 1 - low - high
+    ):  # a small field of view shows the head, not the neck
+        low, missing = 1 - high - height, sorted({*missing, "neck"})
     shape = (size[0] * fine, size[1] * fine, size[2] * fine)
     shift = (low - high) / 2 * extent[2]
     tissue = place(
@@ -128,8 +135,12 @@ def _placed(
     return tissue, Geometry(affine), missing
 
 
-def _size(extent: list[float], spacing: float, share: float) -> tuple[int, int, int]:
-    i, j, k = (max(8, round(mm / spacing)) for mm in (*extent[:2], extent[2] * share))
+def _size(
+    extent: list[float], spacing: float, margin: float, *, share: float
+) -> tuple[int, int, int]:
+    """Voxels that hold an anatomy, with some air beside it, and a share of its height."""
+    wanted = extent[0] + margin, extent[1] + margin, extent[2] * share
+    i, j, k = (max(8, round(mm / spacing)) for mm in wanted)
     return i, j, k
 
 

@@ -1,0 +1,1 @@
+"""What the figures in BENCHMARKS.md are measured on, and how."""
