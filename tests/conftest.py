@@ -1,4 +1,4 @@
-"""What many test files share: the rule for missing tools, and DICOM that medgen did not write."""
+"""What many test files share: the rule for missing tools, DICOM, small heads, a tiny model."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -101,3 +102,45 @@ def save_plain(objects: Dataset | list[Dataset], path: Path) -> Path:
 def plain_dicom() -> SimpleNamespace:
     """DICOM made with pydicom alone: `object`, `slices` and `save`."""
     return SimpleNamespace(object=plain_object, slices=plain_slices, save=save_plain)
+
+
+def head(kind: str, shape: tuple[int, int, int] = (26, 24, 28)) -> np.ndarray:
+    """A small ball of a head: air, scalp, skull and brain, as CT or as MRI sees it."""
+    axes = [np.linspace(-1, 1, size) for size in shape]
+    radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
+    layers = radius[..., None] > [0.6, 0.75, 0.85]  # brain | skull | scalp | air
+    values = {"ct": [35, 900, 20, -1000], "mri": [500, 40, 800, 5]}[kind]
+    noise = np.random.default_rng(3).normal(0, 3, shape)
+    ideal = np.array(values)[layers.sum(-1)] + noise
+    return np.rint(ideal if kind == "ct" else np.abs(ideal)).astype(np.int16)
+
+
+def save_nifti(voxels: np.ndarray, path: Path, affine: np.ndarray | None = None) -> Path:
+    """Write voxels with nibabel alone; 2 mm voxels unless the affine says otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(voxels, np.diag([2.0, 2, 2, 1]) if affine is None else affine), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def volumes() -> SimpleNamespace:
+    """Small heads: `head(kind, shape)`, and `save(voxels, path, affine)` as NIfTI."""
+    return SimpleNamespace(head=head, save=save_nifti)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translator with random weights, as a model folder."""
+    import torch
+
+    from medgen.checkpoint import Card, TrainingRange
+    from medgen.tasks.model import save_translator
+    from medgen.tasks.translator import Translator, TranslatorConfig
+
+    torch.manual_seed(0)
+    config = TranslatorConfig(widths=(8, 8))
+    seen = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40, 330), intensity={"ct": (-1100, 3500)})
+    card = Card("tiny", "1", "translate", steps=7, training_range=seen)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_translator(folder, card, config, Translator(config).state_dict())
+    return folder

@@ -64,8 +64,8 @@ def mri_window(voxels: Voxels) -> Window:
     low = min(0.0, float(np.percentile(values, 0.1)))
     values = values - low
     foreground = values[values > 0.05 * np.percentile(values, 99.9)]
-    bright = float(np.percentile(foreground, 99)) if foreground.size else float(values.max())
-    return Window(low, low + HEADROOM * max(bright, 1e-6))
+    bright = float(np.percentile(foreground, 99)) if foreground.size else 0.0
+    return Window(low, low + HEADROOM * (bright or float(np.ptp(voxels))))
 
 
 def intensity_of(modality: Modality, voxels: Voxels) -> Window:

@@ -9,7 +9,6 @@ from jaxtyping import Float, Shaped
 
 from medgen.io.geometry import Geometry
 
-Voxels = Float[np.ndarray, "i j k"]
 SLAB = 32  # planes resampled at once: bounds memory at about 60 MB for 256² planes
 
 
@@ -49,7 +48,7 @@ def isotropic_grid(grid: Grid, spacing: float) -> Grid:
 
 def resample(
     voxels: Shaped[np.ndarray, "i j k"], source: Geometry, target: Grid, *, fill: float
-) -> Voxels:
+) -> Float[np.ndarray, "x y z"]:
     """Interpolate `voxels` linearly at the voxel centres of another grid.
 
     A target coarser than the source is first averaged over the target's voxels, so that nothing
@@ -66,8 +65,10 @@ def resample(
         return voxels.astype(np.float32)
     index = np.linalg.inv(source.affine) @ target.geometry.affine
     index[np.abs(index) < 1e-9] = 0.0
-    volume = torch.from_numpy(np.ascontiguousarray(voxels, dtype=np.float32))
+    volume = torch.from_numpy(voxels.astype(np.float32))
     volume = antialias(volume, np.abs(index[:3, :3]).sum(axis=1))
+    if (np.count_nonzero(index[:3, :3], axis=0) == 1).all():
+        return resample_axes(volume, index, target.shape, fill).numpy()
     matrix = torch.from_numpy(index)
     result = np.empty(target.shape, np.float32)
     j = torch.arange(target.shape[1], dtype=torch.float64)[:, None]
@@ -93,6 +94,48 @@ def antialias(
             0
         ]
     return volume
+
+
+def resample_axes(
+    volume: Float[torch.Tensor, "a b c"],
+    index: Float[np.ndarray, "4 4"],
+    shape: tuple[int, int, int],
+    fill: float,
+) -> Float[torch.Tensor, "i j k"]:
+    """Linear interpolation between grids whose axes are parallel: one axis after the other.
+
+    Args:
+        volume: What lies on the source grid.
+        index: Target index to source index; one entry a row and column, besides the shift.
+        shape: Voxels of the target grid.
+        fill: Value more than half a voxel beyond the source.
+    """
+    source_of = np.abs(index[:3, :3]).argmax(axis=0)  # the source's axis of each of the target's
+    volume = volume.permute(*source_of.tolist())
+    outside = []
+    for axis in np.argsort(np.array(shape) / np.array(volume.shape)):  # the most shrinking first
+        source = source_of[axis]
+        at = index[source, 3] + index[source, axis] * np.arange(shape[axis])
+        at = np.where(np.abs(at - np.rint(at)) < 1e-6, np.rint(at), at)
+        size = volume.shape[axis]
+        outside.append((axis, np.flatnonzero((at < -0.5 - 1e-6) | (at > size - 0.5 + 1e-6))))
+        volume = _interpolated(volume, int(axis), at.clip(0, size - 1))
+    for axis, planes in outside:
+        volume.index_fill_(int(axis), torch.from_numpy(planes), fill)
+    return volume.contiguous()
+
+
+def _interpolated(
+    volume: Float[torch.Tensor, "a b c"], axis: int, at: Float[np.ndarray, " n"]
+) -> Float[torch.Tensor, "d e f"]:
+    """Planes of `volume` at fractional places of one axis; exact at whole ones."""
+    below = torch.from_numpy(np.floor(at).astype(np.int64))
+    low = volume.index_select(axis, below)
+    share = torch.from_numpy((at - np.floor(at)).astype(np.float32))
+    if not share.any():
+        return low
+    high = volume.index_select(axis, (below + 1).clamp(max=volume.shape[axis] - 1))
+    return low.lerp_(high, share.reshape([-1 if a == axis else 1 for a in range(3)]))
 
 
 def sample(
