@@ -144,18 +144,29 @@ def _converted(kind: Any, values: Mapping[str, Any], origin: str) -> dict[str, A
     return {key: _convert(hints[key], value, f"{origin}: {key}") for key, value in values.items()}
 
 
-def _built(kind: Any, values: Mapping[str, Any], origin: str) -> Any:
+def _built(kind: Any, values: Mapping[str, Any], origin: str, basis: Any = None) -> Any:
+    """A dataclass from values; what they leave out is the basis's, if there is one."""
     hints = typing.get_type_hints(kind)
     ready = {}
     for field in dataclasses.fields(kind):
         inner = _dataclass_in(hints[field.name])
+        default = _default(field) if basis is None else getattr(basis, field.name)
         if field.name in values:
             value = values[field.name]
             is_table = inner and isinstance(value, dict)
-            ready[field.name] = _built(inner, value, origin) if is_table else value
-        elif field.default is field.default_factory is dataclasses.MISSING:
+            known = default if inner and isinstance(default, inner) else None
+            ready[field.name] = _built(inner, value, origin, known) if is_table else value
+        elif default is dataclasses.MISSING:
             raise UsageError(f"{origin}: '{field.name}' of {kind.__name__} is missing")
+        else:
+            ready[field.name] = default
     return kind(**ready)
+
+
+def _default(field: Any) -> Any:
+    """What a field is when nobody says anything; MISSING if somebody must."""
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
 def _dataclass_in(hint: Any) -> Any:

@@ -66,6 +66,22 @@ def test_no_source_leaves_the_defaults() -> None:
     assert resolve(Task) == Task()
 
 
+def test_a_table_keeps_what_its_owner_says_by_default() -> None:
+    """Not what its own class would say, nor is what only the owner knows missing."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Fit:
+        steps: int
+        rate: float = 1.0
+
+    @dataclasses.dataclass(frozen=True)
+    class Owner:
+        fit: Fit = dataclasses.field(default_factory=lambda: Fit(steps=9, rate=0.5))
+
+    assert resolve(Owner, flags={"fit": {"rate": 0.1}}).fit == Fit(9, 0.1)
+    assert resolve(Owner, settings=["fit.steps=3"]).fit == Fit(3, 0.5)
+
+
 @pytest.mark.parametrize("read", [tomllib.loads, json.loads], ids=["toml", "json"])
 def test_written_and_read_again_is_the_same(read: Any) -> None:
     text = to_toml(FULL) if read is tomllib.loads else json.dumps(to_mapping(FULL))
