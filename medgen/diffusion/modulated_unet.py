@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from monai.networks.nets.basic_unet import Down, TwoConv, UpCat
 from torch import Tensor, nn
 
+from medgen.diffusion.padding import crop_to_grid, pad_to_multiple
 from medgen.shapes import Latent, Time
 
 
@@ -26,7 +26,7 @@ class ModulatedUNetConfig:
     in_channels: int = 40
     out_channels: int = 8
     conditions: int = 9  # length of the condition vector
-    widths: tuple[int, ...] = (32, 64, 128, 128)  # channels of each level, finest first
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level, finest first
     embedding: int = 128  # width of the vector that time and conditions become
     frequencies: int = 16  # sine and cosine pairs that encode the time
 
@@ -64,9 +64,8 @@ class ModulatedUNet(nn.Module):
 
     def forward(
         self, latent: Latent, time: Time, conditions: Float[Tensor, "batch conditions"]
-    ) -> Latent:
+    ) -> Float[Tensor, "batch prediction *grid"]:
         """Predict from the noisy latent, the time in [0, 1] and the condition vector."""
-        grid = latent.shape[2:]
         padded = pad_to_multiple(latent, 2 ** len(self.down))
         told = self.embed(torch.cat([self._clock(time, len(latent)), conditions], dim=1))
         modulation = iter(self.modulation)
@@ -80,7 +79,7 @@ class ModulatedUNet(nn.Module):
         with torch.autocast(latent.device.type, enabled=False):
             # bfloat16 would round the answer to 8 bits: 4 HU
             prediction = self.exit(features.float())
-        return prediction[(..., *(slice(size) for size in grid))]
+        return crop_to_grid(prediction, latent.shape[2:])
 
     def _clock(self, time: Time, batch: int) -> Float[Tensor, "batch frequencies"]:
         """Sines and cosines of the time, from one turn to a hundred."""
@@ -101,12 +100,3 @@ def _modulate(features: Latent, scale_and_shift: Float[Tensor, "batch doubled"])
     scale, shift = scale_and_shift.to(features.dtype).chunk(2, dim=1)
     space = (...,) + (None,) * (features.ndim - 2)
     return torch.addcmul(shift[space], features, 1 + scale[space])
-
-
-def pad_to_multiple(latent: Latent, multiple: int) -> Latent:
-    """Repeat the far edge of every axis until each size divides by `multiple`."""
-    missing = [-size % multiple for size in latent.shape[2:]]
-    if not any(missing):
-        return latent
-    pad = [amount for size in reversed(missing) for amount in (0, size)]
-    return F.pad(latent, pad, mode="replicate")

@@ -64,13 +64,13 @@ class Pair:
     Attributes:
         ct: HU; air where the CT does not reach.
         mri: Divided by its window's upper end, so that [0, 1] maps to [-1, 1].
-        contrast: The MRI's weighting.
+        contrast: The MRI's weighting; None where nobody knows, so that it is never a target.
         weight: 1 inside the body, less outside, 0 where CT or MRI is missing.
     """
 
     ct: Volume
     mri: Volume
-    contrast: Contrast
+    contrast: Contrast | None
     weight: Volume
 
 
@@ -80,10 +80,10 @@ class ExampleConfig:
 
     patch: int = 80  # side of a patch, mm = voxels
     mri_slots: int = 3
-    real: float = 0.3  # share of examples from real pairs
-    to_ct: float = 0.72  # share whose target is CT
+    real: float = 0.22  # share of examples from real pairs
+    to_ct: float = 0.8  # share whose target is CT
     from_ct: float = 0.4  # of the others: share whose source is CT, not MRI
-    regression: float = 0.7  # share at time 1
+    regression: float = 0.8  # share at time 1
     outside: float = 0.2  # weight of the air around the patient
     jitter: float = 0.25  # largest relative error of the MRI's window
 
@@ -139,7 +139,7 @@ class Examples:
         count = 1 if chance(0.7, generator) else 2 + int(chance(0.5, generator))
         mris = []
         for contrast in [others[at] for at in order][: min(count, self.config.mri_slots)]:
-            known = None if chance(0.25, generator) else contrast
+            known = None if chance(0.2, generator) else contrast
             scan = random_mri(random_protocol(known, generator), generator)
             image = render_mri(body, scan, tissue=relaxation, generator=generator)
             mris.append(_mri_image(image / HEADROOM * self._jitter(generator)))
@@ -149,7 +149,8 @@ class Examples:
         config = self.config
         pair = self.pairs[int(uniform(0, len(self.pairs), generator))]
         ct, mri, weight = turned(pair, config.patch, generator)
-        target = CT if chance(0.8, generator) else Kind(Modality.MRI, pair.contrast)
+        is_to_ct = chance(0.8, generator) or pair.contrast is None
+        target = CT if is_to_ct else Kind(Modality.MRI, pair.contrast)
         if target == CT:
             mri = _worse(mri, generator) * self._jitter(generator)
             return self._example(None, [_mri_image(mri)], _ct_image(ct), CT, weight, generator)
@@ -172,9 +173,8 @@ class Examples:
         present = torch.zeros(1 + config.mri_slots)
         if ct is not None:
             images[0], present[0] = ct, 1
-        slots = torch.randperm(config.mri_slots, generator=generator).tolist()
-        for slot, mri in zip(slots, mris, strict=False):
-            images[1 + slot], present[1 + slot] = mri, 1
+        for slot, mri in enumerate(mris, start=1):
+            images[slot], present[slot] = mri, 1
         if chance(0.25, generator):
             images, weight = _cut(images, weight, generator)
         is_regression = chance(config.regression, generator)

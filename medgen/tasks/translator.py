@@ -30,7 +30,7 @@ class TranslatorConfig:
 
     mri_slots: int = 3  # MRIs it can look at together
     spacing: float = 1.0  # of its grid, mm
-    widths: tuple[int, ...] = (32, 64, 128, 128)  # channels of each level
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,16 @@ class Translator(nn.Module):
 
     def encode(self, sources: Sources) -> Latent:
         """The latents of all source channels, one after the other; zeros where absent."""
-        channels = sources.images.shape[1]
-        latents = [
-            (self.ct_codec if channel == 0 else self.mri_codec).encode(
-                sources.images[:, channel : channel + 1]
-            )
-            * _spread(sources.present[:, channel], sources.images.ndim)
-            for channel in range(channels)
-        ]
-        return torch.cat(latents, dim=1)
+        batch, channels, *space = sources.images.shape
+        bands = self.ct_codec.channels
+        latents = sources.images.new_zeros(batch, channels * bands, *(size // 2 for size in space))
+        for channel in range(channels):
+            given = sources.present[:, channel].nonzero()[:, 0]
+            if len(given):
+                codec = self.ct_codec if channel == 0 else self.mri_codec
+                image = sources.images[given, channel : channel + 1]
+                latents[given, channel * bands : (channel + 1) * bands] = codec.encode(image)
+        return latents
 
     def conditions(
         self, targets: list[Kind], present: Float[Tensor, "batch channels"]
@@ -95,7 +96,7 @@ class Translator(nn.Module):
         self,
         noisy: Latent,
         time: Time,
-        source: Latent,
+        source: Float[Tensor, "batch sources *grid"],
         conditions: Float[Tensor, "batch conditions"],
     ) -> Latent:
         """The clean target latent.
