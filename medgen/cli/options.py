@@ -5,19 +5,24 @@ from typing import Annotated
 
 import typer
 
-Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the first sample.")]
+_SEED = typer.Option("--seed", min=0, metavar="N", help="Seed of the first sample.")
+Seed = Annotated[int, _SEED]
+OwnSeed = Annotated[int | None, _SEED]
+"""The seed of a command with `--config`: None, not typed, leaves the decision to the file."""
 Device = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda[:N]|mps",
-        help="Where to compute; a device that is asked for and absent is an error.",
+        help="Where to compute; auto if not given. A device that is named and absent is an error.",
     ),
 ]
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--model", metavar="NAME|DIR", help="A bundled model, or the folder of any other."
+        "--model",
+        metavar="NAME|DIR",
+        help="A bundled model, or the folder of any other; base if not given.",
     ),
 ]
 Config = Annotated[

@@ -11,9 +11,11 @@ from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.record import Record, recording
 from medgen.tasks.batch import Done, Failed, Shard, collect, conclude, run_batch, without_existing
-from medgen.tasks.translate import TranslateConfig, Written, output_of, translate_item
+from medgen.tasks.translate import TranslateConfig
+from medgen.tasks.translate_files import Written, output_of, translate_item
 
 LOGGER = logging.getLogger(__name__)
+FILE_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".png")
 
 
 def run_translate(
@@ -33,8 +35,10 @@ def run_translate(
         SomeFailedError: At the end, if some of several inputs failed.
         MedgenError: The error of the only input.
     """
-    log = Record("translate", config, seed=config.seed, device=config.device)
+    seed = config.seed if config.engine == "diffuse" else None
+    log = Record("translate", config, seed=seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
+        _hide_options(log, config)
         items = collect(inputs)
         if len(items) > 1:
             _check_several(out, preview, config)
@@ -51,7 +55,7 @@ def run_translate(
                     _note(log, written, result)
                     yield _line(written)
                 case Failed(error=error):
-                    log.hide(result.item.path)
+                    _hide(log, result)
                     LOGGER.error("%s", error) if len(items) > 1 else None
         conclude(results)
 
@@ -62,19 +66,41 @@ def _check_several(out: Path | None, preview: Path | None, config: TranslateConf
         raise UsageError("--preview draws one input; leave it out of a batch")
     if config.companions:
         raise UsageError("--with belongs to one input; use a manifest for a batch")
-    if out is not None and out.suffix and not out.is_dir() and out.suffix != ".d":
-        name = out.name.lower()
-        if name.endswith((".nii", ".nii.gz", ".dcm", ".png")):
-            raise UsageError(f"-o {out}: names one file for several results; name a folder")
+    if config.series is not None or config.frame is not None:
+        raise UsageError("--series and --frame belong to one input; leave them out of a batch")
+    if out is not None and not out.is_dir() and out.name.lower().endswith(FILE_SUFFIXES):
+        raise UsageError(f"-o {out}: names one file for several results; name a folder")
 
 
 def _note(log: Record, written: Written, result: Done) -> None:
+    """Put what one item did into the record; say its warnings."""
     log.add_input(result.item.path, sha256=written.source_sha256)
-    log.warnings += written.warnings
+    _hide(log, result, written.source_sha256)
+    log.model = {"name": written.model, "sha256": written.model_sha256}
+    log.device = written.device
     for warning in written.warnings:
-        LOGGER.warning("%s", warning)
-    for path in filter(None, (written.output, written.sigma, written.preview)):
+        LOGGER.warning("%s", warning)  # the record hears it, unless nobody may speak
+        if not LOGGER.isEnabledFor(logging.WARNING):
+            log.warnings.append(warning)
+    for path in filter(None, (written.output, written.sigma, written.sidecar, written.preview)):
         log.add_output(path)
+
+
+def _hide(log: Record, result: Done | Failed, digest: str = "") -> None:
+    """Keep what an input is called out of the record."""
+    log.hide(result.item.path, digest)
+    if result.item.study is not None:
+        log.hide(Path(f"{result.item.name}.nii.gz"), digest)
+        for path in result.item.study.files:
+            log.hide(path, digest)
+
+
+def _hide_options(log: Record, config: TranslateConfig) -> None:
+    """The same for inputs that stand in options."""
+    for path in config.companions:
+        log.hide(Path(path))
+    if config.series:
+        log.hide(Path(f"{config.series}.dcm"))
 
 
 def _line(written: Written) -> dict[str, Any]:

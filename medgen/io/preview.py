@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from medgen.io.atomic import atomic_file
@@ -27,24 +27,38 @@ class Shown:
 
 
 def write_preview(
-    images: list[MedicalImage], path: Path, *, provenance: Provenance, overwrite: bool = False
+    source: MedicalImage,
+    result: MedicalImage,
+    path: Path,
+    *,
+    provenance: Provenance,
+    sigma: MedicalImage | None = None,
+    overwrite: bool = False,
 ) -> Path:
-    """Draw images of one grid side by side: axial, coronal and sagittal through the middle.
+    """Draw source and result on one grid: axial, coronal and sagittal through the middle.
 
     Args:
-        images: The source first, then results; all on one grid.
+        source: What was translated.
+        result: What was made of it.
         path: PNG to write.
         provenance: Goes into the PNG's text.
+        sigma: The result's uncertainty, if there is one.
         overwrite: Replace an existing file.
 
     Raises:
         OutputError: If it exists or cannot be written.
     """
-    rows = [draw_row(image, shown(image)) for image in images]
+    rows = [
+        draw_row(source, shown(source), f"{source.kind or 'image'}, source"),
+        draw_row(result, shown(result), f"{result.kind or 'image'}, synthetic"),
+    ]
+    if sigma is not None:
+        bright = Shown(0.0, _bright(sigma), shown(result).unit)
+        rows.append(draw_row(sigma, bright, "sigma: one standard deviation"))
     picture = np.concatenate(rows, axis=0)
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Description", provenance.sentence)
-    notes.add_text("Synthetic", "true")
+    notes.add_text("Synthetic", "yes")
     with atomic_file(path, overwrite=overwrite) as draft:
         Image.fromarray(picture).save(draft, format="PNG", pnginfo=notes)
     return path
@@ -54,13 +68,21 @@ def shown(image: MedicalImage) -> Shown:
     """The window of an image: bone for CT, up to the 99.5th percentile for MRI."""
     if image.kind and image.kind.modality is Modality.CT:
         return Shown(*CT_WINDOW, "HU")
-    return Shown(0.0, float(np.percentile(image.voxels, 99.5)) or 1.0, "a.u.")
+    return Shown(0.0, _bright(image), "a.u.")
 
 
-def draw_row(image: MedicalImage, window: Shown) -> UInt8[np.ndarray, "row column 3"]:
-    """Three planes of one image, its name above and its grey scale at the right."""
-    scaled = (image.voxels.astype(np.float32) - window.low) / (window.high - window.low)
-    panels = [panel(plane, mm) for plane, mm in planes(scaled.clip(0, 1), image.geometry)]
+def _bright(image: MedicalImage) -> float:
+    """The 99.5th percentile of about a million voxels; never 0."""
+    voxels = image.voxels.ravel(order="K")[:: max(1, image.voxels.size // 1_000_000)]
+    return max(float(np.percentile(voxels, 99.5)), 1e-6)
+
+
+def draw_row(image: MedicalImage, window: Shown, title: str) -> UInt8[np.ndarray, "row column 3"]:
+    """Three planes of one image, its title above and its grey scale at the right."""
+    panels = []
+    for plane, mm in planes(image.voxels, image.geometry):
+        scaled = (plane.astype(np.float32) - window.low) / (window.high - window.low)
+        panels.append(panel(scaled.clip(0, 1), mm))
     legend = np.zeros((PANEL, LEGEND), np.uint8)
     bar = np.linspace(255, 0, PANEL - 40).astype(np.uint8)
     legend[20 : PANEL - 20, 8:24] = bar[:, None]
@@ -69,17 +91,17 @@ def draw_row(image: MedicalImage, window: Shown) -> UInt8[np.ndarray, "row colum
     canvas = Image.fromarray(np.pad(row, ((TITLE, GAP), (0, 0)))).convert("RGB")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(12)
     right = row.shape[1] - LEGEND + 28
-    draw.text((4, 2), str(image.kind or "image"), fill=(255, 255, 255), font=font)
+    draw.text((4, 2), title, fill=(255, 255, 255), font=font)
     for share, y in ((1.0, 18), (0.5, PANEL / 2 - 6), (0.0, PANEL - 30)):
         value = window.low + share * (window.high - window.low)
-        draw.text((right, y + TITLE), f"{value:.0f}", fill=(255, 255, 255), font=font)
+        draw.text((right, y + TITLE), f"{value:.4g}", fill=(255, 255, 255), font=font)
     draw.text((right - 20, PANEL + 2), window.unit, fill=(255, 255, 255), font=font)
     return np.asarray(canvas)
 
 
 def planes(
-    voxels: Float[np.ndarray, "i j k"], geometry: Geometry
-) -> list[tuple[Float[np.ndarray, "row column"], tuple[float, float]]]:
+    voxels: Shaped[np.ndarray, "i j k"], geometry: Geometry
+) -> list[tuple[Shaped[np.ndarray, "row column"], tuple[float, float]]]:
     """Axial, coronal and sagittal through the middle, as radiologists look at them.
 
     Returns:
@@ -100,7 +122,7 @@ def planes(
 
 def panel(
     plane: Shaped[np.ndarray, "row column"], pixel_mm: tuple[float, float]
-) -> UInt8[np.ndarray, "row column"]:
+) -> UInt8[np.ndarray, "side side"]:
     """A plane scaled to fit a square, its proportions those of the body."""
     height, width = plane.shape[0] * pixel_mm[0], plane.shape[1] * pixel_mm[1]
     zoom = PANEL / max(height, width)

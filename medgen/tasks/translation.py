@@ -38,7 +38,7 @@ class EngineConfig:
     engine: Engine = "regress"
     steps: int = 8  # evaluations of the network a sample; `diffuse` only
     samples: int = 1  # whose mean is the result, and whose spread is sigma; `diffuse` only
-    seed: int = 0
+    seed: int = 0  # of the first sample; the next has the next seed
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Translated:
     spread: Voxels | None
 
 
+@torch.inference_mode()
 def translate_images(
     translator: Translator, sources: Sequence[MedicalImage], to: Kind, config: EngineConfig
 ) -> Translated:
@@ -67,8 +68,10 @@ def translate_images(
     """
     first = sources[0]
     own = Grid(_volume_shape(first), first.geometry)
-    grid = _around_patient(first, isotropic_grid(own, translator.config.spacing))
-    inputs = _on_grid(translator, sources, grid)
+    windows = [_window(source) for source in sources]
+    grid = isotropic_grid(own, translator.config.spacing)
+    grid = _around_patient(first, windows[0], grid)
+    inputs = _on_grid(translator, sources, windows, grid)
     means = _Running(grid.shape)
     for image in _predictions(translator, inputs, to, config):
         means.add(image[0, 0][tuple(slice(size) for size in grid.shape)].cpu().numpy())
@@ -119,9 +122,14 @@ def _volume_shape(image: MedicalImage) -> tuple[int, int, int]:
     return i, j, k
 
 
-def _around_patient(image: MedicalImage, grid: Grid) -> Grid:
+def patient_grid(image: MedicalImage, spacing: float) -> Grid:
+    """The cubic RAS+ grid on which an image is translated: where the patient is, and no more."""
+    own = Grid(_volume_shape(image), image.geometry)
+    return _around_patient(image, _window(image), isotropic_grid(own, spacing))
+
+
+def _around_patient(image: MedicalImage, window: Window, grid: Grid) -> Grid:
     """The part of the grid that holds the patient, so that no time goes into air."""
-    window = _window(image)
     step = max(1, min(image.voxels.shape) // 64)
     coarse = window.normalise(image.voxels[::step, ::step, ::step])
     threshold = -0.75 if image.kind == CT else -0.9  # -512 HU; 7.5 % of the bright percentile
@@ -146,19 +154,25 @@ def _window(image: MedicalImage) -> Window:
     return intensity_of(modality, image.voxels)
 
 
-def _on_grid(translator: Translator, sources: Sequence[MedicalImage], grid: Grid) -> Sources:
+def _on_grid(
+    translator: Translator,
+    sources: Sequence[MedicalImage],
+    windows: Sequence[Window],
+    grid: Grid,
+) -> Sources:
     """The network's input channels; sizes are made even by repeating the far edge."""
     channels = 1 + translator.config.mri_slots
     even = tuple(size + size % 2 for size in grid.shape)
     images = torch.zeros(1, channels, *even)
     present = torch.zeros(1, channels)
     slots = iter(range(1, channels))
-    for source in sources:
-        window = _window(source)
-        channel = 0 if source.kind == CT else next(slots)
-        voxels = resample(
-            source.voxels, source.geometry, grid, fill=AIR_HU if channel == 0 else window.low
-        )
+    for source, window in zip(sources, windows, strict=True):
+        is_ct = source.kind == CT
+        channel = 0 if is_ct else next(slots)
+        # What CTs hold beyond their field of view, such as -3024, must not bleed into the body.
+        voxels = np.maximum(source.voxels, np.float32(window.low)) if is_ct else source.voxels
+        fill = AIR_HU if is_ct else window.low
+        voxels = resample(voxels, source.geometry, grid, fill=fill)
         padded = np.pad(
             window.normalise(voxels),
             [(0, size % 2) for size in grid.shape],
@@ -170,7 +184,6 @@ def _on_grid(translator: Translator, sources: Sequence[MedicalImage], grid: Grid
     return Sources(images.to(device), present.to(device))
 
 
-@torch.inference_mode()
 def _predictions(
     translator: Translator, sources: Sources, to: Kind, config: EngineConfig
 ) -> Iterator[Image]:
@@ -184,7 +197,7 @@ def _predictions(
         return
     for sample in range(config.samples):
         # Drawn once for the whole volume: patches share it, so they agree where they overlap.
-        noise = noise_for(config.seed, [sample], shape).to(source)
+        noise = noise_for(config.seed + sample, [0], shape).to(source)
         stops = uniform_stops(config.steps)
         yield codec.decode(last(sample_dpm_solver(denoise, translator.process, noise, stops)))
 
@@ -202,7 +215,7 @@ class _Patches:
         conditions = self.translator.conditions([self.to], self.present)
         bands = noisy.shape[1]
 
-        def predict(patch: Latent) -> Latent:
+        def predict(patch: Tensor) -> Tensor:
             # On the CPUs measured, bfloat16 convolutions of this size are slower than float32.
             on_gpu = patch.device.type == "cuda"
             with torch.autocast(patch.device.type, torch.bfloat16, enabled=on_gpu):

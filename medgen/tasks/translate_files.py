@@ -1,0 +1,206 @@
+"""Translate files: one input read, translated, and written with its sidecar, or nothing at all."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from medgen.errors import MedgenError, UsageError
+from medgen.io import files
+from medgen.io.atomic import check_writable
+from medgen.io.image import FileFormat, MedicalImage
+from medgen.io.names import output_path
+from medgen.io.preview import write_preview
+from medgen.io.sidecar import sidecar_path, write_sidecar
+from medgen.modality import FACTS, Kind, Modality
+from medgen.tasks.batch import Item
+from medgen.tasks.translate import TranslateConfig, Translation, provenance_of, translate
+from medgen.tasks.translator import TARGETS
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one translation left on disk.
+
+    Attributes:
+        output: The translated image.
+        sigma: Its uncertainty, one standard deviation, same grid and unit; None without samples.
+        sidecar: The JSON beside it.
+        preview: The picture, if one was asked for.
+        source_sha256: Hash of the first input.
+        model: Name of the model.
+        model_sha256: Hash of its card.
+        device: Where it ran.
+        seconds: From reading to writing.
+        warnings: What the user should know.
+    """
+
+    output: Path
+    sigma: Path | None
+    sidecar: Path
+    preview: Path | None
+    source_sha256: str
+    model: str
+    model_sha256: str
+    device: str
+    seconds: float
+    warnings: tuple[str, ...] = ()
+
+
+def translate_item(
+    item: Item, config: TranslateConfig, *, out: Path | None = None, preview: Path | None = None
+) -> Written:
+    """Translate one input and write the result, its sidecar and, if asked, a preview.
+
+    The result itself is written last: where it is, everything else is.
+
+    Args:
+        item: A file or DICOM folder, or one study of a manifest.
+        config: What to make.
+        out: What `-o` says; see `io.names.output_path`.
+        preview: PNG to draw.
+
+    Raises:
+        MedgenError: In one line: what is wrong, with which file. Nothing is left behind.
+    """
+    started = time.perf_counter()
+    output = output_of(item, config, out=out)
+    sigma = output_of(item, config, out=out, suffix="_sigma") if config.samples > 1 else None
+    _check_free([output, sigma, preview], config)
+    made = translate(_read(item, config), config)
+    _write(made, config, output, sigma, preview)
+    source, model = made.sources[0].source, made.model
+    return Written(
+        output=output,
+        sigma=sigma,
+        sidecar=sidecar_path(output),
+        preview=preview,
+        source_sha256=source.sha256 if source else "",
+        model=model.card.name,
+        model_sha256=model.card.digest,
+        device=str(next(model.translator.parameters()).device),
+        seconds=time.perf_counter() - started,
+        warnings=made.warnings,
+    )
+
+
+def output_of(
+    item: Item, config: TranslateConfig, *, out: Path | None = None, suffix: str = ""
+) -> Path:
+    """Where the result of an item goes, decided before anything is read."""
+    source = item.path
+    if item.study is not None:
+        source = item.path.parent / f"{item.name}.nii.gz"
+    elif "/" in item.name and out is not None:
+        out = out / Path(item.name).parent
+    return output_path(source, config.target, out=out, file_format=_format(item), suffix=suffix)
+
+
+def _format(item: Item) -> FileFormat:
+    """The format of a result: the source's own; NIfTI for what cannot be read."""
+    if item.study is not None:
+        return "nifti"
+    try:
+        return "dicom" if files.sniff(item.path) == "dicom" else "nifti"
+    except MedgenError:
+        return "nifti"
+
+
+def _check_free(paths: list[Path | None], config: TranslateConfig) -> None:
+    """Find out before the computation whether everything can be written."""
+    output, sigma, preview = paths
+    for path in (output, sigma):
+        if path is None:
+            continue
+        if path.name.lower().endswith((".png", ".dcm")):
+            raise UsageError(f"{path}: a volume is a .nii.gz, or a folder of DICOM slices")
+        check_writable(path, overwrite=config.overwrite)
+        check_writable(sidecar_path(path), overwrite=config.overwrite)
+    if preview is not None:
+        if preview.suffix.lower() != ".png":
+            raise UsageError(f"--preview {preview}: is drawn as .png")
+        check_writable(preview, overwrite=config.overwrite)
+
+
+def _read(item: Item, config: TranslateConfig) -> list[MedicalImage]:
+    """The images of an item, the one whose grid counts first."""
+    if item.study is not None:
+        found = [
+            (kind, path)
+            for kind, path in item.study.images.items()
+            if kind != config.target and kind in (*TARGETS, Kind(Modality.MRI))
+        ]
+        if not found:
+            raise UsageError(f"{item.name}: has nothing to make {config.to} from")
+        return [replace(files.read(path), kind=kind) for kind, path in found]
+    first = files.read(item.path, series=config.series, frame=config.frame)
+    return [first, *(files.read(Path(path)) for path in config.companions)]
+
+
+def _write(
+    made: Translation,
+    config: TranslateConfig,
+    output: Path,
+    sigma: Path | None,
+    preview: Path | None,
+) -> None:
+    provenance = provenance_of(made, config)
+    write = partial(
+        files.write,
+        provenance=provenance,
+        overwrite=config.overwrite,
+        keep_patient=config.keep_patient,
+    )
+    describe = partial(write_sidecar, provenance=provenance, overwrite=config.overwrite)
+    details = _details(made, config)
+    with _all_or_nothing() as written:
+        if preview is not None:
+            first = made.sources[0]
+            write_preview(
+                first,
+                made.image,
+                preview,
+                provenance=provenance,
+                sigma=made.sigma,
+                overwrite=config.overwrite,
+            )
+            written.append(preview)
+        if sigma is not None and made.sigma is not None:
+            quantity = {"Quantity": "one standard deviation of the result, in its unit"}
+            written.append(describe(sigma, details=details | quantity))
+            written.append(write(made.sigma, sigma))
+        written.append(describe(output, details=details))
+        write(made.image, output)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[list[Path]]:
+    """Lend a list of what was written; if the rest fails, that is removed too."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _details(made: Translation, config: TranslateConfig) -> dict[str, object]:
+    """What the sidecar says besides its marks; names no file."""
+    return {
+        "Kind": config.to,
+        "Unit": FACTS[config.target.modality].unit,
+        "Sources": [
+            {"Kind": str(image.kind), "SHA256": image.source.sha256 if image.source else ""}
+            for image in made.sources
+        ],
+        "Engine": config.engine,
+        "Samples": config.samples,
+        "Warnings": [line.partition(": ")[2] for line in made.warnings],
+    }
