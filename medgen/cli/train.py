@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medgen.cli.options import Config, Device, Json, RecordTo, Seed, Set
+from medgen.cli.options import Config, Device, Json, OwnSeed, RecordTo, Set
 
 
 def train(
@@ -22,7 +22,11 @@ def train(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE|DIR", help="Head label maps to simulate from."),
+        typer.Option(
+            "--labels",
+            metavar="FILE|DIR",
+            help="Head label maps to simulate from; without, heads of formulas.",
+        ),
     ] = None,
     hold_out: Annotated[
         str | None,
@@ -54,8 +58,8 @@ def train(
         typer.Option("--card", metavar="TOML", help="Name, summary and licences of the model."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    seed: Seed = 0,
-    device: Device = "auto",
+    seed: OwnSeed = None,
+    device: Device = None,
     config: Config = None,
     settings: Set = None,
     record: RecordTo = None,
@@ -66,7 +70,12 @@ def train(
     from medgen.config import resolve
     from medgen.tasks.train import TrainConfig
 
-    fit = {"steps": steps, "minutes": minutes, "seed": seed or None, "device": device}
+    fit = {
+        "steps": steps,
+        "minutes": minutes,
+        "seed": seed,
+        "device": device,
+    }
     flags: dict[str, Any] = {
         "round": round_,
         "labels": str(labels) if labels else None,

@@ -24,5 +24,6 @@ def run_train(
             note = f"loss {progress.loss['total']:.4f}  {progress.eta / 60:.0f} min left"
             advance(progress.step - done, note)
             done, loss = progress.step, progress.loss
-        log.add_output(out / MODEL)
+        if (out / MODEL).is_dir():  # the first of several processes writes it, maybe later
+            log.add_output(out / MODEL)
     return {"model": str(out / MODEL), "steps": done, "loss": loss}

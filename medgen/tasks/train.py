@@ -8,13 +8,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from medgen.checkpoint import Card, DataUse, TrainingRange, model_folder, read_card
+from medgen.checkpoint import Card, TrainingRange
 from medgen.config import from_mapping, read_mapping, to_mapping
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
+from medgen.diffusion.noise import generators_for
 from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.phantom.anatomy import Anatomy, read_anatomies
+from medgen.phantom.procedural import procedural_head
 from medgen.tasks.distributed import join
 from medgen.tasks.examples import ExampleConfig, Examples, Pair
 from medgen.tasks.fit import Progress, fit
@@ -26,6 +28,7 @@ from medgen.tasks.translator import Translator, TranslatorConfig
 from medgen.tasks.translator_loss import translator_loss
 
 ROUNDS = ("translator",)
+PROCEDURAL_HEADS = 4  # anatomies, each of which becomes many patients
 MODEL = "model"  # the folder, inside the run's, that `--model` takes
 SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct": (-1100, 3500)})
 
@@ -35,7 +38,7 @@ class TrainConfig:
     """What `medgen train` is asked to do."""
 
     round: str = "translator"  # what is trained
-    labels: str | None = None  # head label maps: a file or a folder; none: procedural heads
+    labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
     init: str | None = None  # a model to start from, the bundled one included
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
@@ -46,7 +49,7 @@ class TrainConfig:
     examples: ExampleConfig = field(default_factory=ExampleConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=20_000, batch=2, learning_rate=1e-3, ema_decay=0.998
+            steps=20_000, batch=2, learning_rate=1e-3, ema_decay=0.998, device="auto"
         )
     )
 
@@ -54,6 +57,8 @@ class TrainConfig:
         """Raises UsageError for a word that is not known."""
         if self.round not in ROUNDS:
             raise UsageError(f"--round {self.round}: is not one of {', '.join(ROUNDS)}")
+        if self.hold_out and self.labels is None:
+            raise UsageError("--hold-out names label maps; give --labels too")
         if self.register not in ("none", "rigid"):
             raise UsageError(f"--register {self.register}: write none or rigid")
 
@@ -66,7 +71,8 @@ def train(
     Args:
         config: What to train, on what, and how.
         out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
-        manifest: Studies with a CT and an MRI; those of split `train`, or without one, are used.
+        manifest: Studies with a CT and an MRI; those of split `train`, or without one, are used
+            for a share of `examples.real` of the examples. None: all are simulated.
         resume: Continue the run in `out`.
 
     Yields:
@@ -77,13 +83,13 @@ def train(
         InputError: If a label map or a study cannot be read.
         OutputError: If `out` cannot be written.
     """
+    _card(config)  # a mistake in it must not wait for the end of the training
     translator, ancestor = _start(config)
+    config = replace(config, translator=translator.config)
     freeze(translator, config.freeze)
-    examples = Examples(
-        _anatomies(config), _pairs(config, manifest), config.examples, config.fit.seed
-    )
-    if not examples.anatomies and not examples.pairs:
-        raise UsageError("nothing to learn from: give a manifest with pairs, or --labels")
+    pairs = _pairs(config, manifest)
+    anatomies = [] if pairs and config.examples.real == 1 else _anatomies(config)
+    examples = Examples(anatomies, pairs, config.examples, config.fit.seed)
     facts = {"config": _facts(config), "studies": len(examples.pairs)}
     yield from fit(
         translator, examples, translator_loss, config.fit, out, resume=resume, card=facts
@@ -98,7 +104,7 @@ def write_model(out: Path, config: TrainConfig, ancestor: Card | None = None) ->
     card = _card(config)
     lineage = (*ancestor.lineage, ancestor.digest) if ancestor else ()
     steps = step + (ancestor.steps if ancestor else 0)
-    extra = {**card.extra, "training": _facts(config)}
+    extra = {**card.extra, "training": _without_paths(_facts(config))}
     card = replace(card, steps=steps, lineage=lineage, extra=extra)
     return save_translator(out / MODEL, card, config.translator, state)
 
@@ -107,7 +113,7 @@ def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
     """Keep the parameters whose names start with a prefix as they are.
 
     Raises:
-        UsageError: If a prefix fits no parameter.
+        UsageError: If a prefix fits no parameter, or nothing is left to train.
     """
     for prefix in prefixes:
         found = [
@@ -120,30 +126,36 @@ def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
             raise UsageError(f"--freeze {prefix}: no such part; parts: {', '.join(known)}")
         for parameter in found:
             parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError(f"--freeze {' --freeze '.join(prefixes)}: leaves nothing to train")
 
 
 def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
-    """A new translator, or that of `init`, and the card it came with."""
+    """A new translator, or that of `init` with the shape it has, and the card it came with."""
     if config.init is None:
         torch.manual_seed(config.fit.seed)
         return Translator(config.translator), None
     loaded = load_translator(config.init, torch.device("cpu"))
-    if loaded.translator.config != config.translator:
+    if config.translator not in (loaded.translator.config, TranslatorConfig()):
         raise UsageError(
             f"--init {config.init}: has another shape ({loaded.translator.config}); "
             "leave the translator's settings out"
         )
-    return loaded.translator.train(), read_card(model_folder(config.init))
+    return loaded.translator.train(), loaded.card
 
 
 def _anatomies(config: TrainConfig) -> list[Anatomy]:
     if config.labels is None:
-        return []
+        generators = generators_for(config.fit.seed, range(PROCEDURAL_HEADS))
+        return [procedural_head(generator) for generator in generators]
     found = read_anatomies(Path(config.labels))
     unknown = set(config.hold_out) - {anatomy.name for anatomy in found}
     if unknown:
         raise UsageError(f"--hold-out {', '.join(sorted(unknown))}: no such label map")
-    return [anatomy for anatomy in found if anatomy.name not in config.hold_out]
+    kept = [anatomy for anatomy in found if anatomy.name not in config.hold_out]
+    if not kept:
+        raise UsageError("nothing to learn from: --hold-out leaves no label map")
+    return kept
 
 
 def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
@@ -152,6 +164,8 @@ def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
     studies = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [study for study in studies if study.split in (None, Split.TRAIN)]
     useful = [study for study in chosen if study.of(Modality.CT) and study.of(Modality.MRI)]
+    if not useful:
+        raise UsageError(f"{manifest}: nothing to learn from; no study to train on has CT and MRI")
     return list(
         read_pairs(useful, spacing=config.translator.spacing, register=config.register == "rigid")
     )
@@ -164,9 +178,15 @@ def _facts(config: TrainConfig) -> dict[str, object]:
     return json.loads(json.dumps(facts))
 
 
+def _without_paths(facts: dict[str, object]) -> dict[str, object]:
+    """The settings as a model may tell them to strangers: files by name, not by folder."""
+    named = {key: Path(str(facts[key])).name for key in ("labels", "init") if facts.get(key)}
+    return facts | named
+
+
 def _card(config: TrainConfig) -> Card:
     """The card as far as a person writes it; the defaults say that nobody has."""
     values = read_mapping(Path(config.card)) if config.card else {}
-    data = tuple(from_mapping(DataUse, row) for row in values.pop("data", ()))
-    card = from_mapping(Card, {"name": "translator", "version": "1", "task": "translate"} | values)
-    return replace(card, data=data, training_range=card.training_range or SEEN)
+    basis = {"name": "translator", "version": "1", "task": "translate"}
+    card = from_mapping(Card, basis | values, origin=config.card or "card")
+    return replace(card, training_range=card.training_range or SEEN)

@@ -1,0 +1,132 @@
+"""`medgen train` prints the model it made, and ends with the code that says how it went."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medgen.cli import app, train_run
+from medgen.tasks.train import TrainConfig
+
+SMALL = ["translator.widths=[8, 8]", "examples.patch=16", "fit.batch=1", "fit.warmup=0"]
+TINY = [word for setting in SMALL for word in ("--set", setting)]
+
+
+@pytest.fixture
+def labels(tmp_path: Path, volumes: SimpleNamespace) -> Path:
+    hu = volumes.head("ct")
+    table = np.select([hu > 500, hu > 28, hu > -500], [515, 3, 511], 0).astype(np.int16)
+    return volumes.save(table, tmp_path / "labels" / "head.nii.gz")
+
+
+def run(*words: object) -> int:
+    return app.main(["train", *map(str, words)])
+
+
+def test_the_model_is_printed_and_translates(
+    labels: Path, tmp_path: Path, volumes: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, record = tmp_path / "run", tmp_path / "r.json"
+    words = ["--labels", labels, "-o", out, "--steps", 2, "--device", "cpu", *TINY]
+    assert run(*words, "--record", record) == 0
+    printed, err = capsys.readouterr()
+    assert printed == f"{out}/model\n"
+    assert not err
+    assert json.loads(record.read_text())["outputs"][0]["name"] == "model"
+    mri = volumes.save(volumes.head("mri"), tmp_path / "t1.nii.gz")
+    assert app.main(["translate", str(mri), "--model", f"{out}/model", "--device", "cpu"]) == 0
+    assert run(*words, "--resume", "--json") == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert json.loads(last)["model"] == f"{out}/model"
+    assert run(*words) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--freeze", "network.dwon"], "--freeze network.dwon: no such part"),
+        (["--round", "text"], "--round text: is not one of translator"),
+        (["--register", "affine"], "--register affine"),
+        (["--set", "fit.stpes=3"], "did you mean 'steps'"),
+        (["--card", "nowhere.toml"], "nowhere.toml: cannot be read"),
+    ],
+)
+def test_what_cannot_be_asked_is_2(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert run("--labels", labels, "-o", tmp_path / "run", *TINY, *words) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_are_not_there_are_4(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--labels", tmp_path / "gone.nii", "-o", tmp_path / "run", *TINY) == 4
+    assert "gone.nii: no such file" in capsys.readouterr().err
+
+
+def test_an_init_that_is_not_there_is_5(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--labels", labels, "--init", "gone", "-o", tmp_path / "run", *TINY) == 5
+    assert "no such model folder" in capsys.readouterr().err
+
+
+FLAGS = [
+    (["--round", "translator"], "round", "translator"),
+    (["--labels", "a"], "labels", "a"),
+    (["--labels", "a", "--hold-out", "x,y"], "hold_out", ("x", "y")),
+    (["--init", "base"], "init", "base"),
+    (["--freeze", "a", "--freeze", "b"], "freeze", ("a", "b")),
+    (["--register", "rigid"], "register", "rigid"),
+    (["--allow-outside"], "allow_outside", True),
+    (["--card", "c.toml"], "card", "c.toml"),
+    (["--steps", "5"], "fit.steps", 5),
+    (["--minutes", "2.5"], "fit.minutes", 2.5),
+    (["--seed", "0"], "fit.seed", 0),
+    (["--device", "auto"], "fit.device", "auto"),
+    (["--set", "examples.real=0.5"], "examples.real", 0.5),
+]
+
+
+@pytest.mark.parametrize(("words", "field", "value"), FLAGS, ids=str)
+def test_every_flag_reaches_the_config_and_beats_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], field: str, value: object
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        train_run, "run_train", lambda config, *_, **__: seen.append(config) or {"model": ""}
+    )
+    (tmp_path / "c.toml").write_text('[fit]\nseed = 7\ndevice = "cpu"\nsteps = 9\nbatch = 3\n')
+    assert run("--config", tmp_path / "c.toml", *words) == 0
+    [found] = seen
+    assert found.fit.batch == 3
+    for name in field.split("."):
+        found = getattr(found, name)
+    assert found == value
+
+
+def test_the_other_flags_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def look(config: TrainConfig, out: Path, **others: Any) -> dict[str, str]:
+        seen.update(others, out=out, device=config.fit.device)
+        return {"model": "m"}
+
+    monkeypatch.setattr(train_run, "run_train", look)
+    assert run("m.jsonl", "-o", "o", "--resume", "--record", "r.json") == 0
+    assert seen == {
+        "manifest": Path("m.jsonl"),
+        "out": Path("o"),
+        "resume": True,
+        "record": Path("r.json"),
+        "device": "auto",
+    }
