@@ -68,7 +68,7 @@ def resample(
     volume = torch.from_numpy(voxels.astype(np.float32))
     volume = antialias(volume, np.abs(index[:3, :3]).sum(axis=1))
     if (np.count_nonzero(index[:3, :3], axis=0) == 1).all():
-        return resample_axes(volume, index, target.shape, fill).numpy()
+        return resample_axes(volume.numpy(), index, target.shape, fill)
     matrix = torch.from_numpy(index)
     result = np.empty(target.shape, np.float32)
     j = torch.arange(target.shape[1], dtype=torch.float64)[:, None]
@@ -97,11 +97,11 @@ def antialias(
 
 
 def resample_axes(
-    volume: Float[torch.Tensor, "a b c"],
+    volume: Float[np.ndarray, "a b c"],
     index: Float[np.ndarray, "4 4"],
     shape: tuple[int, int, int],
     fill: float,
-) -> Float[torch.Tensor, "i j k"]:
+) -> Float[np.ndarray, "i j k"]:
     """Linear interpolation between grids whose axes are parallel: one axis after the other.
 
     Args:
@@ -110,32 +110,44 @@ def resample_axes(
         shape: Voxels of the target grid.
         fill: Value more than half a voxel beyond the source.
     """
+    result = np.full(shape, fill, np.float32)
     source_of = np.abs(index[:3, :3]).argmax(axis=0)  # the source's axis of each of the target's
-    volume = volume.permute(*source_of.tolist())
-    outside = []
-    for axis in np.argsort(np.array(shape) / np.array(volume.shape)):  # the most shrinking first
-        source = source_of[axis]
+    block = volume.transpose(source_of)
+    inside, places = [], []
+    for axis, source in enumerate(source_of):
         at = index[source, 3] + index[source, axis] * np.arange(shape[axis])
         at = np.where(np.abs(at - np.rint(at)) < 1e-6, np.rint(at), at)
-        size = volume.shape[axis]
-        outside.append((axis, np.flatnonzero((at < -0.5 - 1e-6) | (at > size - 0.5 + 1e-6))))
-        volume = _interpolated(volume, int(axis), at.clip(0, size - 1))
-    for axis, planes in outside:
-        volume.index_fill_(int(axis), torch.from_numpy(planes), fill)
-    return volume.contiguous()
+        size = block.shape[axis]
+        known = np.flatnonzero((at >= -0.5 - 1e-6) & (at <= size - 0.5 + 1e-6))
+        if not known.size:
+            return result
+        inside.append(slice(known[0], known[-1] + 1))
+        places.append(at[known].clip(0, size - 1))
+    growth = [len(at) / size for at, size in zip(places, block.shape, strict=True)]
+    for axis in np.argsort(growth):  # the most shrinking first
+        block = _interpolated(block, int(axis), places[axis])
+    result[tuple(inside)] = block
+    return result
 
 
 def _interpolated(
-    volume: Float[torch.Tensor, "a b c"], axis: int, at: Float[np.ndarray, " n"]
-) -> Float[torch.Tensor, "d e f"]:
-    """Planes of `volume` at fractional places of one axis; exact at whole ones."""
-    below = torch.from_numpy(np.floor(at).astype(np.int64))
-    low = volume.index_select(axis, below)
-    share = torch.from_numpy((at - np.floor(at)).astype(np.float32))
+    block: Float[np.ndarray, "a b c"], axis: int, at: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "d e f"]:
+    """Planes of `block` at evenly spaced places of one axis; exact, and no copy, at whole ones."""
+    below = np.floor(at).astype(int)
+    share = (at - below).astype(np.float32)
     if not share.any():
-        return low
-    high = volume.index_select(axis, (below + 1).clamp(max=volume.shape[axis] - 1))
-    return low.lerp_(high, share.reshape([-1 if a == axis else 1 for a in range(3)]))
+        step = int(below[1] - below[0]) if len(below) > 1 else 1
+        if step and (np.diff(below) == step).all():
+            stop = int(below[-1]) + step
+            planes = slice(int(below[0]), stop if stop >= 0 else None, step)
+            return block[(slice(None),) * axis + (planes,)]
+    low = block.take(below, axis)
+    change = block.take(np.minimum(below + 1, block.shape[axis] - 1), axis)
+    change -= low
+    change *= share.reshape([-1 if a == axis else 1 for a in range(3)])
+    change += low
+    return change
 
 
 def sample(
