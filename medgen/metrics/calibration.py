@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Num
-from scipy.optimize import nnls
 
 from medgen.errors import InputError
 
@@ -59,6 +58,8 @@ def fit_calibration(
     Raises:
         InputError: If there are too few voxels, or the prediction has no error.
     """
+    from scipy.optimize import nnls  # takes a while, and translating only applies what was fitted
+
     wrong, spreads = np.abs(error).ravel().astype(np.float64), spread.ravel().astype(np.float64)
     if wrong.size < 2 * BINS:
         raise InputError(f"{wrong.size} voxels are too few to calibrate sigma; give more patients")

@@ -1,5 +1,6 @@
 """From images on their own grids to a translated image on the source's grid: both engines."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -237,12 +238,12 @@ class _Patches:
 
 
 def patch_size(size: int) -> int:
-    """The least patch, a multiple of 16 up to `PATCH`, with which as few as possible cover `size`.
+    """The least multiple of 8, from 16 to `PATCH`, with which as few as possible cover `size`.
 
     Example:
-        >>> [patch_size(size) for size in (30, 64, 65, 100, 128)]
-        [32, 64, 48, 64, 48]
+        >>> [patch_size(size) for size in (5, 30, 64, 65, 100, 128)]
+        [16, 32, 64, 40, 56, 48]
     """
     count = max(1, -(-(size - OVERLAP) // (PATCH - OVERLAP)))
     least = (size + (count - 1) * OVERLAP) / count
-    return min(PATCH, 16 * -(-int(np.ceil(least)) // 16))
+    return min(PATCH, max(16, 8 * math.ceil(least / 8)))
