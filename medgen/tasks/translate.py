@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from medgen.errors import MedgenError, UsageError
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
 from medgen.metrics.calibration import Calibration
 from medgen.modality import Kind, Modality
+from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.model import LoadedModel, load_translator
 from medgen.tasks.preflight import check_range, check_same_place, with_kind
@@ -107,9 +107,9 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
     """
     model = _model(config.model, config.device)
     images, warnings = _checked(sources, config, model)
-    torch.set_flush_denormal(True)
     engine = EngineConfig(config.engine, config.steps, config.samples, config.seed)
-    made = translate_images(model.translator, images, config.target, engine)
+    with flushed_denormals():
+        made = translate_images(model.translator, images, config.target, engine)
     if not np.isfinite(made.mean).all():
         raise MedgenError("the model answered with NaN; nothing was written: report this input")
     image = images[0].with_voxels(made.mean, config.target)
