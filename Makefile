@@ -7,9 +7,6 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.medgen-ready
 DATA ?= ../shared/data
-# How the bundled translator was trained: at a constant learning rate, then while it fell to 0.
-STEPS ?= 6000
-DECAY_STEPS ?= 1500
 # Options of the benchmark: `make bench BENCH='--only pairs --quick'`.
 BENCH ?=
 DEMO := out/demo
@@ -42,7 +39,7 @@ types: $(READY)  ## Check static types
 	$(RUN)/mypy
 
 weights: $(READY)  ## Train the bundled weights again; hours
-	$(RUN)/python -m benchmarks.train_base --data $(DATA) --steps $(STEPS) --decay-steps $(DECAY_STEPS)
+	$(RUN)/python -m benchmarks.train_base --data $(DATA)
 
 bench: $(READY)  ## Measure what BENCHMARKS.md says; hours
 	$(RUN)/python -m benchmarks.run --data $(DATA) $(BENCH)

@@ -1,50 +1,100 @@
 """Train the bundled translator again: the commands, in order, and nothing hidden between them.
 
-First with a constant learning rate, then from its averaged weights with one that falls to 0; then
-sigma is calibrated. Stopped at any moment, the same command continues.
+Large patches first, then small ones, each phase from the averaged weights of the one before; in
+the last the learning rate falls to 0. Then sigma is calibrated. Stopped at any moment, the same
+command continues.
 """
 
 import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data import HELD_OUT_HEADS, data_option
 
 CARD = Path(__file__).with_name("base_card.toml")
-CONSTANT = {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.ema_decay": "0.998"}
-FALLING = CONSTANT | {"fit.decay": "linear", "fit.min_lr_share": "0.0", "fit.warmup": "20"}
-COMMON = {"fit.batch": "2", "fit.precision": "fp32", "fit.device": "auto"}
 
 
-def commands(data: Path, out: Path, *, steps: int, decay_steps: int) -> list[list[str]]:
+@dataclass(frozen=True)
+class Phase:
+    """One run of `medgen train`, started from the one before.
+
+    Attributes:
+        name: Folder of the run.
+        steps: How many, of two examples each.
+        settings: What differs from the defaults.
+    """
+
+    name: str
+    steps: int
+    settings: dict[str, str]
+
+
+COMMON = {"fit.batch": "2", "fit.precision": "fp32", "fit.ema_decay": "0.998"}
+WIDE = {  # large patches, every direction
+    "examples.patch": "80",
+    "examples.real": "0.22",
+    "examples.to_ct": "0.8",
+    "examples.regression": "0.8",
+}
+SMALL = {  # small patches: more steps in the same time; most of them MRI to CT
+    "examples.patch": "64",
+    "examples.real": "0.18",
+    "examples.to_ct": "0.88",
+    "examples.regression": "0.88",
+}
+PHASES = (
+    Phase(
+        "base-1",
+        650,
+        WIDE | {"fit.learning_rate": "2e-3", "fit.decay": "none", "fit.seed": "0"},
+    ),
+    Phase(
+        "base-2",
+        3142,
+        SMALL | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "1"},
+    ),
+    Phase(
+        "base-3",
+        1800,
+        SMALL
+        | {"fit.learning_rate": "1e-3", "fit.decay": "linear", "fit.seed": "2"}
+        | {"fit.min_lr_share": "0.0", "fit.warmup": "20"},
+    ),
+)
+
+
+def commands(data: Path, out: Path, phases: Sequence[Phase] = PHASES) -> list[list[str]]:
     """The command lines, in order.
 
     Args:
         data: The data folder.
-        out: Gets `pairs.jsonl`, `base/` and `base-decay/`; the model is `base-decay/model`.
-        steps: With the constant learning rate.
-        decay_steps: With the falling one.
+        out: Gets `pairs.jsonl` and a folder for each phase; the last one's `model` is the result.
+        phases: What to train, one from the other.
     """
-    manifest, first, second = out / "pairs.jsonl", out / "base", out / "base-decay"
-    init = ["--init", str(first / "model")]
-    return [
-        ["-m", "benchmarks.data", "--data", str(data), "-o", str(manifest)],
-        _train(data, manifest, first, steps, CONSTANT),
-        [*_train(data, manifest, second, decay_steps, FALLING), *init],
-        ["-m", "benchmarks.calibrate", "--data", str(data), "--model", str(second / "model")],
-    ]
+    manifest = out / "pairs.jsonl"
+    lines = [["-m", "benchmarks.data", "--data", str(data), "-o", str(manifest)]]
+    for before, phase in zip([None, *phases], phases, strict=False):
+        init = ["--init", str(out / before.name / "model")] if before else []
+        lines.append([*_train(data, manifest, out / phase.name, phase), *init])
+    model = out / phases[-1].name / "model"
+    lines.append(["-m", "benchmarks.calibrate", "--data", str(data), "--model", str(model)])
+    return lines
 
 
-def _train(data: Path, manifest: Path, out: Path, steps: int, rate: dict[str, str]) -> list[str]:
+def _train(data: Path, manifest: Path, out: Path, phase: Phase) -> list[str]:
     settings = [
-        word for key, value in (COMMON | rate).items() for word in ("--set", f"{key}={value}")
+        word
+        for key, value in (COMMON | phase.settings).items()
+        for word in ("--set", f"{key}={value}")
     ]
     return [
         *("-m", "medgen", "train", str(manifest), "--allow-outside"),
         *("--labels", str(data / "heads"), "--hold-out", ",".join(HELD_OUT_HEADS)),
-        *("--card", str(CARD), "-o", str(out), "--steps", str(steps), "--resume", *settings),
+        *("--card", str(CARD), "-o", str(out), "--steps", str(phase.steps), "--resume", *settings),
     ]
 
 
@@ -53,14 +103,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.train_base", description=__doc__)
     data_option(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("runs"), metavar="DIR")
-    parser.add_argument("--steps", type=int, required=True, help="at a constant learning rate")
-    parser.add_argument("--decay-steps", type=int, required=True, help="while it falls to 0")
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
     options = parser.parse_args(arguments)
-    lines = commands(
-        options.data, options.out, steps=options.steps, decay_steps=options.decay_steps
-    )
-    for line in lines:
+    for line in commands(options.data, options.out):
         print(shlex.join(["python", *line]), flush=True)
         if not options.dry_run and (code := subprocess.run([sys.executable, *line]).returncode):
             return code

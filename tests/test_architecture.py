@@ -51,7 +51,7 @@ def layer_of(path: Path) -> str:
 def imported(path: Path) -> set[str]:
     """Dotted names this file imports, wherever in the file it does so."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

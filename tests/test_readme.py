@@ -40,7 +40,7 @@ def test_every_command_is_shown(verb: str) -> None:
 
 
 def test_every_make_target_is_there() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
 
 

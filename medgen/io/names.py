@@ -87,7 +87,9 @@ def output_path(
     else:
         stem = _FORBIDDEN.sub("_", f"{stem_of(source)}_{kind.slug}{suffix}")
         path = folder / f"{stem}{_ending(kind, file_format)}"
-    if path.absolute() == source.absolute() or (path.exists() and path.samefile(source)):
+    if path.absolute() == source.absolute() or (
+        path.exists() and source.exists() and path.samefile(source)
+    ):
         raise UsageError(f"{path}: is the input itself; choose another name with -o")
     return path
 

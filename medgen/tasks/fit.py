@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from medgen import __version__
 from medgen.diffusion.noise import generator_for
 from medgen.errors import MedgenError, OutputError, UsageError
+from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.distributed import World, join
 from medgen.tasks.fit_config import FREE_TO_CHANGE, FitConfig, learning_rate
 from medgen.tasks.interrupt import Interrupt, waiting_signals
@@ -92,11 +93,10 @@ def fit(
         OutputError: The folder cannot be written.
         KeyboardInterrupt: SIGINT came; the step was finished and saved. SIGTERM: SystemExit(143).
     """
-    torch.set_flush_denormal(True)
     world = join(config.device)
     if config.batch % world.size:
         raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")
-    with waiting_signals() as interrupt:
+    with flushed_denormals(), waiting_signals() as interrupt:
         state = new_state(network.to(world.device), weight_decay=config.weight_decay)
         run = _Run(state, config, folder, json.loads(json.dumps(card or {})), world, interrupt)
         run.begin(resume=resume)

@@ -160,7 +160,7 @@ def test_it_is_refused_with_its_name_and_the_fault(folder: Path, name: str) -> N
 
 def test_all_of_them_take_little_time_and_memory(folder: Path) -> None:
     code = """if True:
-        import json, resource, sys, time
+        import json, sys, time
         from pathlib import Path
         from medgen.errors import InputError
         from medgen.io import files
@@ -171,7 +171,8 @@ def test_all_of_them_take_little_time_and_memory(folder: Path) -> None:
                 files.read(path)
             except InputError:
                 seconds[path.name] = time.monotonic() - start
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        status = Path("/proc/self/status").read_text()  # getrusage counts the parent's memory in
+        memory = int(status.partition("VmHWM:")[2].split()[0])
         print(json.dumps({"kilobytes": memory, "seconds": seconds}))
     """
     done = subprocess.run(
