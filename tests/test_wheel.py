@@ -91,3 +91,16 @@ def test_it_answers(environment: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(bundled_models()))
 def test_the_models_are_inside_and_whole(name: str, environment: Path, tmp_path: Path) -> None:
     run(environment / "bin" / "medgen", "models", "show", name, cwd=tmp_path)
+
+
+def test_it_translates_with_the_weights_inside_and_no_network(
+    environment: Path, tmp_path: Path
+) -> None:
+    if "base" not in bundled_models():
+        pytest.fail("no weights are bundled")
+    shutil.copy(ROOT / "sample_data" / "head" / "t1.nii.gz", tmp_path)
+    command = [environment / "bin" / "medgen", "translate", "t1.nii.gz", "--to", "ct"]
+    assert run(*command, cwd=tmp_path).strip() == "t1_ct.nii.gz"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("t1.nii.gz", "t1_ct.nii.gz", "t1_ct.json"),
+    }
