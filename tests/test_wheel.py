@@ -35,7 +35,12 @@ def run(*command: str | Path, cwd: Path) -> str:
     """Run without any way back to the source tree."""
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=clean, capture_output=True, text=True, check=False
+        list(map(str, command)),
+        cwd=cwd,
+        env=clean,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
