@@ -33,8 +33,8 @@ MRI = (
     "not apply to it. The simulated truths have noise and a receive field that nobody can predict."
 )
 SIGMA = (
-    "Scale and floor were fitted on patients and heads of the training data; here they meet "
-    "patients and heads they have not seen."
+    "With the scale and floor of the model's card, 1 and 0 until `benchmarks.calibrate` has fitted "
+    "them on patients and heads of the training data; here they meet ones they have not seen."
 )
 SKULL = (
     "Share of rays from the middle of the brain into the upper hemisphere that cross 250 HU; no CT "
