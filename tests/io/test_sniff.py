@@ -17,31 +17,31 @@ DICOM = bytes(128) + b"DICM" + bytes(20)
 BARE_EXPLICIT = b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(200)
 BARE_IMPLICIT = b"\x08\0\0\0\x04\0\0\0" + bytes(200)
 
-CASES = [
-    (NIFTI_1, "nifti"),
-    (bytes(344) + b"ni1\0", "nifti"),
-    (NIFTI_2, "nifti"),
-    (gzip.compress(NIFTI_1), "nifti"),
-    (gzip.compress(NIFTI_2), "nifti"),
-    (DICOM, "dicom"),
-    (BARE_EXPLICIT, "dicom"),
-    (BARE_IMPLICIT, "dicom"),
-    (gzip.compress(DICOM), "gzip"),
-    (gzip.compress(b"words"), "gzip"),
-    (b"\x89PNG\r\n\x1a\n" + bytes(30), "png"),
-    (b"\xff\xd8\xff\xe0" + bytes(30), "jpeg"),
-    (b"PK\x03\x04" + bytes(30), "zip"),
-    (b"PK\x05\x06" + bytes(18), "zip"),
-    (b"\x5c\x01\0\0" + bytes(344), "analyze"),
-    (b"\0\0\x01\x5c" + bytes(344), "analyze"),
-    (b"", "unknown"),
-    (b"hello", "unknown"),
-    (b"\x08\0" + bytes(range(200)), "unknown"),
-    (bytes(600), "unknown"),
-]
+CASES = {
+    "NIfTI-1": (NIFTI_1, "nifti"),
+    "NIfTI-1 pair": (bytes(344) + b"ni1\0", "nifti"),
+    "NIfTI-2": (NIFTI_2, "nifti"),
+    "NIfTI-1, gzip": (gzip.compress(NIFTI_1), "nifti"),
+    "NIfTI-2, gzip": (gzip.compress(NIFTI_2), "nifti"),
+    "DICOM": (DICOM, "dicom"),
+    "DICOM without preamble, explicit": (BARE_EXPLICIT, "dicom"),
+    "DICOM without preamble, implicit": (BARE_IMPLICIT, "dicom"),
+    "DICOM, gzip": (gzip.compress(DICOM), "gzip"),
+    "text, gzip": (gzip.compress(b"words"), "gzip"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(30), "png"),
+    "JPEG": (b"\xff\xd8\xff\xe0" + bytes(30), "jpeg"),
+    "zip": (b"PK\x03\x04" + bytes(30), "zip"),
+    "empty zip": (b"PK\x05\x06" + bytes(18), "zip"),
+    "Analyze": (b"\x5c\x01\0\0" + bytes(344), "analyze"),
+    "Analyze, big-endian": (b"\0\0\x01\x5c" + bytes(344), "analyze"),
+    "empty": (b"", "unknown"),
+    "text": (b"hello", "unknown"),
+    "almost DICOM": (b"\x08\0" + bytes(range(200)), "unknown"),
+    "zeros": (bytes(600), "unknown"),
+}
 
 
-@pytest.mark.parametrize(("content", "kind"), CASES)
+@pytest.mark.parametrize(("content", "kind"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.dcm", "a"])
 def test_content_is_told_by_its_bytes(tmp_path: Path, content: bytes, kind: str, name: str) -> None:
     (tmp_path / name).write_bytes(content)
