@@ -44,6 +44,7 @@ class Example:
         target: The image to predict, in [-1, 1].
         kind: What the target is.
         weight: How much each voxel counts; 0 where the truth is unknown.
+        is_aligned: Whether sources and target agree voxel by voxel, as in a simulated patient.
         time: How noisy the target is shown: 1 is the regression.
         noise: Unit Gaussian noise of the target's latent.
     """
@@ -53,6 +54,7 @@ class Example:
     target: Float[Tensor, "1 i j k"]
     kind: Kind
     weight: Float[Tensor, "1 i j k"]
+    is_aligned: bool
     time: float
     noise: Float[Tensor, "bands *grid"]
 
@@ -128,7 +130,7 @@ class Examples:
             ct = _ct_image(render_ct(body, scan, generator=generator))
         inside = (tissue != Tissue.AIR).float()
         weight = config.outside + (1 - config.outside) * _dilated(inside, 5)
-        return self._example(ct, mris, truth, target, weight, generator)
+        return self._example(ct, mris, truth, target, weight, generator, is_aligned=True)
 
     def _random_mris(
         self, body: Body, target: Kind, relaxation: Relaxation, generator: Generator
@@ -153,8 +155,10 @@ class Examples:
         target = CT if is_to_ct else Kind(Modality.MRI, pair.contrast)
         if target == CT:
             mri = _worse(mri, generator) * self._jitter(generator)
-            return self._example(None, [_mri_image(mri)], _ct_image(ct), CT, weight, generator)
-        return self._example(_ct_image(ct), [], _mri_image(mri), target, weight, generator)
+            sources, truth = (None, [_mri_image(mri)]), _ct_image(ct)
+        else:
+            sources, truth = (_ct_image(ct), []), _mri_image(mri)
+        return self._example(*sources, truth, target, weight, generator, is_aligned=False)
 
     def _jitter(self, generator: Generator) -> float:
         return 1 + self.config.jitter * uniform(-1, 1, generator)
@@ -167,6 +171,8 @@ class Examples:
         kind: Kind,
         weight: Volume,
         generator: Generator,
+        *,
+        is_aligned: bool,
     ) -> Example:
         config = self.config
         images = torch.zeros(1 + config.mri_slots, *truth.shape)
@@ -181,7 +187,7 @@ class Examples:
         time = 1.0 if is_regression else uniform(0.02, 1, generator)
         grid = [size // 2 for size in truth.shape]
         noise = torch.randn(8, *grid, generator=generator)
-        return Example(images, present, truth[None], kind, weight[None], time, noise)
+        return Example(images, present, truth[None], kind, weight[None], is_aligned, time, noise)
 
 
 def _random_target(config: ExampleConfig, generator: Generator) -> Kind:

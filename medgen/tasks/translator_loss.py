@@ -1,8 +1,9 @@
 """What the translator is trained to do: least absolute error at once, the mean in steps.
 
-At time 1 the error that counts is the absolute error in the image, HU for HU (and some of its
-square, without which thin bone takes hours to be noticed); below, the squared
-error of the latent, whose minimum is the conditional mean that a diffusion sampler needs.
+At time 1 the error that counts is the absolute error in the image, HU for HU, and some of its
+square, without which thin bone takes hours to be noticed. Not so for real pairs: they lie some
+millimetres apart, and squares would count that more than anything that can be learned. Below, the
+squared error of the latent, whose minimum is the conditional mean that a diffusion sampler needs.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,8 @@ def translator_loss(translator: Translator, items: list[Example]) -> Mapping[str
         wrong = (image - truth) * (KILO_HU_PER_UNIT if is_ct else 1)
         error = _mean(wrong.abs(), weight)
         terms["ct" if is_ct else "mri"].append(error)
-        pulled = error + SQUARE_WEIGHT * _mean(wrong.square(), weight)
+        square_weight = SQUARE_WEIGHT if item.is_aligned else 0
+        pulled = error + square_weight * _mean(wrong.square(), weight)
         totals.append(pulled if is_ct else MRI_WEIGHT * pulled)
     zero = totals[0].detach() * 0
     means = {name: torch.stack(e).mean().detach() if e else zero for name, e in terms.items()}

@@ -190,6 +190,11 @@ def test_real_examples_go_both_ways_and_their_ct_is_the_truth() -> None:
     assert kinds["ct"] / 80 == pytest.approx(0.8, abs=0.13)
 
 
+def test_only_simulated_patients_are_aligned() -> None:
+    assert not made(pairs=[pair()], real=1.0, patch=8)(0).is_aligned
+    assert made(pairs=[pair()], real=0.0, patch=8)(0).is_aligned
+
+
 def test_an_mri_of_unknown_contrast_is_never_a_target() -> None:
     kinds = {made(pairs=[pair(None)], real=1.0, patch=8)(n).kind for n in range(40)}
     assert kinds == {CT}

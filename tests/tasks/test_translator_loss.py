@@ -43,6 +43,7 @@ def example(kind: Kind, *, time: float = 1.0, seed: int = 0) -> Example:
         target=torch.rand(1, *SIZE, generator=generator) - 0.5,
         kind=kind,
         weight=torch.ones(1, *SIZE),
+        is_aligned=True,
         time=time,
         noise=torch.randn(8, 4, 4, 4, generator=generator),
     )
@@ -65,6 +66,11 @@ def test_a_hundred_hu_too_much_is_a_tenth_of_a_kilo_hu() -> None:
     assert found["ct"] == pytest.approx(0.1, rel=1e-4)
     assert found["total"] == pytest.approx(0.1 + SQUARE_WEIGHT * 0.1**2, rel=1e-4)
     assert found["mri"] == found["diffusion"] == 0
+
+
+def test_squares_do_not_count_where_nothing_is_aligned() -> None:
+    found = loss_of(replace(example(CT), is_aligned=False), wrong=500 / HU_PER_UNIT)
+    assert found["total"] == pytest.approx(0.5, rel=1e-4)
 
 
 def test_an_mri_error_is_in_units_of_the_image() -> None:
