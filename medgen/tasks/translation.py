@@ -29,7 +29,7 @@ Voxels = Float[np.ndarray, "i j k"]
 AIR_HU = -1000.0  # by definition of the Hounsfield scale
 MRI_BRIGHT = 1000.0  # what a synthetic MRI's 99th percentile becomes; its unit is arbitrary
 MARGIN_MM = 12.0  # of air kept around the patient
-PATCH, OVERLAP = 64, 8  # cells of the latent grid: 128 mm of the 1 mm grid, 16 mm shared
+PATCH, OVERLAP = 64, 16  # cells of the latent grid: 128 mm of the 1 mm grid, 32 mm shared
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class _Patches:
             roi_size=[patch_size(size) for size in grid],
             sw_batch_size=1,
             predictor=predict,
-            overlap=[OVERLAP / patch_size(size) for size in grid],
+            overlap=[min(0.5, OVERLAP / patch_size(size)) for size in grid],
             mode="gaussian",
             padding_mode="replicate",
         )
@@ -242,7 +242,7 @@ def patch_size(size: int) -> int:
 
     Example:
         >>> [patch_size(size) for size in (5, 30, 64, 65, 100, 128)]
-        [16, 32, 64, 40, 56, 48]
+        [16, 32, 64, 48, 64, 56]
     """
     count = max(1, -(-(size - OVERLAP) // (PATCH - OVERLAP)))
     least = (size + (count - 1) * OVERLAP) / count
