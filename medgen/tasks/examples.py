@@ -154,11 +154,12 @@ class Examples:
         is_to_ct = chance(0.8, generator) or pair.contrast is None
         target = CT if is_to_ct else Kind(Modality.MRI, pair.contrast)
         if target == CT:
-            mri = _worse(mri, generator) * self._jitter(generator)
-            sources, truth = (None, [_mri_image(mri)]), _ct_image(ct)
-        else:
-            sources, truth = (_ct_image(ct), []), _mri_image(mri)
-        return self._example(*sources, truth, target, weight, generator, is_aligned=False)
+            mri = _mri_image(_worse(mri, generator) * self._jitter(generator))
+            return self._example(
+                None, [mri], _ct_image(ct), CT, weight, generator, is_aligned=False
+            )
+        truth = _mri_image(mri)
+        return self._example(_ct_image(ct), [], truth, target, weight, generator, is_aligned=False)
 
     def _jitter(self, generator: Generator) -> float:
         return 1 + self.config.jitter * uniform(-1, 1, generator)
@@ -217,10 +218,13 @@ def turned(pair: Pair, patch: int, generator: Generator) -> tuple[Volume, Volume
     points = grid @ matrix.T + middle
     bend = smooth_field((patch,) * 3, 30, generator, channels=3)
     points = points + 1.5 * bend.movedim(0, -1)
-    normalised = ((2 * points + 1) / sizes - 1).flip(-1)[None]
-    known = pair.weight > 0
+    low = (points.amin((0, 1, 2)).floor().long() - 1).clamp(min=0).minimum(sizes - 1)
+    high = (points.amax((0, 1, 2)).ceil().long() + 2).clamp(min=1).minimum(sizes)
+    reach = tuple(slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
     air = HOUNSFIELD.low  # so that the zeros beyond the grid become air
-    volumes = torch.stack([pair.ct - air, pair.mri, pair.weight, known.float()])
+    weight = pair.weight[reach]
+    volumes = torch.stack([pair.ct[reach] - air, pair.mri[reach], weight, (weight > 0).float()])
+    normalised = ((2 * (points - low) + 1) / (high - low) - 1).flip(-1)[None]
     taken = torch.nn.functional.grid_sample(
         volumes[None], normalised, mode="bilinear", padding_mode="zeros", align_corners=False
     )[0]
@@ -262,4 +266,10 @@ def _mri_image(share: Volume) -> Volume:
 
 
 def _dilated(inside: Volume, width: int) -> Volume:
-    return torch.nn.functional.max_pool3d(inside[None], width, stride=1, padding=width // 2)[0]
+    """What lies within a cube of this width of the inside; axis by axis, which is the same."""
+    grown = inside[None]
+    for axis in range(3):
+        size, margin = [1, 1, 1], [0, 0, 0]
+        size[axis], margin[axis] = width, width // 2
+        grown = torch.nn.functional.max_pool3d(grown, size, stride=1, padding=margin)
+    return grown[0]
