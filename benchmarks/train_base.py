@@ -1,8 +1,8 @@
 """Train the bundled translator again: the commands, in order, and nothing hidden between them.
 
-Large patches first, then small ones, each phase from the averaged weights of the one before; in
-the last the learning rate falls to 0. Then sigma is calibrated. Stopped at any moment, the same
-command continues.
+Each phase starts from the averaged weights of the one before: heads first, with a few real pairs;
+then as many real pairs; then limbs are simulated too. In the last the learning rate falls to 0.
+Then sigma is calibrated. Stopped at any moment, the same command continues.
 """
 
 import argparse
@@ -26,11 +26,13 @@ class Phase:
         name: Folder of the run.
         steps: How many, of two examples each.
         settings: What differs from the defaults.
+        has_limbs: Whether limbs are simulated as well as heads.
     """
 
     name: str
     steps: int
     settings: dict[str, str]
+    has_limbs: bool = False
 
 
 COMMON = {"fit.batch": "2", "fit.precision": "fp32", "fit.ema_decay": "0.998"}
@@ -64,6 +66,30 @@ PHASES = (
         | {"fit.learning_rate": "1e-3", "fit.decay": "linear", "fit.seed": "2"}
         | {"fit.min_lr_share": "0.0", "fit.warmup": "20"},
     ),
+    Phase(
+        "base-4",
+        3371,
+        SMALL
+        | {"examples.real": "0.5", "examples.to_ct": "0.9", "examples.regression": "0.9"}
+        | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "3", "fit.warmup": "20"},
+    ),
+    Phase(
+        "base-5",
+        4008,
+        SMALL
+        | {"examples.real": "0.35", "examples.to_ct": "0.9", "examples.regression": "0.9"}
+        | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "4", "fit.warmup": "20"},
+        has_limbs=True,
+    ),
+    Phase(
+        "base-6",
+        4800,
+        SMALL
+        | {"examples.real": "0.35"}
+        | {"fit.learning_rate": "1e-3", "fit.decay": "linear", "fit.seed": "5"}
+        | {"fit.min_lr_share": "0.0", "fit.warmup": "20"},
+        has_limbs=True,
+    ),
 )
 
 
@@ -75,17 +101,21 @@ def commands(data: Path, out: Path, phases: Sequence[Phase] = PHASES) -> list[li
         out: Gets `pairs.jsonl` and a folder for each phase; the last one's `model` is the result.
         phases: What to train, one from the other.
     """
-    manifest = out / "pairs.jsonl"
-    lines = [["-m", "benchmarks.data", "--data", str(data), "-o", str(manifest)]]
+    manifest, limbs = out / "pairs.jsonl", out / "labels"
+    lines = [
+        ["-m", "benchmarks.data", "--data", str(data), "-o", str(manifest)],
+        ["-m", "benchmarks.limbs", "--data", str(data), "-o", str(limbs)],
+    ]
     for before, phase in zip([None, *phases], phases, strict=False):
         init = ["--init", str(out / before.name / "model")] if before else []
-        lines.append([*_train(data, manifest, out / phase.name, phase), *init])
+        labels = limbs if phase.has_limbs else data / "heads"
+        lines.append([*_train(manifest, labels, out / phase.name, phase), *init])
     model = out / phases[-1].name / "model"
     lines.append(["-m", "benchmarks.calibrate", "--data", str(data), "--model", str(model)])
     return lines
 
 
-def _train(data: Path, manifest: Path, out: Path, phase: Phase) -> list[str]:
+def _train(manifest: Path, labels: Path, out: Path, phase: Phase) -> list[str]:
     settings = [
         word
         for key, value in (COMMON | phase.settings).items()
@@ -93,7 +123,7 @@ def _train(data: Path, manifest: Path, out: Path, phase: Phase) -> list[str]:
     ]
     return [
         *("-m", "medgen", "train", str(manifest), "--allow-outside"),
-        *("--labels", str(data / "heads"), "--hold-out", ",".join(HELD_OUT_HEADS)),
+        *("--labels", str(labels), "--hold-out", ",".join(HELD_OUT_HEADS)),
         *("--card", str(CARD), "-o", str(out), "--steps", str(phase.steps), "--resume", *settings),
     ]
 

@@ -88,8 +88,9 @@ def column(name: str) -> Float[Tensor, "tissues"]:
     return torch.tensor([float(getattr(FACTS[tissue], name)) for tissue in Tissue])
 
 
-# FreeSurfer's label numbers for the brain (its FreeSurferColorLUT), and the extra-cerebral labels
-# 502 to 530 of the SynthSeg training maps (Billot et al. 2023, 10.1016/j.media.2023.102789).
+# FreeSurfer's label numbers for the brain, muscle and fat (its FreeSurferColorLUT), and the
+# extra-cerebral labels 502 to 530 of the SynthSeg training maps (Billot et al. 2023,
+# 10.1016/j.media.2023.102789).
 LABELS = {
     Tissue.SCALP: (511,),
     Tissue.SOFT: (506, 507, 508),
@@ -104,4 +105,6 @@ LABELS = {
     Tissue.WHITE_MATTER: (2, 41, 7, 46, 16, 28, 60, 77, 85, 251, 252, 253, 254, 255, 512),
     Tissue.VESSEL: (25, 30, 57, 62, 502, 514),
     Tissue.EYE: (530,),
+    Tissue.FAT: (125,),
+    Tissue.MUSCLE: (123,),
 }

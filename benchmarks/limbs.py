@@ -1,0 +1,96 @@
+"""Limbs to simulate: label maps read off the CTs of the training pairs by their Hounsfield units.
+
+A real pair shows one contrast, some millimetres off; the MRI that the phantom renders of these
+maps shows every contrast, exactly where the CT is. `python -m benchmarks.limbs --data DIR -o OUT`
+writes them, with links to the heads beside them: a folder for `medgen train --labels`.
+"""
+
+import argparse
+import gzip
+import os
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from jaxtyping import Bool, Float, Int16
+from scipy import ndimage
+
+from benchmarks.cases import AIR_HU
+from benchmarks.data import CT, data_option, of_split
+from medgen.data.resample import Grid, isotropic_grid, resample
+from medgen.data.study import Split
+from medgen.io import files
+from medgen.io.atomic import atomic_file
+from medgen.phantom.tissue import LABELS, Tissue
+
+AIR_BELOW, FAT_BELOW, SOFT_BELOW, CORTICAL_ABOVE = -500, -25, 160, 500  # HU
+NOISE_MM = 0.8  # standard deviation of the Gaussian that takes the noise off the CT
+COUCH_MM = 6  # what is thinner than this is no body
+REACH_MM = 16  # by which what meets the edge of the field of view goes on beyond it
+
+
+def tissues(hu: Float[np.ndarray, "i j k"]) -> Int16[np.ndarray, "i j k"]:
+    """The `Tissue` of each voxel of a limb's CT with voxels of 1 mm.
+
+    Thin bone looks like spongy bone where it fills half a voxel: only what is at least three
+    voxels wide is spongy, the rest is cortical or, below half of its HU, soft.
+    """
+    smooth = ndimage.gaussian_filter(hu, NOISE_MM)
+    found = np.full(hu.shape, Tissue.MUSCLE, np.int16)
+    found[smooth < FAT_BELOW] = Tissue.FAT
+    between = (smooth >= SOFT_BELOW) & (smooth <= CORTICAL_ABOVE)
+    spongy = ndimage.binary_opening(between, np.ones((3, 3, 3)))
+    found[between & (smooth > (SOFT_BELOW + CORTICAL_ABOVE) / 2)] = Tissue.CORTICAL_BONE
+    found[spongy] = Tissue.MARROW
+    found[smooth > CORTICAL_ABOVE] = Tissue.CORTICAL_BONE
+    found[~body(smooth)] = Tissue.AIR
+    return found
+
+
+def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
+    """The largest piece that is no air, without the couch, which is thin."""
+    dense = np.pad(hu > AIR_BELOW, COUCH_MM, mode="edge")  # a body goes on beyond the scan
+    thick = ndimage.binary_opening(dense, iterations=COUCH_MM // 2)
+    pieces, count = ndimage.label(thick)
+    if count > 1:
+        thick = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    inner = (slice(COUCH_MM, -COUCH_MM),) * 3
+    return (ndimage.binary_dilation(thick) & dense)[inner]
+
+
+def label_map(path: Path) -> nibabel.Nifti1Image:
+    """The label map of a CT file, 1 mm, in the numbers of `phantom.tissue.LABELS`."""
+    ct = files.read(path)
+    i, j, k = ct.voxels.shape
+    grid = isotropic_grid(Grid((i, j, k), ct.geometry), 1.0)
+    found = tissues(resample(ct.voxels, ct.geometry, grid, fill=AIR_HU))
+    numbers = np.zeros(len(Tissue), np.int16)
+    for tissue, labels in LABELS.items():
+        numbers[tissue] = labels[0]
+    wide = np.pad(numbers[found], REACH_MM, mode="edge")
+    affine = grid.geometry.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ np.full(3, REACH_MM)
+    return nibabel.Nifti1Image(wide, affine)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a label map for each training patient, and link the heads."""
+    parser = argparse.ArgumentParser(prog="benchmarks.limbs", description=__doc__)
+    data_option(parser)
+    parser.add_argument("-o", "--out", type=Path, default=Path("runs/labels"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for head in sorted((options.data / "heads").glob("*.nii.gz")):
+        link = options.out / head.name
+        if not link.is_symlink():
+            link.symlink_to(os.path.relpath(head.resolve(), options.out.resolve()))
+    for study in of_split(options.data, Split.TRAIN):
+        with atomic_file(options.out / f"{study.id}.nii.gz", overwrite=True) as draft:
+            draft.write_bytes(gzip.compress(label_map(study.images[CT]).to_bytes(), mtime=0))
+    print(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

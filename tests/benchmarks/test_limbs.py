@@ -1,0 +1,81 @@
+"""A limb's label map says what its Hounsfield units say, noise and couch aside."""
+
+import gzip
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from benchmarks.limbs import REACH_MM, label_map, tissues
+from medgen.io import files
+from medgen.phantom.anatomy import read_anatomy
+from medgen.phantom.tissue import Tissue
+
+SHAPE = (64, 64, 12)
+HU = {
+    Tissue.AIR: -1000,
+    Tissue.FAT: -100,
+    Tissue.MUSCLE: 55,
+    Tissue.CORTICAL_BONE: 1200,
+    Tissue.MARROW: 300,
+}
+
+
+def limb() -> np.ndarray:
+    """Skin fat, muscle, a shaft with fatty marrow and one with spongy bone."""
+    i, j, _ = np.indices(SHAPE)
+    found = np.full(SHAPE, Tissue.AIR)
+    for at, radius, tissue in [
+        ((30, 30), 26, Tissue.FAT),
+        ((30, 30), 20, Tissue.MUSCLE),
+        ((24, 24), 7, Tissue.CORTICAL_BONE),
+        ((24, 24), 3.5, Tissue.FAT),
+        ((38, 38), 8, Tissue.CORTICAL_BONE),
+        ((38, 38), 5, Tissue.MARROW),
+    ]:
+        found[np.hypot(i - at[0], j - at[1]) <= radius] = tissue
+    return found
+
+
+def ct_of(limb: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 30, limb.shape)
+    return np.vectorize(lambda tissue: HU[Tissue(tissue)])(limb) + noise
+
+
+def test_tissues_are_found_through_noise() -> None:
+    true = limb()
+    found = tissues(ct_of(true))
+    least = {Tissue.AIR: 0.99, Tissue.FAT: 0.95, Tissue.MUSCLE: 0.95}
+    for tissue in HU:
+        both = ((found == tissue) & (true == tissue)).sum()
+        dice = 2 * both / ((found == tissue).sum() + (true == tissue).sum())
+        assert dice > least.get(tissue, 0.8), tissue.name
+
+
+def test_a_couch_is_air() -> None:
+    hu = ct_of(limb())
+    hu[2:, 60:63] = 100
+    assert (tissues(hu)[:, 59:] == Tissue.AIR).all()
+
+
+def test_nothing_but_air_is_no_limb() -> None:
+    assert (tissues(np.full((9, 9, 9), -1000.0)) == Tissue.AIR).all()
+
+
+def test_the_phantom_reads_the_map_where_the_ct_was(tmp_path: Path) -> None:
+    true = limb()
+    affine = np.diag([1.0, 1, 2, 1])
+    affine[:3, 3] = 5, -7, 20
+    nibabel.save(nibabel.Nifti1Image(ct_of(true).astype(np.float32), affine), tmp_path / "ct.nii")
+    made = label_map(tmp_path / "ct.nii")
+    (tmp_path / "limb.nii.gz").write_bytes(gzip.compress(made.to_bytes()))
+    written = files.read(tmp_path / "limb.nii.gz")
+    assert written.geometry.affine[:3, 3] == pytest.approx(
+        [5 - REACH_MM, -7 - REACH_MM, 19.5 - REACH_MM]
+    )
+    anatomy = read_anatomy(tmp_path / "limb.nii.gz")
+    assert anatomy.spacing == (1, 1, 1)
+    inner = anatomy.tissue.numpy()[REACH_MM:-REACH_MM, REACH_MM:-REACH_MM, REACH_MM:-REACH_MM]
+    assert inner.shape == (64, 64, 24)
+    assert (inner[:, :, ::2] == true).mean() > 0.97
