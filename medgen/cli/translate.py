@@ -31,7 +31,7 @@ def translate(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="KIND", help="ct, mri:t1, mri:t2, mri:flair or mri:pd."),
+        typer.Option("--to", metavar="KIND", help="ct, mri:t1, …, mri:pd, or xray."),
     ] = None,
     source: Annotated[
         str | None,
@@ -40,6 +40,10 @@ def translate(
     companions: Annotated[
         list[Path] | None,
         typer.Option("--with", metavar="FILE", help="Another image of the same patient."),
+    ] = None,
+    view: Annotated[
+        Literal["pa", "ap", "lateral"] | None,
+        typer.Option("--view", help="Of a radiograph; from the left if lateral."),
     ] = None,
     engine: Annotated[
         Literal["regress", "diffuse"] | None,
@@ -78,7 +82,7 @@ def translate(
     record: RecordTo = None,
     as_json: Json = False,
 ) -> None:
-    """Translate MRI to CT, CT to MRI, or one MRI contrast to another."""
+    """Translate MRI to CT, CT to MRI, one MRI contrast to another, or either to X-ray."""
     from medgen.cli.translate_run import run_translate
     from medgen.config import resolve
     from medgen.tasks.translate import TranslateConfig
@@ -87,6 +91,7 @@ def translate(
         "to": to,
         "source": source,
         "companions": tuple(str(path) for path in companions) if companions else None,
+        "view": view,
         "engine": engine,
         "steps": steps,
         "samples": samples,

@@ -1,7 +1,7 @@
 """Translate: a patient's images in, the same patient as another modality saw it out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,10 +11,12 @@ from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
 from medgen.metrics.calibration import Calibration
 from medgen.modality import Kind, Modality
+from medgen.phantom.projection import View
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.model import LoadedModel, load_translator
 from medgen.tasks.preflight import check_range, check_same_place, with_kind
+from medgen.tasks.radiograph import XRAY, radiograph_of
 from medgen.tasks.translation import Engine, EngineConfig, Translated, translate_images
 from medgen.tasks.translator import CT, index_of
 
@@ -23,9 +25,10 @@ from medgen.tasks.translator import CT, index_of
 class TranslateConfig:
     """What `medgen translate` is asked to do."""
 
-    to: str = "ct"  # ct, mri:t1, mri:t2, mri:flair or mri:pd
+    to: str = "ct"  # ct, mri:t1, mri:t2, mri:flair, mri:pd or xray
     source: str | None = None  # what the input is, where its file does not say
     companions: tuple[str, ...] = ()  # more images of the same patient
+    view: View | None = None  # of a radiograph; pa where nothing is said
     engine: Engine = "regress"
     steps: int = 8  # network evaluations a sample; diffuse only
     samples: int = 1  # mean and sigma over so many; diffuse only
@@ -40,7 +43,12 @@ class TranslateConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for settings that contradict each other."""
-        index_of(self.target)
+        if self.target != XRAY:
+            index_of(self.target)
+            if self.view:
+                raise UsageError(f"--view {self.view}: belongs to --to xray; leave it out")
+        elif self.samples > 1:
+            raise UsageError("--samples has no sigma for a radiograph; leave it out")
         if self.stated and self.stated.modality not in (Modality.CT, Modality.MRI):
             raise UsageError(f"--from {self.source}: only ct and mri can be translated")
         if self.stated == self.target:
@@ -64,21 +72,36 @@ class TranslateConfig:
 
 
 @dataclass(frozen=True)
+class Maker:
+    """What made a translation.
+
+    Attributes:
+        name: Of the model; `projection` where a radiograph needed none.
+        sha256: Hash of the model's card; empty without a model.
+        device: Where it ran.
+    """
+
+    name: str
+    sha256: str = ""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
 class Translation:
     """A translation in memory.
 
     Attributes:
-        image: The result, on the first source's grid.
+        image: The result, on the first source's grid; a radiograph on its detector's.
         sigma: One standard deviation, same grid and unit; None without samples.
         sources: The inputs with their kinds.
-        model: What made it.
+        maker: What made it.
         warnings: What `force` let pass.
     """
 
     image: MedicalImage
     sigma: MedicalImage | None
     sources: tuple[MedicalImage, ...]
-    model: LoadedModel
+    maker: Maker
     warnings: tuple[str, ...]
 
 
@@ -105,6 +128,8 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
             made = translate([files.read(Path("t1.nii.gz"))], config)
             files.write(made.image, Path("ct.nii.gz"), provenance=provenance_of(made, config))
     """
+    if config.target == XRAY:
+        return _radiograph(sources, config)
     model = _model(config.model, config.device)
     images, warnings = _checked(sources, config, model)
     engine = EngineConfig(config.engine, config.steps, config.samples, config.seed)
@@ -114,18 +139,35 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
         raise MedgenError("the model answered with NaN; nothing was written: report this input")
     image = images[0].with_voxels(made.mean, config.target)
     sigma = _sigma(images[0], made, config.target, model)
-    return Translation(image, sigma, tuple(images), model, tuple(warnings))
+    device = str(next(model.translator.parameters()).device)
+    maker = Maker(model.card.name, model.card.digest, device)
+    return Translation(image, sigma, tuple(images), maker, tuple(warnings))
+
+
+def _radiograph(sources: Sequence[MedicalImage], config: TranslateConfig) -> Translation:
+    """Project the CT among the sources; without one, make it from them first."""
+    images = tuple(with_kind(one, None if at else config.stated) for at, one in enumerate(sources))
+    ct = next((image for image in images if image.kind == CT), None)
+    if ct is None:
+        made = translate(images, replace(config, to="ct", view=None))
+        ct = made.image
+    elif len(images) > 1:
+        raise UsageError("--to xray: the CT alone is projected; leave the other images out")
+    else:
+        made = Translation(ct, None, (ct,), Maker("projection"), ())
+    return replace(made, image=radiograph_of(ct, config.view or "pa", seed=config.seed))
 
 
 def provenance_of(made: Translation, config: TranslateConfig) -> Provenance:
     """What the writers say about how a translation was made."""
-    is_random = config.engine == "diffuse"
+    is_sampled = config.engine == "diffuse" and made.maker.sha256 != ""
+    is_random = is_sampled or config.target == XRAY
     return Provenance(
         task="translate",
-        model=made.model.card.name,
-        model_sha256=made.model.card.digest,
+        model=made.maker.name,
+        model_sha256=made.maker.sha256,
         seed=config.seed if is_random else None,
-        steps=config.steps if is_random else None,
+        steps=config.steps if is_sampled else None,
     )
 
 

@@ -17,8 +17,9 @@ from medgen.io.preview import write_preview
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.batch import Item
+from medgen.tasks.radiograph import XRAY
 from medgen.tasks.translate import TranslateConfig, Translation, provenance_of, translate
-from medgen.tasks.translator import TARGETS
+from medgen.tasks.translator import CT, TARGETS
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Written:
         sidecar: The JSON beside it.
         preview: The picture, if one was asked for.
         source_sha256: Hash of the first input.
-        model: Name of the model.
-        model_sha256: Hash of its card.
+        model: Name of the model; `projection` where none was needed.
+        model_sha256: Hash of its card; empty without one.
         device: Where it ran.
         seconds: From reading to writing.
         warnings: What the user should know.
@@ -72,16 +73,16 @@ def translate_item(
     _check_free([output, sigma, preview], config)
     made = translate(_read(item, config), config)
     _write(made, config, output, sigma, preview)
-    source, model = made.sources[0].source, made.model
+    source, maker = made.sources[0].source, made.maker
     return Written(
         output=output,
         sigma=sigma,
         sidecar=sidecar_path(output),
         preview=preview,
         source_sha256=source.sha256 if source else "",
-        model=model.card.name,
-        model_sha256=model.card.digest,
-        device=str(next(model.translator.parameters()).device),
+        model=maker.name,
+        model_sha256=maker.sha256,
+        device=maker.device,
         seconds=time.perf_counter() - started,
         warnings=made.warnings,
     )
@@ -115,11 +116,16 @@ def _check_free(paths: list[Path | None], config: TranslateConfig) -> None:
     for path in (output, sigma):
         if path is None:
             continue
-        if path.name.lower().endswith((".png", ".dcm")):
+        name, is_xray = path.name.lower(), config.target == XRAY
+        if not is_xray and name.endswith((".png", ".dcm")):
             raise UsageError(f"{path}: a volume is a .nii.gz, or a folder of DICOM slices")
+        if is_xray and name.endswith((".nii", ".nii.gz")):
+            raise UsageError(f"{path}: a radiograph is a .png, a .dcm, or a folder for one")
         check_writable(path, overwrite=config.overwrite)
         check_writable(sidecar_path(path), overwrite=config.overwrite)
     if preview is not None:
+        if config.target == XRAY:
+            raise UsageError("--preview: a radiograph is its own picture; leave it out")
         if preview.suffix.lower() != ".png":
             raise UsageError(f"--preview {preview}: is drawn as .png")
         check_writable(preview, overwrite=config.overwrite)
@@ -133,6 +139,8 @@ def _read(item: Item, config: TranslateConfig) -> list[MedicalImage]:
             for kind, path in item.study.images.items()
             if kind != config.target and kind in (*TARGETS, Kind(Modality.MRI))
         ]
+        if config.target == XRAY:
+            found = [one for one in found if one[0] == CT] or found
         if not found:
             raise UsageError(f"{item.name}: has nothing to make {config.to} from")
         return [replace(files.read(path), kind=kind) for kind, path in found]
@@ -200,7 +208,16 @@ def _details(made: Translation, config: TranslateConfig) -> dict[str, object]:
             {"Kind": str(image.kind), "SHA256": image.source.sha256 if image.source else ""}
             for image in made.sources
         ],
-        "Engine": config.engine,
-        "Samples": config.samples,
+        **_how(made, config),
         "Warnings": [line.partition(": ")[2] for line in made.warnings],
     }
+
+
+def _how(made: Translation, config: TranslateConfig) -> dict[str, object]:
+    """By a model, by projection, or by one after the other."""
+    how: dict[str, object] = {}
+    if made.maker.sha256:
+        how |= {"Engine": config.engine, "Samples": config.samples}
+    if config.target == XRAY:
+        how |= {"View": config.view or "pa"}
+    return how

@@ -58,6 +58,47 @@ def test_a_file_in_a_file_out(
     assert names(tmp_path / "o") == ["jane-t1_ct.json", "jane-t1_ct.nii.gz"]
 
 
+@pytest.mark.parametrize("name", ["o", "o/chest.png", "o/chest.dcm"])
+def test_a_ct_becomes_a_radiograph(tmp_path: Path, volumes: SimpleNamespace, name: str) -> None:
+    ct = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
+    (tmp_path / "o").mkdir()
+    assert run(ct, "--to", "xray", "--view", "lateral", "-o", tmp_path / name) == 0
+    stem = Path(name).stem if "chest" in name else "ct_xray"
+    ending = Path(name).suffix or ".png"
+    assert set(names(tmp_path / "o")) == {f"{stem}.json", f"{stem}{ending}"}
+    said = json.loads((tmp_path / "o" / f"{stem}.json").read_text())
+    assert (said["Kind"], said["View"], said["Model"]["Name"]) == ("xray", "lateral", "projection")
+    assert "Engine" not in said
+    if ending == ".dcm":
+        from pydicom import dcmread
+
+        made = dcmread(tmp_path / name)
+        assert (made.Modality, list(made.PatientOrientation)) == ("DX", ["P", "F"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "o.nii.gz"], "a radiograph is a .png, a .dcm, or a folder"),
+        (["--preview", "p.png"], "a radiograph is its own picture"),
+        (["--from", "ct", "--view", "oblique"], "oblique"),
+    ],
+)
+def test_what_a_radiograph_cannot_be(
+    tmp_path: Path,
+    volumes: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ct = volumes.save(volumes.head("ct"), tmp_path / "in" / "ct.nii.gz")
+    assert run(ct, "--to", "xray", *words) == 2
+    assert message in capsys.readouterr().err
+    assert names(tmp_path) == ["in/ct.nii.gz"]
+
+
 def test_json_is_one_line_for_each_input(
     mri: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,7 +242,7 @@ def test_ct_given_as_mri_and_the_reverse_are_4(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--to", "xray"], "cannot translate to 'xray'; choose one of ct, mri:t1"),
+        (["--to", "text"], "cannot translate to 'text'; choose one of ct, mri:t1"),
         (["--to", "pet"], "'pet' is not one of"),
         (["--from", "ct"], "there is nothing to translate"),
         (["--samples", "2"], "needs --engine diffuse"),

@@ -100,7 +100,9 @@ def test_provenance_names_the_model_and_the_seed(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"to": "xray"}, "cannot translate to 'xray'"),
+        ({"to": "text"}, "cannot translate to 'text'"),
+        ({"view": "ap"}, "--view ap: belongs to --to xray"),
+        ({"to": "xray", "engine": "diffuse", "samples": 2}, "no sigma for a radiograph"),
         ({"to": "mri"}, "cannot translate to 'mri'"),
         ({"to": "pet"}, "'pet' is not one of"),
         ({"source": "xray"}, "--from xray: only ct and mri"),
@@ -115,6 +117,38 @@ def test_provenance_names_the_model_and_the_seed(
 def test_settings_that_cannot_be_met_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         TranslateConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_ct_is_projected_without_a_model(ct: MedicalImage, config: TranslateConfig) -> None:
+    frontal = replace(config, to="xray", model="none such")
+    made, again = translate([ct], frontal), translate([ct], frontal)
+    assert str(made.image.kind) == "xray"
+    assert made.image.voxels.dtype == np.uint16
+    assert np.array_equal(made.image.voxels, again.image.voxels)
+    said = provenance_of(made, frontal)
+    assert (said.model, said.model_sha256, said.seed, said.steps) == ("projection", "", 0, None)
+    other = translate([ct], replace(frontal, seed=1)).image.voxels
+    assert not np.array_equal(made.image.voxels, other)
+
+
+def test_an_mri_is_projected_through_its_ct(mri: MedicalImage, config: TranslateConfig) -> None:
+    xray = replace(config, to="xray", view="ap", source="mri:t1")
+    made = translate([mri], xray)
+    through = translate(
+        [translate([mri], replace(config, source="mri:t1")).image],
+        replace(config, to="xray", view="ap"),
+    )
+    assert np.array_equal(made.image.voxels, through.image.voxels)
+    assert [str(image.kind) for image in made.sources] == ["mri:t1"]
+    assert provenance_of(made, xray).model == "tiny"
+    assert provenance_of(made, xray).model_sha256
+
+
+def test_beside_a_ct_nothing_is_projected(
+    mri: MedicalImage, ct: MedicalImage, config: TranslateConfig
+) -> None:
+    with pytest.raises(UsageError, match="the CT alone is projected"):
+        translate([ct, mri], replace(config, to="xray"))
 
 
 def test_what_is_asked_for_must_not_be_there_already(

@@ -45,12 +45,18 @@ def radiograph_object(
     is_dx = image.spacing_is_known and not _was_computed(image)
     storage = DigitalXRayImageStorageForPresentation if is_dx else ComputedRadiographyImageStorage
     made = new_object(storage, 0, kind=kind, identity=identity, provenance=provenance)
-    made.PatientOrientation = ["L", "F"]  # rows run to the patient's left, columns to the feet
+    made.PatientOrientation = _orientation(image)
     if image.spacing_is_known:
         made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
     _add_pixels(made, stored)
     (_add_dx if is_dx else _add_cr)(made, identity)
     return made
+
+
+def _orientation(image: MedicalImage) -> list[str]:
+    """Where a row runs to, and where a column does; feet are what is inferior."""
+    down, across = (image.geometry.orientation[axis] for axis in (0, 1))
+    return [letter.translate(str.maketrans("IS", "FH")) for letter in (across, down)]
 
 
 def _was_computed(image: MedicalImage) -> bool:

@@ -1,0 +1,133 @@
+"""Radiographs: what a tube and a detector make of a CT, and how it is shown."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from medgen.phantom.attenuation import Spectrum, densities, transmission, tube
+from medgen.phantom.projection import Beam, View, fitting_detector, project, seen_along
+
+Volume = Float[Tensor, "i j k"]
+Image = Float[Tensor, "rows columns"]
+DARKEST = 1e-6  # of the open beam: what a detector still tells from nothing
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How a radiograph is taken.
+
+    Attributes:
+        view: `pa`, `ap` or `lateral`.
+        pixel_mm: Side of a detector's pixel.
+        kilovolts: Peak voltage of the tube.
+        aluminium_mm: Its filtration.
+        source_mm: Distance of its focus from the detector.
+        gap_mm: Distance of the detector from the scanned volume.
+        scatter: How much of the forward scatter reaches the detector through its grid.
+        scatter_mm: How far it spreads, standard deviation.
+        photons: Behind nothing, per mm² of the detector; None leaves the noise out.
+    """
+
+    view: View = "pa"
+    pixel_mm: float = 1.0
+    kilovolts: float = 120.0
+    aluminium_mm: float = 3.0
+    source_mm: float = 1800.0
+    gap_mm: float = 30.0
+    scatter: float = 0.15
+    scatter_mm: float = 40.0
+    photons: float | None = 20000.0
+
+
+def take(
+    hu: Volume,
+    spacing: tuple[float, float, float],
+    exposure: Exposure,
+    *,
+    generator: Generator | None = None,
+    spectrum: Spectrum | None = None,
+) -> Image:
+    """Expose a patient.
+
+    Args:
+        hu: A CT with axes Right, Anterior, Superior; vacuum beyond it.
+        spacing: Along those, mm.
+        exposure: Tube, detector, scatter and noise.
+        generator: Source of the noise; needed where there is some.
+        spectrum: Instead of the tube's.
+
+    Returns:
+        The detector's signal as a share of the open beam's, seen as `seen_along` says.
+
+    Raises:
+        ValueError: If there are photons to draw and no generator.
+    """
+    if exposure.photons is not None and generator is None:
+        raise ValueError("a radiograph with noise draws it; give it a generator")
+    beam = Beam(exposure.view, exposure.source_mm, exposure.gap_mm)
+    volume, turned = seen_along(hu, spacing, exposure.view)
+    depth, rows, columns = volume.shape
+    detector = fitting_detector((depth, rows, columns), turned, beam, exposure.pixel_mm)
+    primary = transmission(
+        project(volume, turned, beam, detector, quantities=densities) / 10,  # g/cm²
+        spectrum or tube(exposure.kilovolts, exposure.aluminium_mm),
+    )
+    signal = primary + exposure.scatter * forward_scatter(
+        primary, exposure.scatter_mm / exposure.pixel_mm
+    )
+    if exposure.photons is not None and generator is not None:
+        counted = exposure.photons * exposure.pixel_mm**2
+        noise = torch.randn(signal.shape, generator=generator).to(signal)
+        signal = signal + (signal / counted).sqrt() * noise
+    return signal.clamp(min=DARKEST)
+
+
+def forward_scatter(primary: Image, width: float) -> Image:
+    """What is scattered once, nearly straight on, and spreads from there.
+
+    Source: Ohnesorge et al. 1999 (10.1007/s003300050710): in proportion to the attenuation times
+    what it leaves, convolved with a broad kernel.
+
+    Args:
+        primary: Share of the open beam that arrives unscattered.
+        width: Standard deviation of a Gaussian kernel, pixels.
+    """
+    source = -primary * primary.clamp(min=DARKEST).log()
+    return blurred(source, width)
+
+
+def blurred(image: Image, width: float) -> Image:
+    """Convolve with a Gaussian of this standard deviation, pixels; nothing beyond the image."""
+    reach = max(1, round(3 * width))
+    axis = torch.arange(-reach, reach + 1).to(image)
+    kernel = torch.exp(-(axis**2) / (2 * max(width, 1e-3) ** 2))
+    kernel = kernel / kernel.sum()
+    image = F.conv2d(image[None, None], kernel[:, None][None, None], padding=(reach, 0))
+    return F.conv2d(image, kernel[None, None, None], padding=(0, reach))[0, 0]
+
+
+def displayed(signal: Image, *, contrast: float = 1.0) -> Image:
+    """The picture that a reader sees: bright where little arrives, in [0, 1].
+
+    The logarithm of the signal through the S of a film's characteristic curve, placed so that
+    nearly all of the patient is told apart.
+
+    Args:
+        signal: Share of the open beam.
+        contrast: Steepness of the curve; 1 spans the patient's 2nd to 98th percentile.
+    """
+    depth = -signal.log()
+    patient = depth[depth > 0.1 * depth.amax()]  # else open beam would set the window
+    if not len(patient):
+        return torch.zeros_like(signal)
+    low, high = torch.quantile(_some(patient), torch.tensor([0.02, 0.98]).to(patient))
+    middle, width = (low + high) / 2, (high - low).clamp(min=1e-3) / contrast
+    return torch.sigmoid(5 * (depth - middle) / width)
+
+
+def _some(values: Float[Tensor, "n"]) -> Float[Tensor, "m"]:
+    """At most a million of the values, evenly spread: `torch.quantile` takes no more than 16."""
+    return values[:: max(1, len(values) // 1_000_000)]

@@ -1,0 +1,55 @@
+"""The radiograph of a CT: the physics of simulated radiographs, applied to a real scan."""
+
+import numpy as np
+import torch
+
+from medgen.data.body import body_of
+from medgen.errors import InputError
+from medgen.io.detector import flat_detector
+from medgen.io.image import MedicalImage
+from medgen.modality import Kind, Modality
+from medgen.phantom.anatomy import to_ras
+from medgen.phantom.projection import View
+from medgen.phantom.radiograph import Exposure, displayed, take
+
+XRAY = Kind(Modality.XRAY)
+SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1000.0, "lateral": 1800.0}  # AP is at the bed
+AIR_HU = -1000.0
+TOP_GREY = 4095  # 12 bits, as detectors have
+MAX_SIDE = 3000  # pixels, as detectors have
+
+
+def radiograph_of(ct: MedicalImage, view: View, *, seed: int = 0) -> MedicalImage:
+    """Make a radiograph of the patient in a CT; couch and clothes do not show.
+
+    Args:
+        ct: HU. The view is taken along the scan's own axes, not the room's.
+        view: `pa`, `ap` or `lateral` (the left side on the detector).
+        seed: Of the noise.
+
+    Returns:
+        12-bit grey levels, bright behind bone; axes (row, column), on the detector, whose pixels
+        are as fine as the finest side of a voxel.
+
+    Raises:
+        InputError: If no body is in the scan, or it is longer than the room between tube and
+            detector.
+    """
+    inside = body_of(ct)
+    patient = ct.with_voxels(np.where(inside, ct.voxels, np.float32(AIR_HU)), Kind(Modality.CT))
+    order = np.argsort([world for world, _ in ct.geometry.axes])
+    right, front, up = (ct.geometry.spacing[axis] for axis in order)
+    hu = torch.from_numpy(np.ascontiguousarray(to_ras(patient), np.float32))
+    longest = max(size * step for size, step in zip(hu.shape, (right, front, up), strict=True))
+    pixel = max(min(right, front, up), 1.5 * longest / MAX_SIDE)
+    exposure = Exposure(view, pixel_mm=pixel, source_mm=SOURCE_MM[view])
+    try:
+        signal = take(
+            hu, (right, front, up), exposure, generator=torch.Generator().manual_seed(seed)
+        )
+    except ValueError as error:
+        name = ct.source.path if ct.source else "image"
+        raise InputError(f"{name}: {error}; crop it, or choose another --view") from error
+    grey = torch.round(displayed(signal) * TOP_GREY).numpy().astype(np.uint16)
+    detector = flat_detector(pixel, pixel, columns="posterior" if view == "lateral" else "left")
+    return MedicalImage(grey, detector, XRAY, ct.source)
