@@ -1,8 +1,8 @@
 """Train the plain U-Net: the translator's own examples, MRI to CT only, for a number of minutes.
 
-`python -m benchmarks.baseline --data DIR --minutes M -o runs/unet`. Four fifths of the time have a
-constant learning rate, then it falls to 0 in a quarter as many steps, as for the translator.
-Stopped at any moment, the same command continues.
+`python -m benchmarks.baseline --data DIR --labels DIR --minutes M -o runs/unet`. Four fifths of the
+time have a constant learning rate, then it falls to 0 in a quarter as many steps, as for the
+translator. Stopped at any moment, the same command continues.
 """
 
 import argparse
@@ -35,7 +35,9 @@ class BaselineConfig:
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     examples: ExampleConfig = field(
-        default_factory=lambda: ExampleConfig(mri_slots=1, to_ct=1.0, regression=1.0)
+        default_factory=lambda: ExampleConfig(
+            patch=64, mri_slots=1, real=0.35, to_ct=1.0, regression=1.0
+        )
     )
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
@@ -44,12 +46,12 @@ class BaselineConfig:
     )
 
 
-def examples_of(data: Path, config: ExampleConfig, seed: int) -> Examples:
+def examples_of(data: Path, labels: Path, config: ExampleConfig, seed: int) -> Examples:
     """The translator's training examples, of which only MRI to CT is asked."""
-    heads = [h for h in read_anatomies(data / "heads") if h.name not in HELD_OUT_HEADS]
+    anatomies = [one for one in read_anatomies(labels) if one.name not in HELD_OUT_HEADS]
     pairs = read_pairs(list(of_split(data, Split.TRAIN)), spacing=1.0, register=False)
     # Without a contrast the MRI of a pair is never the target.
-    return Examples(heads, [replace(pair, contrast=None) for pair in pairs], config, seed)
+    return Examples(anatomies, [replace(pair, contrast=None) for pair in pairs], config, seed)
 
 
 def train_unet(
@@ -89,13 +91,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Train, and say now and then how far it is."""
     parser = argparse.ArgumentParser(prog="benchmarks.baseline", description=__doc__)
     data_option(parser)
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("runs/labels"),
+        metavar="DIR",
+        help="heads and limbs, as benchmarks.limbs writes them",
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/unet"), metavar="DIR")
     parser.add_argument("--minutes", type=float, required=True, help="of both phases together")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     preset = to_mapping(BaselineConfig())
     config = resolve(BaselineConfig, preset=preset, settings=options.set)
-    examples = examples_of(options.data, config.examples, config.fit.seed)
+    examples = examples_of(options.data, options.labels, config.examples, config.fit.seed)
     for progress in train_unet(examples, config, options.minutes, options.out):
         if progress.step % 50 == 0 or progress.snapshot:
             print(
