@@ -60,7 +60,7 @@ class BenchConfig:
         threads: Of every computation.
         only: Parts to measure; of the others only what is kept is told.
         quick: A few patients, sizes and repeats.
-        diffuse_contrasts: Contrasts of the held-out heads that `diffuse` is measured on.
+        diffuse_contrasts: Images of the held-out heads that `diffuse` is measured from.
         diffuse: Steps and samples.
     """
 
@@ -120,10 +120,11 @@ def _measure(
 
 
 def _methods_of(config: BenchConfig, who: Contestants) -> Callable[[Case], list[Method]]:
-    """All methods of a case's target; `diffuse` on the heads only for the contrasts asked for."""
+    """All methods of a case's target; `diffuse` on the heads only from what is asked for."""
 
     def methods(case: Case) -> list[Method]:
-        skips = case.part == "heads" and case.source.slug not in config.diffuse_contrasts
+        is_head = case.subject in heldout.HEADS
+        skips = is_head and case.source.slug not in config.diffuse_contrasts
         return [m for m in who.for_target(case.target) if not (skips and m.name == DIFFUSE)]
 
     return methods
@@ -186,7 +187,7 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="a few patients; to runs/bench")
-    parser.add_argument("--diffuse-contrasts", default="t1,t2,flair,pd", help="on the heads")
+    parser.add_argument("--diffuse-contrasts", default="ct,t1,t2,flair,pd", help="of the heads")
     parser.add_argument("--steps", type=int, default=8, help="of diffuse")
     parser.add_argument("--samples", type=int, default=4, help="of diffuse")
     parser.add_argument("--report", type=Path, default=report.REPORT, metavar="MD")

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "medgen"
 LAYERS = [  # a layer may import the ones above it in this list; names on one line are strangers
     {"errors"},
-    {"modality", "config"},
+    {"modality", "config", "finding"},
     {"io"},
     {"shapes"},
     {"data"},

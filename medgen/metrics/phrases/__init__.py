@@ -1,0 +1,132 @@
+"""Phrase files: the words of reports, in tables that people can extend."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from medgen.errors import InputError, UsageError
+
+FOLDER = Path(__file__).parent
+TABLES = (
+    *("absent", "uncertain", "ends", "side", "severity"),
+    *("finding", "unsided", "region", "says"),
+)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A phrase in a text.
+
+    Attributes:
+        meaning: What the table says it means.
+        start: Where it begins.
+        end: Where it has ended.
+    """
+
+    meaning: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Phrases and what they mean.
+
+    Attributes:
+        meanings: Phrase, in lower case with single spaces, to meaning.
+        pattern: Finds any of them, the longest first.
+    """
+
+    meanings: Mapping[str, str]
+    pattern: re.Pattern[str]
+
+    def find(self, text: str) -> Iterator[Mention]:
+        """Yield the phrases of a text from left to right; none overlaps another."""
+        for match in self.pattern.finditer(text):
+            yield Mention(self.meanings[_plain(match[0])], *match.span())
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """What the words of reports mean.
+
+    Attributes:
+        absent: Denials, `before` or `after` what they deny.
+        uncertain: Doubts, likewise.
+        ends: What ends the reach of both.
+        side: Words for `left`, `right` and `both`.
+        severity: Words for `small`, `moderate` and `large`.
+        finding: Names of findings.
+        region: Parts of the body.
+        says: Statements that deny findings without naming them.
+        denied: Those findings.
+        unsided: Findings that have no side.
+    """
+
+    absent: Lexicon
+    uncertain: Lexicon
+    ends: Lexicon
+    side: Lexicon
+    severity: Lexicon
+    finding: Lexicon
+    region: Lexicon
+    says: Lexicon
+    denied: Mapping[str, tuple[str, ...]]
+    unsided: frozenset[str]
+
+
+def load_phrases(extra: Iterable[Path] = ()) -> Phrases:
+    """The bundled phrase files, with those of the user added to them.
+
+    Args:
+        extra: TOML files with some of the same tables; what they add comes on top.
+
+    Raises:
+        InputError: If a file cannot be read.
+        UsageError: If it has other tables, or something else than lists of words in them.
+    """
+    tables: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in TABLES}
+    for path in (*sorted(FOLDER.glob("*.toml")), *extra):
+        for name, entries in _read(path).items():
+            for meaning, words in entries.items():
+                tables[name][meaning] = (*tables[name].get(meaning, ()), *words)
+    denied = tables.pop("says")
+    unsided = frozenset(name for names in tables.pop("unsided").values() for name in names)
+    lexicons = {name: _lexicon(entries) for name, entries in tables.items()}
+    says = _lexicon({statement: (statement,) for statement in denied})
+    return Phrases(**lexicons, says=says, denied=denied, unsided=unsided)
+
+
+def _read(path: Path) -> dict[str, dict[str, list[str]]]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not TOML: {error}") from error
+    for name, entries in found.items():
+        if name not in TABLES:
+            raise UsageError(f"{path}: [{name}] is not one of {', '.join(TABLES)}")
+        if not isinstance(entries, dict) or not all(map(_are_words, entries.values())):
+            raise UsageError(f"{path}: [{name}] holds something else than lists of words")
+    return found
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) and _plain(one) for one in value)
+
+
+def _lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
+    """Phrases of a table; the last word may have a plural s."""
+    meanings = {_plain(phrase): meaning for meaning, many in entries.items() for phrase in many}
+    meanings = {f"{phrase}s": meaning for phrase, meaning in meanings.items()} | meanings
+    longest_first = sorted(meanings, key=len, reverse=True)
+    words = "|".join(r"[\s-]+".join(map(re.escape, phrase.split())) for phrase in longest_first)
+    return Lexicon(meanings, re.compile(rf"(?<![\w-])(?:{words or '(?!)'})(?!\w)", re.IGNORECASE))
+
+
+def _plain(words: str) -> str:
+    """Lower case, one space between words."""
+    return " ".join(re.findall(r"[^\s-]+", words.lower()))

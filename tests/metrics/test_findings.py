@@ -1,0 +1,180 @@
+"""What a radiologist would understand of a report, sentence by sentence."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from medgen.errors import InputError, UsageError
+from medgen.finding import Finding, Presence, Side
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import FOLDER, load_phrases
+
+PHRASES = load_phrases()
+MARKS = {"+": Presence.PRESENT, "-": Presence.ABSENT, "?": Presence.UNCERTAIN}
+SIDES = {"L": Side.LEFT, "R": Side.RIGHT, "B": Side.BOTH}
+
+
+def read(text: str) -> set[Finding]:
+    return set(read_findings(text, PHRASES))
+
+
+def said(words: str) -> set[Finding]:
+    """`+pleural_effusion L base 12 small`, one finding a comma."""
+    found = set()
+    for part in filter(None, map(str.strip, words.split(","))):
+        name, *rest = part.split()
+        facts: dict[str, object] = {"presence": MARKS[name[0]]}
+        for word in rest:
+            if word in SIDES:
+                facts["side"] = SIDES[word]
+            elif word in ("small", "moderate", "large"):
+                facts["severity"] = word
+            elif word.replace(".", "").isdigit():
+                facts["size_mm"] = float(word)
+            else:
+                facts["region"] = word
+        found.add(Finding(name[1:], **facts))  # type: ignore[arg-type]
+    return found
+
+
+SENTENCES = {
+    # there, and where
+    "The cardiac silhouette is mildly enlarged.": "+cardiomegaly small",
+    "Endotracheal tube terminates 4 cm above the carina.": "+device",
+    "1.5 cm calcified nodule in the right apex, stable.": "+nodule R apex 15",
+    "Small left pleural effusion.": "+pleural_effusion L small",
+    "There is a moderate right-sided pneumothorax.": "+pneumothorax R moderate",
+    "Bilateral pleural effusions": "+pleural_effusion B",
+    "Consolidation in the right lower lobe": "+consolidation R lower_lobe",
+    "The heart is enlarged.": "+cardiomegaly",
+    "Left effusion and cardiomegaly.": "+pleural_effusion L, +cardiomegaly",
+    "A 12 mm nodule is seen in the left upper lobe.": "+nodule L upper_lobe 12",
+    "Mass in the right lung measuring 3.4 x 2.1 cm.": "+mass R 34",
+    "Left-sided pacemaker. Rib fractures on the right.": "+device L, +fracture R",
+    "Large right effusion with small left pneumothorax": (
+        "+pleural_effusion R large, +pneumothorax L small"
+    ),
+    "Left frontal haemorrhage of 25 mm with midline shift of 6 mm to the right": (
+        "+haemorrhage L frontal 25, +midline_shift R frontal 6"
+    ),
+    # not there
+    "No pneumothorax.": "-pneumothorax",
+    "No focal consolidation, pleural effusion, or pneumothorax.": (
+        "-consolidation, -pleural_effusion, -pneumothorax"
+    ),
+    "Pneumothorax is not seen.": "-pneumothorax",
+    "Effusion and pneumothorax are absent": "-pleural_effusion, -pneumothorax",
+    "The left effusion has resolved": "-pleural_effusion L",
+    "Without evidence of acute infarct or hemorrhage": "-infarct, -haemorrhage",
+    "Heart size is normal.": "-cardiomegaly",
+    "The heart is not enlarged": "-cardiomegaly",
+    "Negative for fracture": "-fracture",
+    "No midline shift": "-midline_shift",
+    "Ventricles and sulci are normal": "-ventriculomegaly, -atrophy",
+    # where a denial ends
+    "No pneumothorax, small left effusion": "-pneumothorax, +pleural_effusion L small",
+    "No effusion but there is a pneumothorax": "-pleural_effusion, +pneumothorax",
+    "Right effusion without pneumothorax": "+pleural_effusion R, -pneumothorax R",
+    "No effusion or small pneumothorax": "-pleural_effusion, -pneumothorax small",
+    "No effusion. Pneumothorax.": "-pleural_effusion, +pneumothorax",
+    "No effusion on the right, a small one on the left": "-pleural_effusion R",
+    "Cardiomegaly, no oedema": "+cardiomegaly, -oedema",
+    "Status post removal of the chest tube": "-device",
+    "No mass effect": "-mass_effect",
+    "The previously seen left pneumothorax is no longer visible.": "-pneumothorax L",
+    # perhaps
+    "Possible pneumonia.": "?pneumonia",
+    "Pneumonia cannot be excluded.": "?pneumonia",
+    "Cannot exclude small left effusion": "?pleural_effusion L small",
+    "Opacity at the left base, suspicious for consolidation": (
+        "+lung_opacity L base, ?consolidation L base"
+    ),
+    "Opacity may represent atelectasis versus pneumonia": (
+        "+lung_opacity, ?atelectasis, ?pneumonia"
+    ),
+    # nothing
+    "": "",
+    "Comparison is made with the study of 3 May.": "",
+    "Massive improvement": "",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), SENTENCES.items(), ids=SENTENCES)
+def test_a_sentence_is_understood(text: str, words: str) -> None:
+    assert read(text) == said(words)
+
+
+@pytest.mark.parametrize(("text", "words"), SENTENCES.items(), ids=SENTENCES)
+def test_case_and_line_breaks_mean_nothing(text: str, words: str) -> None:
+    assert read(text.upper().replace(" ", "\n", 1)) == said(words)
+
+
+def test_findings_and_impression_are_told_once() -> None:
+    report = """
+    FINDINGS: There is an effusion at the left base. The effusion measures 14 mm. No pneumothorax.
+    IMPRESSION: Small left basal pleural effusion; no pneumothorax.
+    """
+    assert read(report) == said("+pleural_effusion L base 14 small, -pneumothorax")
+
+
+def test_what_is_there_outweighs_what_is_not_said_to_be() -> None:
+    assert read("No effusion. Small left effusion.") == said("+pleural_effusion L small")
+    assert read("Left effusion. No right effusion.") == said(
+        "+pleural_effusion L, -pleural_effusion R"
+    )
+
+
+def test_two_nodules_are_two() -> None:
+    text = "6 mm nodule in the left upper lobe. 9 mm nodule in the right lower lobe."
+    assert read(text) == said("+nodule L upper_lobe 6, +nodule R lower_lobe 9")
+
+
+def test_denying_a_clear_finding_turns_it_round() -> None:
+    for name, words in [("pneumothorax", "pneumothorax"), ("pleural_effusion", "pleural effusion")]:
+        assert read(f"{words}") == said(f"+{name}")
+        assert read(f"no {words}") == said(f"-{name}")
+
+
+def test_users_add_their_own_words(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[finding]\npleural_effusion = ["water on the lung"]\nscoliosis = ["scoliosis"]'
+    )
+    phrases = load_phrases([file])
+    found = read_findings("Water on the lung. No scoliosis. Left effusion.", phrases)
+    assert {one.name for one in found} == {"pleural_effusion", "scoliosis"}
+    assert not read("Water on the lung.")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ("[verbs]\na = ['b']", UsageError, r"\[verbs\] is not one of absent"),
+        ("[finding]\nmass = 'mass'", UsageError, "something else than lists of words"),
+        ("[finding]\nmass = ['']", UsageError, "something else than lists of words"),
+        ("finding = 3", UsageError, "something else than lists of words"),
+        ("[finding", InputError, "is not TOML"),
+    ],
+)
+def test_bad_phrase_files_are_refused(
+    tmp_path: Path, content: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "own.toml").write_text(content)
+    with pytest.raises(error, match=message):
+        load_phrases([tmp_path / "own.toml"])
+    with pytest.raises(InputError, match="cannot be opened"):
+        load_phrases([tmp_path / "none.toml"])
+
+
+def test_the_bundled_files_contradict_each_other_nowhere() -> None:
+    """A phrase has one meaning, and what is denied by a statement is a finding."""
+    meanings: dict[str, str] = {}
+    for path in FOLDER.glob("*.toml"):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name, phrases in tables.get("finding", {}).items():
+            for phrase in phrases:
+                assert meanings.setdefault(phrase, name) == name, phrase
+    names = set(PHRASES.finding.meanings.values())
+    assert {name for many in PHRASES.denied.values() for name in many} <= names
+    assert names >= PHRASES.unsided
