@@ -119,9 +119,10 @@ def _are_words(value: object) -> bool:
 
 
 def _lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
-    """Phrases of a table; the last word may have a plural s."""
+    """Phrases of a table; the last word may have the ending of a plural."""
     meanings = {_plain(phrase): meaning for meaning, many in entries.items() for phrase in many}
-    meanings = {f"{phrase}s": meaning for phrase, meaning in meanings.items()} | meanings
+    plurals = {f"{p}{end}": meaning for p, meaning in meanings.items() for end in ("s", "es")}
+    meanings = plurals | meanings
     longest_first = sorted(meanings, key=len, reverse=True)
     words = "|".join(r"[\s-]+".join(map(re.escape, phrase.split())) for phrase in longest_first)
     return Lexicon(meanings, re.compile(rf"(?<![\w-])(?:{words or '(?!)'})(?!\w)", re.IGNORECASE))
