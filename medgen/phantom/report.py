@@ -103,10 +103,15 @@ PLURALS = {
     "mass": "masses",
     "ity": "ities",
 }
-SEVERITIES = {
-    "small": ("small", "mild", "minor", "slight"),
+SEVERITIES = {  # of what can be counted
+    "small": ("small", "minor", "tiny"),
     "moderate": ("moderate", "moderately sized"),
-    "large": ("large", "marked", "extensive", "severe"),
+    "large": ("large", "extensive", "massive"),
+}
+DEGREES = {  # of the rest
+    "small": ("mild", "slight", "minor"),
+    "moderate": ("moderate",),
+    "large": ("marked", "severe", "extensive"),
 }
 REGIONS = {
     "upper_lobe": ("upper lobe", "upper zone"),
@@ -226,7 +231,8 @@ def sentence(finding: Finding, *, generator: Generator, held_out: bool = False) 
     adjectives, where = _placed(finding, generator)
     is_absent = finding.presence is Presence.ABSENT
     if finding.severity:
-        adjectives = [_one_of(SEVERITIES[finding.severity], generator, False), *adjectives]
+        words_for = SEVERITIES if noun.counts else DEGREES
+        adjectives = [_one_of(words_for[finding.severity], generator, False), *adjectives]
     are_several = finding.side is Side.BOTH and noun.counts
     if are_several:
         name = _several(name)
