@@ -91,7 +91,6 @@ class Card:
         metrics: What it achieved.
         steps: Training steps in all, those of its ancestors included.
         lineage: Digests of the cards it was started from, oldest first.
-        sigma_scale: By direction, the factor that makes a predicted sigma true.
         extra: Whatever a task wants to remember.
     """
 
@@ -107,7 +106,6 @@ class Card:
     metrics: tuple[Measurement, ...] = ()
     steps: int = 0
     lineage: tuple[str, ...] = ()
-    sigma_scale: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -37,7 +37,6 @@ CARD = Card(
     metrics=(Measurement("MAE", 61.5, "HU", "held-out heads", "2026-01-01"),),
     steps=100,
     lineage=("0" * 64,),
-    sigma_scale={"ct": 1.7},
     extra={"epochs": 3, "nested": {"list": [1, 2.5]}},
 )
 
