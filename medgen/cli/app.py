@@ -21,7 +21,7 @@ from medgen.errors import MedgenError, OutputError, UsageError
 VERBS = {  # verb: (where it is, its first sentence); nothing is imported before it is used
     "translate": (
         "medgen.cli.translate:translate",
-        "Translate MRI to CT, CT to MRI, or one MRI contrast to another.",
+        "Translate between MRI and CT, between MRI contrasts, or to X-ray.",
     ),
     "train": (
         "medgen.cli.train:train",

@@ -82,7 +82,7 @@ def translate(
     record: RecordTo = None,
     as_json: Json = False,
 ) -> None:
-    """Translate MRI to CT, CT to MRI, one MRI contrast to another, or either to X-ray."""
+    """Translate between MRI and CT, between MRI contrasts, or to X-ray."""
     from medgen.cli.translate_run import run_translate
     from medgen.config import resolve
     from medgen.tasks.translate import TranslateConfig

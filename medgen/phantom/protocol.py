@@ -184,7 +184,7 @@ def _random_t1(fat: float, generator: Generator) -> Protocol:
     which = uniform(0, 1, generator)
     if which < 0.4:
         times = uniform(1700, 2600, generator), uniform(2, 5, generator)
-        inversion, flip = uniform(850, 1150, generator), uniform(7, 12, generator)
+        inversion, flip = uniform(750, 1150, generator), uniform(7, 12, generator)
         return Protocol(Readout.MPRAGE, *times, inversion, flip, fat)
     if which < 0.75:
         times = uniform(350, 750, generator), uniform(8, 20, generator)

