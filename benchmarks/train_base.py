@@ -49,6 +49,8 @@ SMALL = {  # small patches: more steps in the same time; most of them MRI to CT
     "examples.to_ct": "0.88",
     "examples.regression": "0.88",
 }
+CONSTANT = {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.warmup": "20"}
+FALLING = CONSTANT | {"fit.decay": "linear", "fit.min_lr_share": "0.0"}
 PHASES = (
     Phase(
         "base-1",
@@ -63,32 +65,29 @@ PHASES = (
     Phase(
         "base-3",
         1800,
-        SMALL
-        | {"fit.learning_rate": "1e-3", "fit.decay": "linear", "fit.seed": "2"}
-        | {"fit.min_lr_share": "0.0", "fit.warmup": "20"},
+        SMALL | FALLING | {"fit.seed": "2"},
     ),
     Phase(
         "base-4",
         3371,
         SMALL
         | {"examples.real": "0.5", "examples.to_ct": "0.9", "examples.regression": "0.9"}
-        | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "3", "fit.warmup": "20"},
+        | CONSTANT
+        | {"fit.seed": "3"},
     ),
     Phase(
         "base-5",
         4008,
         SMALL
         | {"examples.real": "0.35", "examples.to_ct": "0.9", "examples.regression": "0.9"}
-        | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "4", "fit.warmup": "20"},
+        | CONSTANT
+        | {"fit.seed": "4"},
         has_limbs=True,
     ),
     Phase(
         "base-6",
         4800,
-        SMALL
-        | {"examples.real": "0.35"}
-        | {"fit.learning_rate": "1e-3", "fit.decay": "linear", "fit.seed": "5"}
-        | {"fit.min_lr_share": "0.0", "fit.warmup": "20"},
+        SMALL | FALLING | {"examples.real": "0.35", "fit.seed": "5"},
         has_limbs=True,
     ),
 )

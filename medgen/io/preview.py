@@ -11,6 +11,7 @@ from medgen.io.atomic import atomic_file
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
+from medgen.io.upright import upright
 from medgen.modality import Modality
 
 PANEL, GAP, LEGEND, TITLE = 280, 6, 74, 18  # pixels
@@ -108,10 +109,7 @@ def planes(
         For each plane its pixels (rows from anterior or superior, columns from the patient's
         right or anterior) and the size of a pixel (row, column) in mm.
     """
-    axes, spacing = geometry.axes, geometry.spacing
-    order = np.argsort([world for world, _ in axes])
-    ras = voxels.transpose(order)[tuple(slice(None, None, axes[v][1]) for v in order)]
-    x, y, z = (spacing[v] for v in order)
+    ras, (x, y, z) = upright(voxels, geometry)
     i, j, k = (size // 2 for size in ras.shape)
     return [
         (ras[::-1, ::-1, k].T, (y, x)),

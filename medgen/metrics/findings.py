@@ -160,11 +160,7 @@ def _merged(said: Iterable[Finding]) -> list[Finding]:
         key = one.name, one.side, one.region
         best[key] = _stronger(best[key], one) if key in best else one
     found = list(best.values())
-    kept = []
-    for one in found:
-        wider = [other for other in found if other is not one and _covers(other, one)]
-        if not wider:
-            kept.append(one)
+    kept = [one for one in found if not any(_covers(o, one) for o in found if o is not one)]
     return [_completed(one, found) for one in kept]
 
 

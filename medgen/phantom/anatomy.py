@@ -12,7 +12,7 @@ from torch import Tensor
 from medgen.errors import InputError
 from medgen.io import files
 from medgen.io.geometry import Geometry
-from medgen.io.image import MedicalImage
+from medgen.io.upright import upright
 from medgen.phantom.tissue import LABELS, Tissue
 
 
@@ -61,7 +61,7 @@ def read_anatomy(path: Path) -> Anatomy:
         InputError: If the file cannot be read or has labels that no table explains.
     """
     image = files.read(path)
-    voxels = to_ras(image)
+    voxels, spacing = upright(image.voxels, image.geometry)
     known = {label for labels in LABELS.values() for label in labels} | {0}
     found = np.unique(voxels)
     if unknown := [label for label in found.tolist() if label not in known]:
@@ -70,22 +70,8 @@ def read_anatomy(path: Path) -> Anatomy:
     for kind, labels in LABELS.items():
         table[list(labels)] = kind
     tissue = without_islands(table[voxels.astype(np.int64)])
-    order = [axis for axis, _ in image.geometry.axes]
-    spacing = np.empty(3)
-    spacing[order] = image.geometry.spacing
     name = path.name.removesuffix(".gz").removesuffix(".nii")
-    x, y, z = spacing.tolist()
-    return Anatomy(name, torch.from_numpy(tissue), (x, y, z))
-
-
-def to_ras(image: MedicalImage) -> np.ndarray:
-    """The voxels with their axes permuted and flipped to point Right, Anterior, Superior."""
-    axes = image.geometry.axes
-    turned = image.voxels.transpose(np.argsort([world for world, _ in axes]))
-    flips = [0] * 3
-    for world, sign in axes:
-        flips[world] = sign
-    return np.ascontiguousarray(turned[tuple(slice(None, None, sign) for sign in flips)])
+    return Anatomy(name, torch.from_numpy(np.ascontiguousarray(tissue)), spacing)
 
 
 def without_islands(tissue: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from medgen.phantom.attenuation import Spectrum, densities, transmission, tube
 from medgen.phantom.projection import Beam, View, fitting_detector, project, seen_along
+from medgen.phantom.resolution import FWHM_PER_SIGMA, gaussian_kernel
 
 Volume = Float[Tensor, "i j k"]
 Image = Float[Tensor, "rows columns"]
@@ -101,10 +102,8 @@ def forward_scatter(primary: Image, width: float) -> Image:
 
 def blurred(image: Image, width: float) -> Image:
     """Convolve with a Gaussian of this standard deviation, pixels; nothing beyond the image."""
-    reach = max(1, round(3 * width))
-    axis = torch.arange(-reach, reach + 1).to(image)
-    kernel = torch.exp(-(axis**2) / (2 * max(width, 1e-3) ** 2))
-    kernel = kernel / kernel.sum()
+    kernel = gaussian_kernel(FWHM_PER_SIGMA * max(width, 1e-3)).to(image)
+    reach = len(kernel) // 2
     image = F.conv2d(image[None, None], kernel[:, None][None, None], padding=(reach, 0))
     return F.conv2d(image, kernel[None, None, None], padding=(0, reach))[0, 0]
 

@@ -7,8 +7,8 @@ from medgen.data.body import body_of
 from medgen.errors import InputError
 from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
+from medgen.io.upright import upright
 from medgen.modality import Kind, Modality
-from medgen.phantom.anatomy import to_ras
 from medgen.phantom.projection import View
 from medgen.phantom.radiograph import Exposure, displayed, take
 
@@ -36,17 +36,14 @@ def radiograph_of(ct: MedicalImage, view: View, *, seed: int = 0) -> MedicalImag
             detector.
     """
     inside = body_of(ct)
-    patient = ct.with_voxels(np.where(inside, ct.voxels, np.float32(AIR_HU)), Kind(Modality.CT))
-    order = np.argsort([world for world, _ in ct.geometry.axes])
-    right, front, up = (ct.geometry.spacing[axis] for axis in order)
-    hu = torch.from_numpy(np.ascontiguousarray(to_ras(patient), np.float32))
-    longest = max(size * step for size, step in zip(hu.shape, (right, front, up), strict=True))
-    pixel = max(min(right, front, up), 1.5 * longest / MAX_SIDE)
+    patient = np.where(inside, ct.voxels, np.float32(AIR_HU))
+    turned, spacing = upright(patient, ct.geometry)
+    hu = torch.from_numpy(np.ascontiguousarray(turned, np.float32))
+    longest = max(size * step for size, step in zip(hu.shape, spacing, strict=True))
+    pixel = max(min(spacing), 1.5 * longest / MAX_SIDE)
     exposure = Exposure(view, pixel_mm=pixel, source_mm=SOURCE_MM[view])
     try:
-        signal = take(
-            hu, (right, front, up), exposure, generator=torch.Generator().manual_seed(seed)
-        )
+        signal = take(hu, spacing, exposure, generator=torch.Generator().manual_seed(seed))
     except ValueError as error:
         name = ct.source.path if ct.source else "image"
         raise InputError(f"{name}: {error}; crop it, or choose another --view") from error
