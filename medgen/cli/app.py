@@ -29,7 +29,7 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
     ),
     "phantom": (
         "medgen.cli.phantom:phantom",
-        "Make up patients: CT and MRI, and what is true of them.",
+        "Make up patients: CT, MRI or X-ray, and what is true of them.",
     ),
     "evaluate": ("medgen.cli.evaluate:evaluate", "Compare synthetic images with real ones."),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),

@@ -16,7 +16,7 @@ def phantom(
         Path, typer.Option("-o", "--out", metavar="DIR", help="Folder for the studies.")
     ],
     anatomy: Annotated[
-        Literal["head"], typer.Option("--anatomy", help="Which part of the body.")
+        Literal["head", "thorax"], typer.Option("--anatomy", help="Which part of the body.")
     ] = "head",
     number: Annotated[
         int, typer.Option("-n", "--number", min=1, metavar="N", help="How many studies.")
@@ -25,12 +25,22 @@ def phantom(
     labels: Annotated[
         Path | None,
         typer.Option(
-            "--labels", metavar="FILE|DIR", help="Label maps; a head of formulas if not given."
+            "--labels", metavar="FILE|DIR", help="Label maps; a body of formulas if not given."
         ),
     ] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            "--with", metavar="LIST", help="Some of text,xray,ct: what a thorax study has."
+        ),
+    ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Reports in words kept from training.")
+    ] = False,
     spacing: Annotated[
-        float, typer.Option("--spacing", metavar="MM", help="Voxel size, also between slices.")
-    ] = 1.0,
+        float | None,
+        typer.Option("--spacing", metavar="MM", help="Voxel size: 1 for a head, 2 for a thorax."),
+    ] = None,
     size: Annotated[
         tuple[int, int, int] | None,
         typer.Option("--size", metavar="I J K", help="Voxels; the whole anatomy if not given."),
@@ -39,9 +49,11 @@ def phantom(
         Literal["nifti", "dicom"], typer.Option("--format", help="What to write.")
     ] = "nifti",
     contrasts: Annotated[
-        str,
-        typer.Option("--contrasts", metavar="LIST", help="Some of t1,t2,flair,pd; or random."),
-    ] = "t1,t2,flair,pd",
+        str | None,
+        typer.Option(
+            "--contrasts", metavar="LIST", help="MRIs of a head: of t1,t2,flair,pd; or random."
+        ),
+    ] = None,
     still: Annotated[
         bool, typer.Option("--still", help="Take the anatomy as it is, not another patient's.")
     ] = False,
@@ -59,40 +71,50 @@ def phantom(
         ),
     ] = None,
     fwhm: Annotated[
-        float, typer.Option("--fwhm", min=0, metavar="MM", help="Sharpness of CT and MRI.")
-    ] = 1.0,
+        float | None,
+        typer.Option("--fwhm", min=0, metavar="MM", help="Sharpness; as --spacing if not given."),
+    ] = None,
     thick: Annotated[
-        float, typer.Option("--thick", min=0, max=1, help="Share of MRIs with 2 to 5 mm slices.")
-    ] = 0.35,
+        float | None,
+        typer.Option(
+            "--thick", min=0, max=1, metavar="SHARE", help="MRIs with 2 to 5 mm slices: 0.35."
+        ),
+    ] = None,
     partial: Annotated[
-        float, typer.Option("--partial", min=0, max=1, help="Share without neck or vertex.")
-    ] = 0.25,
+        float | None,
+        typer.Option(
+            "--partial", min=0, max=1, metavar="SHARE", help="Heads without neck or vertex: 0.25."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
-    """Make up patients: CT and MRI, and what is true of them."""
-    from medgen.phantom.study_config import StudyConfig
+    """Make up patients: CT, MRI or X-ray, and what is true of them."""
     from medgen.tasks.phantom import PhantomConfig, Written, simulate
 
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing contradict each other")
-    study = StudyConfig(
-        seed=seed,
-        labels=labels,
-        contrasts=tuple(filter(None, contrasts.split(","))),
-        spacing=spacing,
-        size=size,
-        still=still,
-        noise_hu=noise_hu,
-        noise_mri=noise_mri,
-        fwhm_mm=fwhm,
-        thick=thick,
-        partial=partial,
-        lps=file_format == "dicom",
-    )
-    config = PhantomConfig(anatomy, number, file_format, study, overwrite, skip_existing)
+    common = {
+        "seed": seed,
+        "labels": labels,
+        "spacing": spacing,
+        "noise_hu": noise_hu,
+        "fwhm_mm": fwhm,
+        "lps": file_format == "dicom",
+    }
+    of_heads = {
+        "contrasts": tuple(filter(None, contrasts.split(","))) if contrasts else None,
+        "size": size,
+        "still": still or None,
+        "noise_mri": noise_mri,
+        "thick": thick,
+        "partial": partial,
+    }
+    of_chests = {"kinds": _kinds(kinds) if kinds else None, "held_out": held_out or None}
+    study = _study(anatomy, common, of_heads, of_chests)
+    config = PhantomConfig(number, file_format, study, overwrite, skip_existing)
 
     def line(one: Written) -> dict[str, Any]:
         images = {str(kind): str(path) for kind, path in one.study.images.items()}
@@ -101,3 +123,27 @@ def phantom(
     for one in watched(simulate(config, out, jobs=jobs), "phantom", total=number):
         folder = out / one.study.id
         typer.echo(json.dumps(line(one)) if as_json else str(folder))
+
+
+def _study(
+    anatomy: str, common: dict[str, Any], of_heads: dict[str, Any], of_chests: dict[str, Any]
+) -> Any:
+    """The settings that were given, for the anatomy that they are for."""
+    from medgen.phantom.chest_study import ChestConfig
+    from medgen.phantom.study_config import StudyConfig
+
+    is_head = anatomy == "head"
+    mine, others = (of_heads, of_chests) if is_head else (of_chests, of_heads)
+    if foreign := [OPTIONS.get(name, name) for name, value in others.items() if value is not None]:
+        raise UsageError(f"--{foreign[0]} is not for a {anatomy}; leave it out")
+    given = {name: value for name, value in (common | mine).items() if value is not None}
+    return StudyConfig(**given) if is_head else ChestConfig(**given)
+
+
+OPTIONS = {"kinds": "with", "held_out": "held-out", "noise_mri": "noise-mri"}
+
+
+def _kinds(words: str) -> tuple[Any, ...]:
+    from medgen.modality import Kind
+
+    return tuple(Kind.parse(word.strip()) for word in words.split(",") if word.strip())

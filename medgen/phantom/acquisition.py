@@ -1,6 +1,7 @@
 """Acquisition: one body, seen by a scanner on the scanner's own grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,16 +9,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Kind, Modality
 from medgen.phantom.protocol import Relaxation
+from medgen.phantom.radiograph import PLAIN, Display, Exposure, displayed, take
 from medgen.phantom.render import Body, CTScan, MRIScan, render_ct, render_mri, rician
 
 Volume = Float[Tensor, "i j k"]
 Factors = tuple[int, int, int]
 BRIGHT = 1000.0  # what a scanner stores for the 99th percentile
 STORED = 4095.0  # the highest number of 12 bits
+TOP_GREY = 4095  # of a radiograph: 12 bits, as detectors have
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def acquire_ct(
         averaging: From the fine grid to the image's.
         generator: Source of what differs between patients and of the noise.
     """
-    clean = render_ct(body, CTScan(scan.fwhm_mm, 0), generator=generator)
+    clean = render_ct(body, replace(scan, noise_hu=0), generator=generator)
     hu = average(clean, averaging.factors)
     hu = hu + scan.noise_hu * torch.randn(hu.shape, generator=generator)
     hu = hu.clamp(-1024, 3071).round()
@@ -80,6 +84,37 @@ def acquire_mri(
     clean = average(render_mri(body, quiet, tissue=tissue, generator=generator), averaging.factors)
     stored = (rician(clean, scan.noise, generator) * BRIGHT).clamp(0, STORED).round()
     return _image(stored, geometry, averaging, Kind(Modality.MRI, contrast))
+
+
+def acquire_xray(
+    hu: Volume,
+    spacing: tuple[float, float, float],
+    exposure: Exposure,
+    *,
+    generator: Generator,
+    display: Display = PLAIN,
+) -> MedicalImage:
+    """Take a radiograph and develop it: 12-bit grey levels, bright behind bone.
+
+    Args:
+        hu: The patient, axes Right, Anterior, Superior; vacuum beyond.
+        spacing: Along those, mm.
+        exposure: Tube, detector, scatter and noise.
+        generator: Source of the noise.
+        display: How it is shown.
+
+    Returns:
+        Axes (row, column), placed on the detector.
+
+    Raises:
+        ValueError: If the patient reaches the tube.
+    """
+    signal = take(hu, spacing, exposure, generator=generator)
+    pixel = exposure.pixel_mm
+    shown = displayed(signal, display, pixel_mm=pixel)
+    grey = torch.round(shown * TOP_GREY).numpy().astype(np.uint16)
+    columns: Literal["left", "posterior"] = "posterior" if exposure.view == "lateral" else "left"
+    return MedicalImage(grey, flat_detector(pixel, pixel, columns=columns), Kind(Modality.XRAY))
 
 
 def average(volume: Volume, factors: Factors) -> Float[Tensor, "x y z"]:

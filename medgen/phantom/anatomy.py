@@ -24,11 +24,13 @@ class Anatomy:
         name: What the anatomy is called in findings and manifests.
         tissue: `Tissue` of each voxel; axes (i, j, k) point Right, Anterior, Superior.
         spacing: Voxel size along i, j, k, in mm.
+        part: `Part` of each voxel; None where nobody asks.
     """
 
     name: str
     tissue: UInt8[Tensor, "i j k"]
     spacing: tuple[float, float, float]
+    part: UInt8[Tensor, "i j k"] | None = None
 
 
 def read_anatomies(path: Path) -> list[Anatomy]:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from medgen.phantom.anatomy import Anatomy
 from medgen.phantom.field import Shape, chance, smooth_field, uniform
+from medgen.phantom.part import MIRRORED
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,25 @@ def place(
     Returns:
         The nearest tissue of each voxel; air beyond the anatomy.
     """
+    tissue, _ = place_parts(
+        anatomy, shape, spacing=spacing, centre=centre, generator=generator, config=config
+    )
+    return tissue
+
+
+def place_parts(
+    anatomy: Anatomy,
+    shape: Shape,
+    *,
+    spacing: float,
+    centre: Float[Tensor, "3"],
+    generator: Generator,
+    config: PlacementConfig,
+) -> tuple[UInt8[Tensor, "i j k"], UInt8[Tensor, "i j k"] | None]:
+    """As `place`; and the part that each voxel belongs to, where the anatomy knows it.
+
+    A mirrored anatomy's left parts become right ones: they are named where they come to lie.
+    """
     matrix = random_affine(generator, config)
     axes = [(torch.arange(size) - (size - 1) / 2) * spacing for size in shape]
     field = partial(smooth_field, shape, channels=3, is_round=config.is_round)
@@ -71,7 +91,12 @@ def place(
         inside &= (index[world] >= 0) & (index[world] < source[world])
         index[world].clamp_(0, int(source[world]) - 1)
     flat = (index[0] * source[1] + index[1]) * source[2] + index[2]
-    return anatomy.tissue.flatten()[flat] * inside
+    tissue = anatomy.tissue.flatten()[flat] * inside
+    if anatomy.part is None:
+        return tissue, None
+    part = anatomy.part.flatten()[flat] * inside
+    is_mirrored = float(torch.linalg.det(matrix)) < 0
+    return tissue, MIRRORED[part.long()] if is_mirrored else part
 
 
 def random_affine(generator: Generator, config: PlacementConfig) -> Float[Tensor, "3 3"]:

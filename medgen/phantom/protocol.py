@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from medgen.modality import Contrast
 from medgen.phantom.field import chance, uniform
-from medgen.phantom.tissue import column
+from medgen.phantom.tissue import column, of_each_tissue
 
 Signal = Float[Tensor, "tissues"]
 
@@ -44,7 +44,7 @@ class Relaxation:
 
     def varied(self, generator: Generator, spread: float = 0.1) -> "Relaxation":
         """Another patient, field strength and temperature: each value times exp(spread·normal)."""
-        factors = torch.exp(spread * torch.randn(3, len(self.t1), generator=generator))
+        factors = torch.exp(spread * of_each_tissue(3, generator))
         return Relaxation(
             self.density * (1 + 0.5 * (factors[0] - 1)),
             self.t1 * factors[1],

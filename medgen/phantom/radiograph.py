@@ -108,7 +108,25 @@ def blurred(image: Image, width: float) -> Image:
     return F.conv2d(image, kernel[None, None, None], padding=(0, reach))[0, 0]
 
 
-def displayed(signal: Image, *, contrast: float = 1.0) -> Image:
+@dataclass(frozen=True)
+class Display:
+    """How a workstation shows a radiograph.
+
+    Attributes:
+        contrast: Steepness of the display's curve; 1 spans the patient's 2nd to 98th percentile.
+        detail: How much stronger fine structures are shown than coarse ones: unsharp masking.
+        detail_mm: What is fine: the standard deviation of the Gaussian that takes it off.
+    """
+
+    contrast: float = 1.0
+    detail: float = 0.0
+    detail_mm: float = 12.0
+
+
+PLAIN = Display()
+
+
+def displayed(signal: Image, display: Display = PLAIN, *, pixel_mm: float = 1.0) -> Image:
     """The picture that a reader sees: bright where little arrives, in [0, 1].
 
     The logarithm of the signal through the S of a film's characteristic curve, placed so that
@@ -116,15 +134,23 @@ def displayed(signal: Image, *, contrast: float = 1.0) -> Image:
 
     Args:
         signal: Share of the open beam.
-        contrast: Steepness of the curve; 1 spans the patient's 2nd to 98th percentile.
+        display: Contrast and detail.
+        pixel_mm: Side of a pixel.
     """
     depth = -signal.log()
+    if display.detail:
+        depth = depth + display.detail * (depth - _coarse(depth, display.detail_mm / pixel_mm))
     patient = depth[depth > 0.1 * depth.amax()]  # else open beam would set the window
     if not len(patient):
         return torch.zeros_like(signal)
     low, high = torch.quantile(_some(patient), torch.tensor([0.02, 0.98]).to(patient))
-    middle, width = (low + high) / 2, (high - low).clamp(min=1e-3) / contrast
+    middle, width = (low + high) / 2, (high - low).clamp(min=1e-3) / display.contrast
     return torch.sigmoid(5 * (depth - middle) / width)
+
+
+def _coarse(image: Image, width: float) -> Image:
+    """What a Gaussian leaves of an image; at its edges it is weighed by what there is."""
+    return blurred(image, width) / blurred(torch.ones_like(image), width)
 
 
 def _some(values: Float[Tensor, "n"]) -> Float[Tensor, "m"]:

@@ -9,10 +9,36 @@ from torch import Generator, Tensor
 from medgen.phantom.field import chance, smooth_field, uniform
 from medgen.phantom.protocol import Protocol, Relaxation
 from medgen.phantom.resolution import blur, thick_slices
-from medgen.phantom.tissue import MIXTURES, Tissue, column
+from medgen.phantom.tissue import MIXTURES, Tissue, column, of_each_tissue
 
 Volume = Float[Tensor, "i j k"]
 Tissues = Integer[Tensor, "i j k"]
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A tissue that takes the place of part of what is there.
+
+    Attributes:
+        tissue: What comes.
+        share: How much of each voxel it takes, 0 to 1.
+        corner: Voxel of the body where the share's first voxel lies.
+    """
+
+    tissue: Tissue
+    share: Volume
+    corner: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def box(self) -> tuple[slice, ...]:
+        """The voxels of the body that it covers."""
+        ends = zip(self.corner, self.share.shape, strict=True)
+        return tuple(slice(start, start + size) for start, size in ends)
+
+    def over(self, image: Volume, value: float | Tensor) -> None:
+        """Blend the tissue's value into an image of the body, in place."""
+        part = image[self.box]
+        part.lerp_(torch.as_tensor(value).to(part).expand_as(part), self.share)
 
 
 @dataclass(frozen=True)
@@ -24,12 +50,14 @@ class Body:
         fat: Share of fat in the voxels of mixed tissue, 0 to 1.
         texture: Fine unit Gaussian variation of the tissue.
         spacing: Voxel size, mm.
+        overlays: What disease puts there, each over all before it.
     """
 
     tissue: Tissues
     fat: Volume
     texture: Volume
     spacing: float
+    overlays: tuple["Overlay", ...] = ()
 
 
 def embody(tissue: Tissues, *, spacing: float, generator: Generator) -> Body:
@@ -58,10 +86,12 @@ class CTScan:
     Attributes:
         fwhm_mm: Full width at half maximum of the point spread function, mm.
         noise_hu: Standard deviation of the noise, HU.
+        agent_hu: What contrast agent adds to the blood, HU; 0 is a scan without.
     """
 
     fwhm_mm: float = 1.0
     noise_hu: float = 15.0
+    agent_hu: float = 0.0
 
 
 def render_ct(body: Body, scan: CTScan, *, generator: Generator) -> Volume:
@@ -71,12 +101,14 @@ def render_ct(body: Body, scan: CTScan, *, generator: Generator) -> Volume:
     function mixes neighbouring tissues (partial volume).
     """
     mean, between, within = column("hu"), column("hu_between"), column("hu_texture")
-    mean = mean + between * torch.randn(len(mean), generator=generator)
+    mean = mean + between * of_each_tissue(1, generator)[0] + scan.agent_hu * column("uptake")
     mixed = torch.isin(body.tissue, torch.tensor(MIXTURES))
     index = body.tissue.long()
     hu = mean[index]
     hu = torch.where(mixed, torch.lerp(hu, mean[Tissue.FAT], body.fat), hu)
     hu = hu + within[index] * body.texture
+    for overlay in body.overlays:
+        overlay.over(hu, mean[overlay.tissue])
     hu = blur(hu[None], (scan.fwhm_mm / body.spacing,) * 3)[0]
     if scan.noise_hu:
         hu = hu + scan.noise_hu * torch.randn(hu.shape, generator=generator)
@@ -137,6 +169,8 @@ def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Gene
     mixed = torch.isin(body.tissue, torch.tensor(MIXTURES))
     image = torch.where(mixed, torch.lerp(image, signal[Tissue.FAT], body.fat), image)
     image = image * (1 + uniform(0, 0.1, generator) * body.texture)
+    for overlay in body.overlays:
+        overlay.over(image, signal[overlay.tissue])
     image = blur(image[None], (scan.fwhm_mm / body.spacing,) * 3)
     image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)[0]
     shape = tuple(image.shape)

@@ -160,6 +160,7 @@ NOUNS = {
     "enlarged_mediastinum": Noun(("mediastinal widening", "widened mediastinum"), counts=False),
     "emphysema": Noun(("emphysema", "emphysematous change"), counts=False),
     "fracture": Noun(("rib fracture", "fractured rib")),
+    "device": Noun(("pacemaker", "cardiac pacemaker")),
     "haemorrhage": Noun(("haemorrhage", "haematoma", "hemorrhage", "intracerebral haemorrhage")),
     "infarct": Noun(("infarct", "infarction", "ischaemic stroke")),
     "brain_mass": Noun(("brain tumour", "intracranial mass", "cerebral mass")),

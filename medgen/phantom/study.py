@@ -19,11 +19,12 @@ from medgen.phantom.procedural import procedural_head
 from medgen.phantom.protocol import TYPICAL, Relaxation, random_protocol
 from medgen.phantom.render import Body, CTScan, MRIScan, embody
 from medgen.phantom.study_config import ANY, StudyConfig
-from medgen.phantom.tissue import Tissue
+from medgen.phantom.tissue import FIRST_OF_THORAX, Tissue
 
 STUDY_PLACEMENT = PlacementConfig(rotation=7, size=0.06, bend_mm=2.5, ripple_mm=0.8, is_round=True)
 NECK_MM = 40.0  # how far a label map that ends in the neck is continued
 MARGIN_MM = 12.0  # more field of view than the anatomy has, for larger patients
+HEAD_TISSUES = list(Tissue)[:FIRST_OF_THORAX]
 BRAIN = (Tissue.CSF, Tissue.GREY_MATTER, Tissue.WHITE_MATTER)
 
 
@@ -34,10 +35,12 @@ class SimulatedStudy:
     Attributes:
         images: By kind, the CT first.
         facts: What is known, as JSON takes it.
+        report: What a radiologist would have written; None where nobody asked.
     """
 
     images: dict[Kind, MedicalImage]
     facts: dict[str, Any]
+    report: str | None = None
 
 
 def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
@@ -218,7 +221,7 @@ def _measured(tissue: UInt8[Tensor, "i j k"], spacing: float) -> dict[str, Any]:
     counts = torch.bincount(tissue.flatten().long(), minlength=len(Tissue)) * spacing**3 / 1000
     inside = tissue > 0
     size = [_extent(inside.any(dim).any(dim_left)) * spacing for dim, dim_left in _PLANES]
-    volumes = {each.name.lower(): round(float(counts[each]), 1) for each in Tissue if each}
+    volumes = {each.name.lower(): round(float(counts[each]), 1) for each in HEAD_TISSUES if each}
     brain = sum(float(counts[each]) for each in BRAIN)
     return {
         "size_mm": [round(mm, 1) for mm in size],

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class Tissue(IntEnum):
@@ -25,8 +25,22 @@ class Tissue(IntEnum):
     FAT = 11
     MUSCLE = 12
     CALCIFICATION = 13
+    LUNG = 14
+    BLOOD = 15
+    HEART = 16
+    LIVER = 17
+    SPLEEN = 18
+    KIDNEY = 19
+    SPONGY_BONE = 20
+    CARTILAGE = 21
+    FLUID = 22
+    CONSOLIDATION = 23
+    COLLAPSED_LUNG = 24
+    TUMOUR = 25
+    METAL = 26
 
 
+FIRST_OF_THORAX = 14  # the tissues before this one are all that a healthy head is made of
 MIXTURES = (Tissue.SCALP, Tissue.SOFT)
 BONES = (Tissue.CORTICAL_BONE, Tissue.MARROW)
 
@@ -43,6 +57,7 @@ class TissueFacts:
         t1_ms: Longitudinal relaxation time at 1.5 to 3 T, ms.
         t2_ms: Transverse relaxation time, ms.
         t2_star_ms: Effective transverse relaxation time of a gradient echo, ms.
+        uptake: Contrast agent in it, relative to the blood, about a minute after the injection.
     """
 
     hu: float
@@ -52,6 +67,7 @@ class TissueFacts:
     t1_ms: float
     t2_ms: float
     t2_star_ms: float
+    uptake: float = 0.0
 
 
 # Relaxation times are rounded between the 1.5 T and 3 T values of Stanisz et al. 2005
@@ -59,7 +75,10 @@ class TissueFacts:
 # (10.1148/radiol.2303021331) for fat and marrow; fat's T2 is the longer one of fast spin echo.
 # Cortical bone: Du et al. 2010 (ultrashort T2). HU: Bushberg et al., The Essential Physics of
 # Medical Imaging, table of CT numbers; diploe and cortical bone of the skull from Delye et al.
-# 2015, who find 400 to 800 and 900 to 1500 HU.
+# 2015, who find 400 to 800 and 900 to 1500 HU. Liver, spleen, kidney, heart, spongy bone of the
+# spine and cartilage: de Bazelaire et al. and Stanisz et al. as above; their HU, and the agent's
+# uptake in the portal venous phase, from Bae 2010 (10.1148/radiol.10090908). Lung: 20 to 30 %
+# tissue at the full breath of a CT; T2* 1 to 2 ms, Hatabu et al. 1999 (10.1002/mrm.1910420121).
 FACTS = {
     Tissue.AIR: TissueFacts(-1000, 0, 0, 0.0, 1000, 1, 1),
     Tissue.SCALP: TissueFacts(20, 10, 10, 0.75, 900, 40, 25),
@@ -75,7 +94,32 @@ FACTS = {
     Tissue.FAT: TissueFacts(-100, 10, 10, 0.95, 290, 110, 35),
     Tissue.MUSCLE: TissueFacts(55, 8, 8, 0.85, 1050, 42, 28),
     Tissue.CALCIFICATION: TissueFacts(300, 80, 40, 0.3, 600, 20, 4),
+    Tissue.LUNG: TissueFacts(-850, 35, 25, 0.2, 1200, 40, 1.5),
+    Tissue.BLOOD: TissueFacts(45, 5, 3, 0.9, 1600, 180, 60, uptake=1.0),
+    Tissue.HEART: TissueFacts(45, 4, 5, 0.8, 1050, 48, 30, uptake=0.5),
+    Tissue.LIVER: TissueFacts(58, 8, 5, 0.75, 700, 42, 25, uptake=0.4),
+    Tissue.SPLEEN: TissueFacts(48, 4, 4, 0.85, 1150, 75, 40, uptake=0.55),
+    Tissue.KIDNEY: TissueFacts(32, 4, 5, 0.85, 1150, 80, 45, uptake=1.0),
+    Tissue.SPONGY_BONE: TissueFacts(190, 50, 50, 0.6, 500, 60, 8),
+    Tissue.CARTILAGE: TissueFacts(115, 30, 25, 0.7, 1000, 35, 15),
+    Tissue.FLUID: TissueFacts(10, 6, 3, 1.0, 3200, 1200, 500),
+    Tissue.CONSOLIDATION: TissueFacts(30, 8, 15, 0.8, 1300, 90, 20, uptake=0.3),
+    Tissue.COLLAPSED_LUNG: TissueFacts(45, 8, 8, 0.8, 1100, 60, 20, uptake=0.7),
+    Tissue.TUMOUR: TissueFacts(40, 6, 6, 0.85, 1400, 100, 50, uptake=0.3),
+    Tissue.METAL: TissueFacts(3000, 0, 0, 0.0, 1000, 1, 0.1),
 }
+
+
+def of_each_tissue(rows: int, generator: Generator) -> Float[Tensor, "rows tissues"]:
+    """Unit Gaussian numbers for every tissue.
+
+    The tissues after the head's draw from a generator that the head's numbers seed, so a head
+    stays what it was however many tissues there are.
+    """
+    head = torch.randn(rows, FIRST_OF_THORAX, generator=generator)
+    seed = int(head[0, 0].view(torch.int32)) & 0x7FFFFFFF
+    more = (rows, len(Tissue) - FIRST_OF_THORAX)
+    return torch.cat([head, torch.randn(more, generator=Generator().manual_seed(seed))], dim=1)
 
 
 def column(name: str) -> Float[Tensor, "tissues"]:

@@ -182,7 +182,7 @@ class Examples:
             images[0], present[0] = ct, 1
         for slot, mri in enumerate(mris, start=1):
             images[slot], present[slot] = mri, 1
-        if chance(0.25, generator):
+        while chance(0.3, generator):
             images, weight = _cut(images, weight, generator)
         is_regression = chance(config.regression, generator)
         time = 1.0 if is_regression else uniform(0.02, 1, generator)
@@ -245,9 +245,9 @@ def _worse(mri: Volume, generator: Generator) -> Volume:
 def _cut(
     images: Float[Tensor, "channels i j k"], weight: Volume, generator: Generator
 ) -> tuple[Float[Tensor, "channels i j k"], Volume]:
-    """End the field of view inside the patch: no neck, no vertex, half a head."""
+    """End the field of view inside the patch: no neck, no vertex, a limb cut on one side."""
     axis, size = int(uniform(0, 3, generator)), images.shape[1]
-    at = int(uniform(0.1, 0.5, generator) * size)
+    at = int(uniform(0.1, 0.4, generator) * size)
     beyond = slice(0, at) if chance(0.5, generator) else slice(size - at, size)
     images, weight = images.movedim(1 + axis, 1).clone(), weight.movedim(axis, 0).clone()
     images[:, beyond] = torch.where(images[:, beyond] != 0, -1.0, 0.0)

@@ -13,24 +13,24 @@ from medgen.errors import OutputError, UsageError
 from medgen.io import files
 from medgen.io.atomic import atomic_file, atomic_folder, check_writable, refuse_existing
 from medgen.io.provenance import Provenance
-from medgen.modality import Kind
+from medgen.modality import Kind, Modality
 from medgen.phantom.anatomy import label_maps
+from medgen.phantom.chest_study import ChestConfig, simulate_chest
 from medgen.phantom.study import simulate_study
 from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.batch import MANIFEST, Done, Item, run_batch
 
 FINDINGS = "findings.json"
-SIMULATOR = "head simulator"
+REPORT = "report.txt"
 
 
 @dataclass(frozen=True)
 class PhantomConfig:
     """Which studies to make, and how to store them."""
 
-    anatomy: Literal["head"] = "head"
     number: int = 1  # of studies
     format: Literal["nifti", "dicom"] = "nifti"
-    study: StudyConfig = field(default_factory=StudyConfig)
+    study: StudyConfig | ChestConfig = field(default_factory=StudyConfig)  # of heads or chests
     overwrite: bool = False
     skip_existing: bool = False
 
@@ -103,15 +103,22 @@ def write_study(item: Item, config: PhantomConfig) -> Written:
     if config.skip_existing and (item.path / FINDINGS).is_file():
         return _read_study(item.path)
     with atomic_folder(item.path, overwrite=config.overwrite) as folder:
-        made = simulate_study(config.study, index)
-        provenance = Provenance("phantom", SIMULATOR, seed=config.study.seed)
+        if isinstance(config.study, ChestConfig):
+            made, simulator = simulate_chest(config.study, index), "chest simulator"
+        else:
+            made, simulator = simulate_study(config.study, index), "head simulator"
+        provenance = Provenance("phantom", simulator, seed=config.study.seed)
         for kind, image in made.images.items():
             files.write(image, folder / _file_name(kind, config.format), provenance=provenance)
+        if made.report is not None:
+            (folder / REPORT).write_text(made.report + "\n", encoding="utf-8")
         _write_json(made.facts, folder / FINDINGS)
     return _read_study(item.path)
 
 
 def _file_name(kind: Kind, file_format: str) -> str:
+    if kind.modality is Modality.XRAY:
+        return f"{kind.slug}.dcm" if file_format == "dicom" else f"{kind.slug}.png"
     return kind.slug if file_format == "dicom" else f"{kind.slug}.nii.gz"
 
 
@@ -126,7 +133,8 @@ def _read_study(folder: Path) -> Written:
     for kind in kinds:
         names = [folder / _file_name(kind, each) for each in ("nifti", "dicom")]
         images[kind] = next((path for path in names if path.exists()), names[0])
-    return Written(Study(folder.name, folder.name, images), facts)
+    text = folder / REPORT
+    return Written(Study(folder.name, folder.name, images, text if text.exists() else None), facts)
 
 
 def _check(config: PhantomConfig, out: Path) -> None:

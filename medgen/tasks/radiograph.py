@@ -1,21 +1,22 @@
 """The radiograph of a CT: the physics of simulated radiographs, applied to a real scan."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from medgen.data.body import body_of
 from medgen.errors import InputError
-from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.io.upright import upright
 from medgen.modality import Kind, Modality
+from medgen.phantom.acquisition import acquire_xray
 from medgen.phantom.projection import View
-from medgen.phantom.radiograph import Exposure, displayed, take
+from medgen.phantom.radiograph import Exposure
 
 XRAY = Kind(Modality.XRAY)
 SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1000.0, "lateral": 1800.0}  # AP is at the bed
 AIR_HU = -1000.0
-TOP_GREY = 4095  # 12 bits, as detectors have
 MAX_SIDE = 3000  # pixels, as detectors have
 
 
@@ -42,11 +43,10 @@ def radiograph_of(ct: MedicalImage, view: View, *, seed: int = 0) -> MedicalImag
     longest = max(size * step for size, step in zip(hu.shape, spacing, strict=True))
     pixel = max(min(spacing), 1.5 * longest / MAX_SIDE)
     exposure = Exposure(view, pixel_mm=pixel, source_mm=SOURCE_MM[view])
+    generator = torch.Generator().manual_seed(seed)
     try:
-        signal = take(hu, spacing, exposure, generator=torch.Generator().manual_seed(seed))
+        taken = acquire_xray(hu, spacing, exposure, generator=generator)
     except ValueError as error:
         name = ct.source.path if ct.source else "image"
         raise InputError(f"{name}: {error}; crop it, or choose another --view") from error
-    grey = torch.round(displayed(signal) * TOP_GREY).numpy().astype(np.uint16)
-    detector = flat_detector(pixel, pixel, columns="posterior" if view == "lateral" else "left")
-    return MedicalImage(grey, detector, XRAY, ct.source)
+    return replace(taken, source=ct.source)

@@ -48,3 +48,33 @@ def test_what_cannot_be_done_is_one_line(
     assert word in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_a_chest_has_a_radiograph_and_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "chests"
+    options = ["--anatomy", "thorax", "--with", "text,xray", "--spacing", "6"]
+    assert app.main(["phantom", *options, "-o", str(out)]) == 0
+    names = sorted(path.name for path in (out / "study-0001").iterdir())
+    assert names == ["findings.json", "report.txt", "xray.png"]
+    row = json.loads((out / "manifest.jsonl").read_text())
+    assert row["text"] == "study-0001/report.txt"
+    capsys.readouterr()
+    assert app.main(["info", str(out / "manifest.jsonl")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--anatomy", "thorax", "--contrasts", "t1"], "--contrasts is not for a thorax"),
+        (["--anatomy", "head", "--with", "text"], "--with is not for a head"),
+        (["--anatomy", "thorax", "--with", "text,smell"], "smell"),
+        (["--anatomy", "thorax", "--with", "mri"], "not mri"),
+    ],
+)
+def test_each_anatomy_has_its_own_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], word: str
+) -> None:
+    assert app.main(["phantom", *options, "-o", str(tmp_path / "s")]) == 2
+    assert word in capsys.readouterr().err

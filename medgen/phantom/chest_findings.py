@@ -1,0 +1,165 @@
+"""Which diseases a simulated chest has: none, one or several, where they can be seen."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Generator
+
+from medgen.finding import Finding, Presence, Side
+from medgen.phantom import chest_disease as disease
+from medgen.phantom.chest import Chest
+from medgen.phantom.fact import Disease, Fact
+from medgen.phantom.field import chance, uniform
+from medgen.phantom.part import LOBES, LUNGS, Part
+
+NORMAL = 0.2  # share of patients without any finding
+MOST = 4  # findings of one patient
+OFTEN = {  # how often each is drawn, relative to the others
+    "pleural_effusion": 1.4,
+    "pneumothorax": 1.0,
+    "consolidation": 1.2,
+    "atelectasis": 1.0,
+    "nodule": 1.0,
+    "mass": 0.7,
+    "emphysema": 0.6,
+    "oedema": 0.6,
+    "fracture": 0.4,
+    "device": 0.6,
+}
+LARGE_HEART = 0.25  # share of ill patients whose heart is enlarged
+HIDDEN_ML, HIDDEN_SHARE = 500.0, 0.3  # effusion and pneumothorax that hide disease of their lung
+
+
+Place = TypeVar("Place")
+
+
+@dataclass
+class _Room:
+    """Where disease can still be seen."""
+
+    sides: list[Side]  # without disease of the pleura
+    lobes: list[Part]  # without disease of their own, not under water and not collapsed
+
+
+def drawn_names(generator: Generator) -> list[str]:
+    """The findings of one patient, each at most once; the heart's size is drawn apart."""
+    if chance(NORMAL, generator):
+        return []
+    weights = torch.tensor(list(OFTEN.values()))
+    count = 1 + int(MOST * uniform(0, 1, generator) ** 1.5)
+    chosen = torch.multinomial(weights, min(count, MOST), generator=generator)
+    return [list(OFTEN)[at] for at in chosen.tolist()]
+
+
+def diseases(chest: Chest, names: list[str], generator: Generator) -> Iterator[Disease]:
+    """Put these findings into a chest; one that there is no room for is left out.
+
+    Disease of the pleura comes last, over all that is in the lung, but takes its room first.
+    """
+    room = _Room([Side.LEFT, Side.RIGHT], list(LOBES))
+    pleural = [name for name in PLEURAL if name in names]
+    over = [one for name in pleural for one in PLEURAL[name](chest, room, generator)]
+    for name in names:
+        if name not in PLEURAL:
+            yield from OTHERS[name](chest, room, generator)
+    yield from over
+
+
+def absent(present: Sequence[Fact]) -> list[Fact]:
+    """What is known not to be there; of the heart its own fact says whether it is enlarged."""
+    names = {fact.finding.name for fact in present}
+    return [Fact(Finding(name, Presence.ABSENT)) for name in OFTEN if name not in names]
+
+
+def _effusion(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if not room.sides:
+        return
+    sides = [_taken(room.sides, generator)]
+    if room.sides and chance(0.2, generator):
+        sides.append(room.sides.pop())
+    for side in sides:
+        volume = _scaled(50, 1500, generator)
+        covers = [lobe for lobe in LUNGS[side] if volume > HIDDEN_ML or LOBES[lobe] == "lower_lobe"]
+        room.lobes = [lobe for lobe in room.lobes if lobe not in covers]
+        yield disease.effusion(chest, side, volume)
+
+
+def _pneumothorax(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if not room.sides:
+        return
+    side = _taken(room.sides, generator)
+    share = _scaled(0.05, 0.6, generator)
+    if share > HIDDEN_SHARE:
+        room.lobes = [lobe for lobe in room.lobes if lobe not in LUNGS[side]]
+    yield disease.pneumothorax(chest, side, share)
+
+
+def _consolidation(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if room.lobes:
+        lobe = _taken(room.lobes, generator)
+        yield disease.consolidation(chest, lobe, uniform(0.15, 0.9, generator), generator)
+
+
+def _atelectasis(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if room.lobes:
+        lobe = _taken(room.lobes, generator)
+        yield disease.atelectasis(chest, lobe, uniform(0.12, 0.8, generator), generator)
+
+
+def _nodule(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if room.lobes:
+        lobe = _taken(room.lobes, generator)
+        yield disease.nodule(chest, lobe, uniform(4, 30, generator), generator)
+
+
+def _mass(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    if room.lobes:
+        lobe = _taken(room.lobes, generator)
+        yield disease.nodule(chest, lobe, uniform(31, 70, generator), generator)
+
+
+def _emphysema(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    yield disease.emphysema(chest, uniform(0.12, 0.6, generator), generator)
+
+
+def _oedema(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    yield disease.oedema(chest, uniform(0.14, 0.55, generator))
+
+
+def _fracture(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    yield disease.fracture(chest, _a_side(generator), generator)
+
+
+def _device(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+    side = Side.LEFT if chance(0.7, generator) else Side.RIGHT
+    yield disease.pacemaker(chest, side, generator)
+
+
+Draw = Callable[[Chest, _Room, Generator], Iterator[Disease]]
+PLEURAL: dict[str, Draw] = {"pleural_effusion": _effusion, "pneumothorax": _pneumothorax}
+OTHERS: dict[str, Draw] = {
+    "emphysema": _emphysema,
+    "oedema": _oedema,
+    "consolidation": _consolidation,
+    "atelectasis": _atelectasis,
+    "nodule": _nodule,
+    "mass": _mass,
+    "fracture": _fracture,
+    "device": _device,
+}
+
+
+def _taken(places: list[Place], generator: Generator) -> Place:
+    """One of the places, which is then taken."""
+    return places.pop(int(uniform(0, len(places), generator)))
+
+
+def _a_side(generator: Generator) -> Side:
+    return Side.LEFT if chance(0.5, generator) else Side.RIGHT
+
+
+def _scaled(low: float, high: float, generator: Generator) -> float:
+    """Between the two, as often small as large: uniform in the logarithm."""
+    return low * (high / low) ** uniform(0, 1, generator)

@@ -1,0 +1,273 @@
+"""A study of a chest: one made-up patient, its CT and radiograph, the report, and what is true."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from medgen.errors import UsageError
+from medgen.finding import Presence
+from medgen.io.image import MedicalImage
+from medgen.modality import Kind, Modality
+from medgen.phantom.acquisition import (
+    Averaging,
+    acquire_ct,
+    acquire_xray,
+    turned_to_lps,
+)
+from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps
+from medgen.phantom.chest import Chest
+from medgen.phantom.chest_disease import heart_size
+from medgen.phantom.chest_findings import LARGE_HEART, absent, diseases, drawn_names
+from medgen.phantom.fact import Fact
+from medgen.phantom.field import chance, generator_of, uniform
+from medgen.phantom.part import LOBES
+from medgen.phantom.placement import PlacementConfig, place_parts
+from medgen.phantom.projection import View
+from medgen.phantom.radiograph import Display, Exposure
+from medgen.phantom.render import Body, CTScan, embody, render_ct
+from medgen.phantom.report import Report, write_report
+from medgen.phantom.study import SimulatedStudy
+from medgen.phantom.thorax import procedural_thorax
+from medgen.phantom.thorax_labels import read_thorax
+
+CT, XRAY, TEXT = Kind(Modality.CT), Kind(Modality.XRAY), Kind(Modality.TEXT)
+KINDS = (TEXT, XRAY, CT)
+PLACEMENT = PlacementConfig(
+    rotation=5, size=0.1, bend_mm=5, ripple_mm=0.8, mirror=0, is_round=True
+)  # a mirrored chest is a rare disease
+SUPINE = 0.25  # share of patients who lie: fluid sinks to the back, the radiograph is AP
+AGENT = 0.5  # share of CTs with contrast agent
+SAID = 0.35  # share of what is absent that a report mentions
+PIXEL_MM = 1.5
+MARGIN_MM = (8.0, 38.0)  # shown on each side of the lungs
+BEYOND_MM = 40.0  # by which a body goes on above and below what is scanned
+Box = tuple[tuple[int, int], tuple[int, int]]
+SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1100.0, "lateral": 1800.0}
+
+
+@dataclass(frozen=True)
+class ChestConfig:
+    """What the studies of chests are made of.
+
+    Attributes:
+        seed: Of all of them; study k is the same alone and among many.
+        labels: A label map or a folder of them, taken in turn; None is the procedural chest.
+        kinds: What a study has of text, X-ray and CT.
+        spacing: Voxel size of the CT, mm.
+        fwhm_mm: Full width at half maximum of the CT's point spread function, mm.
+        noise_hu: Standard deviation of the CT's noise, HU.
+        held_out: Write reports in the words that are kept from training.
+        lps: Store axial slices as scanners do, left and front first.
+    """
+
+    seed: int = 0
+    labels: Path | None = None
+    kinds: tuple[Kind, ...] = KINDS
+    spacing: float = 2.0
+    fwhm_mm: float = 2.0
+    noise_hu: float = 15.0
+    held_out: bool = False
+    lps: bool = False
+
+    def __post_init__(self) -> None:
+        if unknown := [str(kind) for kind in self.kinds if kind not in KINDS]:
+            raise UsageError(f"a simulated chest has text, xray and ct, not {', '.join(unknown)}")
+        if not self.kinds:
+            raise UsageError("name what to make: text, xray, ct")
+        if not 1 <= self.spacing <= 6:
+            raise UsageError(f"spacing {self.spacing:g} mm: choose 1 to 6 for a chest")
+        if self.noise_hu < 0 or self.fwhm_mm < 0:
+            raise UsageError("noise and fwhm are 0 or more")
+
+    @property
+    def fine(self) -> int:
+        """How many fine voxels, a side, make one of the CT: ribs need 2 mm."""
+        return 1 if self.spacing <= 2.5 else math.ceil(self.spacing / 2)
+
+
+def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
+    """Make study number `index`, from 0; nothing else decides what is in it.
+
+    Raises:
+        InputError: If the label map cannot be read.
+    """
+    patient = generator_of(config.seed, index, "patient")
+    names = drawn_names(patient)
+    is_female, age = chance(0.5, patient), round(uniform(20, 90, patient))
+    is_upright = not chance(SUPINE, patient)
+    spacing = config.spacing / config.fine
+    is_large = bool(names) and chance(LARGE_HEART, patient)
+    anatomy = _anatomy(config, index, spacing, is_large_heart=is_large, is_female=is_female)
+    assert anatomy.part is not None
+    chest = Chest(anatomy.tissue, anatomy.part, spacing, is_upright)
+    body = embody(chest.tissue, spacing=spacing, generator=patient)
+    ill = list(diseases(chest, names, patient))
+    body = replace(body, overlays=tuple(one for each in ill for one in each.overlays))
+    facts = [fact for each in ill for fact in each.facts]
+    heart = heart_size(chest)
+    facts = [*facts, *([heart] if heart else []), *absent(facts)]
+    view: View = "pa" if is_upright else "ap"
+    images, details = _images(body, _extent(anatomy.part), config, view, index)
+    report = _report(facts, view, config, index)
+    return SimulatedStudy(
+        images,
+        {
+            "synthetic": "simulated; research only, not for clinical use",
+            "anatomy": anatomy.name,
+            "seed": config.seed,
+            "number": index,
+            "sex": "female" if is_female else "male",
+            "age_years": age,
+            "posture": "upright" if is_upright else "supine",
+            "view": view,
+            "findings": [fact.as_json() for fact in facts],
+            "images": details,
+        },
+        report.text if TEXT in config.kinds else None,
+    )
+
+
+def _anatomy(
+    config: ChestConfig, index: int, spacing: float, *, is_large_heart: bool, is_female: bool
+) -> Anatomy:
+    """A chest on its own grid; one of a label map is deformed into another patient's."""
+    generator = generator_of(config.seed, index, "anatomy")
+    if config.labels is None:
+        return procedural_thorax(
+            generator, spacing=spacing, is_large_heart=is_large_heart, is_female=is_female
+        )
+    maps = label_maps(config.labels)
+    source = read_thorax(maps[index % len(maps)])
+    extent = [size * step for size, step in zip(source.tissue.shape, source.spacing, strict=True)]
+    i, j, k = (round(mm / spacing) for mm in extent)
+    tissue, part = place_parts(
+        source,
+        (i, j, k),
+        spacing=spacing,
+        centre=torch.zeros(3),
+        generator=generator,
+        config=PLACEMENT,
+    )
+    return Anatomy(source.name, tissue, (spacing,) * 3, part)
+
+
+def _images(
+    body: Body, lungs: Box, config: ChestConfig, view: View, index: int
+) -> tuple[dict[Kind, MedicalImage], dict[str, Any]]:
+    images: dict[Kind, MedicalImage] = {}
+    details: dict[str, Any] = {}
+    if CT in config.kinds:
+        generator = generator_of(config.seed, index, "ct")
+        agent = uniform(80, 260, generator) if chance(AGENT, generator) else 0.0
+        scan = CTScan(config.fwhm_mm, config.noise_hu, agent)
+        i, j, k = body.tissue.shape
+        geometry = geometry_of((i, j, k), body.spacing)
+        averaging = Averaging((config.fine,) * 3)
+        image = acquire_ct(body, geometry, scan, averaging, generator=generator)
+        images[CT] = turned_to_lps(image) if config.lps else image
+        details[str(CT)] = _described(images[CT]) | asdict(scan)
+    if XRAY in config.kinds:
+        generator = generator_of(config.seed, index, "xray")
+        sharp = CTScan(body.spacing, noise_hu=0)
+        hu = render_ct(body, sharp, generator=generator)
+        exposure = random_exposure(view, generator)
+        beyond = round(BEYOND_MM / body.spacing)
+        wide = torch.nn.functional.pad(hu, (beyond, beyond), mode="replicate")
+        display = random_display(generator)
+        whole = acquire_xray(
+            wide, (body.spacing,) * 3, exposure, generator=generator, display=display
+        )
+        low, high = lungs[1]
+        lungs = (lungs[0], (low + beyond, high + beyond))
+        far = exposure.gap_mm + hu.shape[1] * body.spacing
+        shrink = (exposure.source_mm - far) / (exposure.source_mm - far / 2)
+        images[XRAY] = collimated(whole, lungs, tuple(wide.shape), shrink, generator)
+        details[str(XRAY)] = _described(images[XRAY]) | asdict(exposure) | asdict(display)
+    return images, details
+
+
+def collimated(
+    image: MedicalImage,
+    lungs: Box,
+    size: tuple[int, ...],
+    shrink: float,
+    generator: Generator,
+) -> MedicalImage:
+    """The part of a frontal radiograph that shows the lungs and a little around them.
+
+    Args:
+        image: Of the whole volume.
+        lungs: First and last voxel of the lungs, right to left and down to up.
+        size: Voxels of the volume along Right, Anterior, Superior.
+        shrink: Magnification of the lungs relative to what is farthest from the detector, whose
+            shadow fills it.
+        generator: Source of the margins.
+    """
+    rows, columns = image.voxels.shape
+    box = []
+    for ends, voxels, pixels in zip(lungs, (size[0], size[2]), (columns, rows), strict=True):
+        last, first = (pixels * (0.5 - shrink * (end / voxels - 0.5)) for end in ends)
+        before, after = (uniform(*MARGIN_MM, generator) / PIXEL_MM for _ in range(2))
+        box.append(slice(max(0, round(first - before)), min(pixels, round(last + after))))
+    return replace(image, voxels=np.ascontiguousarray(image.voxels[box[1], box[0]]))
+
+
+def _extent(part: Tensor) -> Box:
+    """First and last voxel of the lungs along the first and the last axis."""
+    lungs = torch.isin(part, torch.tensor([int(lobe) for lobe in LOBES], dtype=torch.uint8))
+    across, up = lungs.any(2).any(1).nonzero(), lungs.any(0).any(0).nonzero()
+    return (int(across[0]), int(across[-1])), (int(up[0]), int(up[-1]))
+
+
+def random_exposure(view: View, generator: Generator) -> Exposure:
+    """Some room's tube and detector: 110 to 140 kV standing, 80 to 110 kV at the bed."""
+    volts = uniform(110, 140, generator) if view == "pa" else uniform(80, 110, generator)
+    return Exposure(
+        view,
+        pixel_mm=PIXEL_MM,
+        kilovolts=volts,
+        source_mm=SOURCE_MM[view],
+        scatter=uniform(0.1, 0.3, generator),
+        scatter_mm=uniform(25, 60, generator),
+        photons=uniform(4000, 30000, generator),
+    )
+
+
+def random_display(generator: Generator) -> Display:
+    """Some maker's processing: from a plain film to strongly enhanced detail."""
+    return Display(
+        contrast=uniform(0.8, 1.25, generator),
+        detail=uniform(0, 2.5, generator),
+        detail_mm=uniform(8, 30, generator),
+    )
+
+
+def _described(image: MedicalImage) -> dict[str, Any]:
+    return {
+        "size": list(image.voxels.shape),
+        "spacing_mm": [round(step, 6) for step in image.geometry.spacing[: image.voxels.ndim]],
+        "orientation": image.geometry.orientation,
+    }
+
+
+def _report(facts: list[Fact], view: View, config: ChestConfig, index: int) -> Report:
+    """All that is there, and some of what is not."""
+    generator = generator_of(config.seed, index, "text")
+    said = [
+        fact.finding
+        for fact in facts
+        if fact.finding.presence is not Presence.ABSENT or chance(SAID, generator)
+    ]
+    order = torch.randperm(len(said), generator=generator).tolist()
+    technique = f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph."
+    return write_report(
+        [said[at] for at in order],
+        generator=generator,
+        technique=technique if chance(0.5, generator) else "",
+        held_out=config.held_out,
+    )
