@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from medgen.cli.options import Jobs, Json, Overwrite, Seed, SkipExisting
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from medgen.modality import Kind
+    from medgen.phantom.chest_study import ChestConfig
+    from medgen.phantom.study_config import StudyConfig
 
 
 def phantom(
@@ -31,7 +36,13 @@ def phantom(
     kinds: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="LIST", help="Some of text,xray,ct: what a thorax study has."
+            "--with", metavar="LIST", help="Of text,xray,ct for a thorax, text,ct,mri for a head."
+        ),
+    ] = None,
+    ill: Annotated[
+        float | None,
+        typer.Option(
+            "--ill", min=0, max=1, metavar="SHARE", help="With disease; 0.8 of those with a report."
         ),
     ] = None,
     held_out: Annotated[
@@ -102,8 +113,11 @@ def phantom(
         "spacing": spacing,
         "noise_hu": noise_hu,
         "fwhm_mm": fwhm,
+        "ill": ill,
+        "held_out": held_out,
         "lps": file_format == "dicom",
     }
+    wanted = _kinds(kinds) if kinds else None
     of_heads = {
         "contrasts": tuple(filter(None, contrasts.split(","))) if contrasts else None,
         "size": size,
@@ -112,8 +126,9 @@ def phantom(
         "thick": thick,
         "partial": partial,
     }
-    of_chests = {"kinds": _kinds(kinds) if kinds else None, "held_out": held_out or None}
-    study = _study(anatomy, common, of_heads, of_chests)
+    study = (
+        _head(wanted, common, of_heads) if anatomy == "head" else _chest(wanted, common, of_heads)
+    )
     config = PhantomConfig(number, file_format, study, overwrite, skip_existing)
 
     def line(one: Written) -> dict[str, Any]:
@@ -125,25 +140,40 @@ def phantom(
         typer.echo(json.dumps(line(one)) if as_json else str(folder))
 
 
-def _study(
-    anatomy: str, common: dict[str, Any], of_heads: dict[str, Any], of_chests: dict[str, Any]
-) -> Any:
-    """The settings that were given, for the anatomy that they are for."""
-    from medgen.phantom.chest_study import ChestConfig
+def _head(kinds: "list[Kind] | None", common: dict[str, Any], own: dict[str, Any]) -> "StudyConfig":
+    """Settings of a head; without `--with` it is healthy, with CT and MRIs."""
+    from medgen.modality import Modality
     from medgen.phantom.study_config import StudyConfig
 
-    is_head = anatomy == "head"
-    mine, others = (of_heads, of_chests) if is_head else (of_chests, of_heads)
-    if foreign := [OPTIONS.get(name, name) for name, value in others.items() if value is not None]:
-        raise UsageError(f"--{foreign[0]} is not for a {anatomy}; leave it out")
-    given = {name: value for name, value in (common | mine).items() if value is not None}
-    return StudyConfig(**given) if is_head else ChestConfig(**given)
+    given = {name: value for name, value in (common | own).items() if value is not None}
+    if kinds is None:
+        return StudyConfig(**given)
+    modalities = {kind.modality for kind in kinds}
+    if unknown := [str(kind) for kind in kinds if kind.modality is Modality.XRAY or kind.contrast]:
+        raise UsageError(
+            f"--with {unknown[0]} is not for a head: choose from text,ct,mri, and --contrasts"
+        )
+    has_report = Modality.TEXT in modalities
+    given.setdefault("ill", 0.8 if has_report else 0.0)
+    if Modality.MRI not in modalities:
+        given["contrasts"] = ()
+    return StudyConfig(**given, has_ct=Modality.CT in modalities, has_report=has_report)
 
 
-OPTIONS = {"kinds": "with", "held_out": "held-out", "noise_mri": "noise-mri"}
+def _chest(
+    kinds: "list[Kind] | None", common: dict[str, Any], foreign: dict[str, Any]
+) -> "ChestConfig":
+    """Settings of a chest; what is only for heads is refused."""
+    from medgen.phantom.chest_study import KINDS, ChestConfig
+
+    for name, value in foreign.items():
+        if value is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is not for a thorax; leave it out")
+    given = {name: value for name, value in common.items() if value is not None}
+    return ChestConfig(**given, kinds=KINDS if kinds is None else tuple(kinds))
 
 
-def _kinds(words: str) -> tuple[Any, ...]:
+def _kinds(words: str) -> "list[Kind]":
     from medgen.modality import Kind
 
-    return tuple(Kind.parse(word.strip()) for word in words.split(",") if word.strip())
+    return [Kind.parse(word.strip()) for word in words.split(",") if word.strip()]

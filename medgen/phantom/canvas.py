@@ -135,10 +135,18 @@ class Canvas:
     ) -> None:
         part = self.tissue[box]
         if over:
-            inside = inside & torch.isin(part, torch.tensor(over, dtype=torch.uint8))
+            inside = inside & one_of(part, over)
         if where is not None:
             inside = inside & where.expand(self.shape)[box]
         part.masked_fill_(inside, int(tissue))
+
+
+def one_of(labels: UInt8[Tensor, "..."], wanted: Sequence[int]) -> Bool[Tensor, "..."]:
+    """Where a label is one of a few; faster than `torch.isin`, which sorts."""
+    found = torch.zeros_like(labels, dtype=torch.bool)
+    for label in wanted:
+        found |= labels == int(label)
+    return found
 
 
 def ellipsoid(x: Tensor, y: Tensor, z: Tensor, centre: Triple, radii: Triple) -> Distance:

@@ -1,102 +1,14 @@
-"""A chest that disease comes to, and the organs of it that are looked at one by one."""
+"""A chest that disease comes to."""
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage
-from torch import Generator, Tensor
+from jaxtyping import UInt8
+from torch import Tensor
 
 from medgen.finding import Side
-from medgen.phantom.canvas import Triple
-from medgen.phantom.field import uniform
+from medgen.phantom.canvas import one_of
+from medgen.phantom.organ import Organ
 from medgen.phantom.part import LUNGS, Part
-from medgen.phantom.render import Overlay
-from medgen.phantom.tissue import Tissue
-
-Volume = Float[Tensor, "i j k"]
-
-
-@dataclass(frozen=True)
-class Organ:
-    """A lung, a lobe or all ribs of a side, cut out of the body.
-
-    Attributes:
-        where: Its voxels, in the smallest box around it.
-        corner: Voxel of the body where that box begins.
-        spacing: Voxel size, mm.
-    """
-
-    where: Bool[Tensor, "i j k"]
-    corner: tuple[int, int, int]
-    spacing: float
-
-    @classmethod
-    def cut(cls, part: UInt8[Tensor, "i j k"], kinds: tuple[Part, ...], spacing: float) -> "Organ":
-        """The voxels of these parts.
-
-        Raises:
-            ValueError: If there are none.
-        """
-        where = torch.isin(part, torch.tensor(kinds, dtype=torch.uint8))
-        if not where.any():
-            raise ValueError(f"the body has no {', '.join(kind.name.lower() for kind in kinds)}")
-        box = []
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            seen = where.any(others[1]).any(others[0]).nonzero()
-            box.append(slice(int(seen[0]), int(seen[-1]) + 1))
-        corner = (box[0].start, box[1].start, box[2].start)
-        return cls(where[tuple(box)], corner, spacing)
-
-    @property
-    def axes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Millimetres from the corner, right, front and up, each shaped to broadcast."""
-        i, j, k = (torch.arange(size) * self.spacing for size in self.where.shape)
-        return i[:, None, None], j[None, :, None], k[None, None, :]
-
-    def depth(self) -> Volume:
-        """Distance from the nearest voxel outside, mm; 0 there."""
-        padded = np.pad(self.where.numpy(), 1)
-        inner = ndimage.distance_transform_edt(padded, sampling=self.spacing)[1:-1, 1:-1, 1:-1]
-        return torch.from_numpy(inner.astype(np.float32))
-
-    def lowest(self, potential: Volume, count: float) -> tuple[Volume, float]:
-        """Fill the organ from where a potential is lowest until so many voxels are full.
-
-        Returns:
-            The filled share of each voxel, with a soft edge of one voxel, and the threshold.
-        """
-        values = potential[self.where]
-        wanted = max(1, min(len(values), round(count)))
-        threshold = float(values.kthvalue(wanted).values)
-        share = ((threshold - potential) / self.spacing + 0.5).clamp(0, 1)
-        return share * self.where, threshold
-
-    def distance(self, centre: Triple) -> Volume:
-        """Distance from a point, mm; both are measured from the corner."""
-        i, j, k = (axis - at for axis, at in zip(self.axes, centre, strict=True))
-        return (i.square() + j.square() + k.square()).sqrt()
-
-    def somewhere(self, generator: Generator, among: Bool[Tensor, "i j k"] | None = None) -> Triple:
-        """One of its voxels, or of those among them, mm from the corner."""
-        places = (self.where if among is None else among).nonzero()
-        i, j, k = (places[int(uniform(0, len(places), generator))] * self.spacing).tolist()
-        return i, j, k
-
-    def overlay(self, tissue: Tissue, share: Volume) -> Overlay:
-        """A share of this box as part of the body."""
-        return Overlay(tissue, share, self.corner)
-
-    def volume_ml(self, share: Volume) -> float:
-        """What a share amounts to."""
-        return float(share.sum()) * self.spacing**3 / 1000
-
-    @property
-    def voxels(self) -> int:
-        """How many it has."""
-        return int(self.where.sum())
 
 
 @dataclass(frozen=True)
@@ -117,8 +29,19 @@ class Chest:
 
     def lung(self, side: Side) -> Organ:
         """All lobes of a side."""
-        return Organ.cut(self.part, LUNGS[side], self.spacing)
+        return self.of(*LUNGS[side])
 
     def lobe(self, lobe: Part) -> Organ:
         """One lobe."""
-        return Organ.cut(self.part, (lobe,), self.spacing)
+        return self.of(lobe)
+
+    def of(self, *parts: Part) -> Organ:
+        """These parts together.
+
+        Raises:
+            ValueError: If the body has none of them.
+        """
+        where = one_of(self.part, parts)
+        if not where.any():
+            raise ValueError(f"the body has no {', '.join(part.name.lower() for part in parts)}")
+        return Organ.cut(where, self.spacing)

@@ -14,10 +14,11 @@ from jaxtyping import Bool
 from torch import Generator, Tensor
 
 from medgen.finding import Finding, Presence, Side
-from medgen.phantom.canvas import Triple, segment
-from medgen.phantom.chest import Chest, Organ, Volume
-from medgen.phantom.fact import Disease, Fact
+from medgen.phantom.canvas import Triple, one_of, segment
+from medgen.phantom.chest import Chest
+from medgen.phantom.fact import Disease, Fact, severity
 from medgen.phantom.field import chance, smooth_field, uniform
+from medgen.phantom.organ import Organ, Volume
 from medgen.phantom.part import LOBES, Part, side_of
 from medgen.phantom.render import Overlay
 from medgen.phantom.tissue import Tissue
@@ -39,8 +40,8 @@ def effusion(chest: Chest, side: Side, volume_ml: float) -> Disease:
     share, level = lung.lowest(potential, min(volume_ml / voxel_ml, 0.85 * lung.voxels))
     squeezed = 0.3 * torch.exp(-(potential - level).clamp(min=0) / 8) * lung.where
     measured = lung.volume_ml(share)
-    severity = _severity(measured, EFFUSION_ML)
-    fact = Fact(Finding("pleural_effusion", side=side, severity=severity), {"volume_ml": measured})
+    degree = severity(measured, EFFUSION_ML)
+    fact = Fact(Finding("pleural_effusion", side=side, severity=degree), {"volume_ml": measured})
     overlays = lung.overlay(Tissue.COLLAPSED_LUNG, squeezed), lung.overlay(Tissue.FLUID, share)
     return Disease(overlays, (fact,))
 
@@ -60,7 +61,7 @@ def pneumothorax(chest: Chest, side: Side, share: float) -> Disease:
     denser = 0.12 * (1 - air) * lung.where
     measured = float(air.sum()) / lung.voxels
     fact = Fact(
-        Finding("pneumothorax", side=side, severity=_severity(measured, PNEUMOTHORAX_SHARE)),
+        Finding("pneumothorax", side=side, severity=severity(measured, PNEUMOTHORAX_SHARE)),
         {"share": measured, "volume_ml": lung.volume_ml(air)},
     )
     overlays = (
@@ -120,9 +121,9 @@ def emphysema(chest: Chest, share: float, generator: Generator) -> Disease:
         potential = -10 * patchy - 0.06 * up
         holes, _ = lung.lowest(potential, share * lung.voxels)
         overlays.append(lung.overlay(Tissue.AIR, 0.75 * holes))
-    severity = _severity(share, (0.25, 0.45))
+    degree = severity(share, (0.25, 0.45))
     return Disease(
-        tuple(overlays), (Fact(Finding("emphysema", severity=severity), {"share": share}),)
+        tuple(overlays), (Fact(Finding("emphysema", severity=degree), {"share": share}),)
     )
 
 
@@ -138,16 +139,16 @@ def oedema(chest: Chest, strength: float) -> Disease:
         off = off + 0.6 * (up - middle).square()
         share = strength * torch.exp(-off / (2 * 50**2)) * lung.where
         overlays.append(lung.overlay(Tissue.CONSOLIDATION, share))
-    severity = _severity(strength, (0.25, 0.4))
+    degree = severity(strength, (0.25, 0.4))
     return Disease(
-        tuple(overlays), (Fact(Finding("oedema", severity=severity), {"share": strength}),)
+        tuple(overlays), (Fact(Finding("oedema", severity=degree), {"share": strength}),)
     )
 
 
 def fracture(chest: Chest, side: Side, generator: Generator) -> Disease:
     """A rib with a gap of a few millimetres and blood around it."""
     kind = Part.RIGHT_RIB if side is Side.RIGHT else Part.LEFT_RIB
-    ribs = Organ.cut(chest.part, (kind,), chest.spacing)
+    ribs = chest.of(kind)
     centre = ribs.somewhere(generator)
     off = ribs.distance(centre)
     blood = (1 - off / 13).clamp(0, 1).sqrt() * (off < 13) * ~ribs.where
@@ -165,7 +166,7 @@ def pacemaker(chest: Chest, side: Side, generator: Generator) -> Disease:
     middle, top = heart.mean(0), float(heart[:, 2].max())
     sign = 1 if side is Side.RIGHT else -1
     size = [length * chest.spacing for length in chest.tissue.shape]
-    x = size[0] / 2 + sign * uniform(80, 98, generator)
+    x = size[0] / 2 + sign * min(uniform(80, 98, generator), size[0] / 2 - 24)
     z = min(top + uniform(55, 75, generator), 0.86 * size[2])
     skin = chest.tissue[int(x / chest.spacing), :, int(z / chest.spacing)].nonzero()
     y = (float(skin.max()) if len(skin) else size[1] / 2 / chest.spacing) * chest.spacing - 11
@@ -182,28 +183,24 @@ def heart_size(chest: Chest) -> Fact | None:
 
     Source: Danzer 1919; a ratio of more than 0.5 is enlarged. Within 0.02 of that, nobody is sure.
     """
-    lungs = torch.isin(chest.part, torch.tensor([int(lobe) for lobe in LOBES], dtype=torch.uint8))
+    lungs = one_of(chest.part, list(LOBES))
     ratio = _breadth(chest.part == int(Part.HEART)) / max(1, _breadth(lungs))
     if abs(ratio - 0.5) < 0.02:
         return None
     if ratio < 0.5:
         return Fact(Finding("cardiomegaly", Presence.ABSENT), {"cardiothoracic_ratio": ratio})
-    severity = _severity(ratio, (0.56, 0.62))
-    return Fact(Finding("cardiomegaly", severity=severity), {"cardiothoracic_ratio": ratio})
+    degree = severity(ratio, (0.56, 0.62))
+    return Fact(Finding("cardiomegaly", severity=degree), {"cardiothoracic_ratio": ratio})
 
 
 def _in_lobe(
     name: str, lung: Organ, lobe: Part, tissue: Tissue, share: Volume, of_lobe: float
 ) -> Disease:
     finding = Finding(
-        name, side=side_of(lobe), region=LOBES[lobe], severity=_severity(of_lobe, LOBE_SHARE)
+        name, side=side_of(lobe), region=LOBES[lobe], severity=severity(of_lobe, LOBE_SHARE)
     )
     measures = {"share_of_lobe": of_lobe, "volume_ml": lung.volume_ml(share)}
     return Disease((lung.overlay(tissue, share),), (Fact(finding, measures),))
-
-
-def _severity(value: float, steps: tuple[float, float]) -> str:
-    return ("small", "moderate", "large")[(value >= steps[0]) + (value >= steps[1])]
 
 
 def _breadth(where: Bool[Tensor, "i j k"]) -> int:

@@ -1,20 +1,19 @@
 """Which diseases a simulated chest has: none, one or several, where they can be seen."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Generator
 
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Side
 from medgen.phantom import chest_disease as disease
 from medgen.phantom.chest import Chest
-from medgen.phantom.fact import Disease, Fact
+from medgen.phantom.fact import Disease
 from medgen.phantom.field import chance, uniform
 from medgen.phantom.part import LOBES, LUNGS, Part
 
-NORMAL = 0.2  # share of patients without any finding
 MOST = 4  # findings of one patient
 OFTEN = {  # how often each is drawn, relative to the others
     "pleural_effusion": 1.4,
@@ -44,9 +43,7 @@ class _Room:
 
 
 def drawn_names(generator: Generator) -> list[str]:
-    """The findings of one patient, each at most once; the heart's size is drawn apart."""
-    if chance(NORMAL, generator):
-        return []
+    """One to four findings, each at most once; the heart's size is drawn apart."""
     weights = torch.tensor(list(OFTEN.values()))
     count = 1 + int(MOST * uniform(0, 1, generator) ** 1.5)
     chosen = torch.multinomial(weights, min(count, MOST), generator=generator)
@@ -65,12 +62,6 @@ def diseases(chest: Chest, names: list[str], generator: Generator) -> Iterator[D
         if name not in PLEURAL:
             yield from OTHERS[name](chest, room, generator)
     yield from over
-
-
-def absent(present: Sequence[Fact]) -> list[Fact]:
-    """What is known not to be there; of the heart its own fact says whether it is enlarged."""
-    names = {fact.finding.name for fact in present}
-    return [Fact(Finding(name, Presence.ABSENT)) for name in OFTEN if name not in names]
 
 
 def _effusion(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from medgen.errors import UsageError
-from medgen.finding import Presence
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.phantom.acquisition import (
@@ -20,17 +19,17 @@ from medgen.phantom.acquisition import (
     turned_to_lps,
 )
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps
+from medgen.phantom.canvas import one_of
 from medgen.phantom.chest import Chest
 from medgen.phantom.chest_disease import heart_size
-from medgen.phantom.chest_findings import LARGE_HEART, absent, diseases, drawn_names
-from medgen.phantom.fact import Fact
+from medgen.phantom.chest_findings import LARGE_HEART, OFTEN, diseases, drawn_names
+from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.part import LOBES
 from medgen.phantom.placement import PlacementConfig, place_parts
 from medgen.phantom.projection import View
 from medgen.phantom.radiograph import Display, Exposure
 from medgen.phantom.render import Body, CTScan, embody, render_ct
-from medgen.phantom.report import Report, write_report
 from medgen.phantom.study import SimulatedStudy
 from medgen.phantom.thorax import procedural_thorax
 from medgen.phantom.thorax_labels import read_thorax
@@ -42,7 +41,6 @@ PLACEMENT = PlacementConfig(
 )  # a mirrored chest is a rare disease
 SUPINE = 0.25  # share of patients who lie: fluid sinks to the back, the radiograph is AP
 AGENT = 0.5  # share of CTs with contrast agent
-SAID = 0.35  # share of what is absent that a report mentions
 PIXEL_MM = 1.5
 MARGIN_MM = (8.0, 38.0)  # shown on each side of the lungs
 BEYOND_MM = 40.0  # by which a body goes on above and below what is scanned
@@ -61,6 +59,7 @@ class ChestConfig:
         spacing: Voxel size of the CT, mm.
         fwhm_mm: Full width at half maximum of the CT's point spread function, mm.
         noise_hu: Standard deviation of the CT's noise, HU.
+        ill: Share of patients with disease.
         held_out: Write reports in the words that are kept from training.
         lps: Store axial slices as scanners do, left and front first.
     """
@@ -71,6 +70,7 @@ class ChestConfig:
     spacing: float = 2.0
     fwhm_mm: float = 2.0
     noise_hu: float = 15.0
+    ill: float = 0.8
     held_out: bool = False
     lps: bool = False
 
@@ -81,6 +81,8 @@ class ChestConfig:
             raise UsageError("name what to make: text, xray, ct")
         if not 1 <= self.spacing <= 6:
             raise UsageError(f"spacing {self.spacing:g} mm: choose 1 to 6 for a chest")
+        if not 0 <= self.ill <= 1:
+            raise UsageError(f"a share of {self.ill:g} is ill: choose 0 to 1")
         if self.noise_hu < 0 or self.fwhm_mm < 0:
             raise UsageError("noise and fwhm are 0 or more")
 
@@ -97,7 +99,7 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
         InputError: If the label map cannot be read.
     """
     patient = generator_of(config.seed, index, "patient")
-    names = drawn_names(patient)
+    names = drawn_names(patient) if chance(config.ill, patient) else []
     is_female, age = chance(0.5, patient), round(uniform(20, 90, patient))
     is_upright = not chance(SUPINE, patient)
     spacing = config.spacing / config.fine
@@ -110,10 +112,15 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
     body = replace(body, overlays=tuple(one for each in ill for one in each.overlays))
     facts = [fact for each in ill for fact in each.facts]
     heart = heart_size(chest)
-    facts = [*facts, *([heart] if heart else []), *absent(facts)]
+    facts = [*facts, *([heart] if heart else []), *absent(OFTEN, facts)]
     view: View = "pa" if is_upright else "ap"
     images, details = _images(body, _extent(anatomy.part), config, view, index)
-    report = _report(facts, view, config, index)
+    report = report_of(
+        facts,
+        generator=generator_of(config.seed, index, "text"),
+        technique=f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph.",
+        held_out=config.held_out,
+    )
     return SimulatedStudy(
         images,
         {
@@ -173,8 +180,7 @@ def _images(
         details[str(CT)] = _described(images[CT]) | asdict(scan)
     if XRAY in config.kinds:
         generator = generator_of(config.seed, index, "xray")
-        sharp = CTScan(body.spacing, noise_hu=0)
-        hu = render_ct(body, sharp, generator=generator)
+        hu = render_ct(body, CTScan(fwhm_mm=0, noise_hu=0), generator=generator)
         exposure = random_exposure(view, generator)
         beyond = round(BEYOND_MM / body.spacing)
         wide = torch.nn.functional.pad(hu, (beyond, beyond), mode="replicate")
@@ -219,7 +225,7 @@ def collimated(
 
 def _extent(part: Tensor) -> Box:
     """First and last voxel of the lungs along the first and the last axis."""
-    lungs = torch.isin(part, torch.tensor([int(lobe) for lobe in LOBES], dtype=torch.uint8))
+    lungs = one_of(part, list(LOBES))
     across, up = lungs.any(2).any(1).nonzero(), lungs.any(0).any(0).nonzero()
     return (int(across[0]), int(across[-1])), (int(up[0]), int(up[-1]))
 
@@ -253,21 +259,3 @@ def _described(image: MedicalImage) -> dict[str, Any]:
         "spacing_mm": [round(step, 6) for step in image.geometry.spacing[: image.voxels.ndim]],
         "orientation": image.geometry.orientation,
     }
-
-
-def _report(facts: list[Fact], view: View, config: ChestConfig, index: int) -> Report:
-    """All that is there, and some of what is not."""
-    generator = generator_of(config.seed, index, "text")
-    said = [
-        fact.finding
-        for fact in facts
-        if fact.finding.presence is not Presence.ABSENT or chance(SAID, generator)
-    ]
-    order = torch.randperm(len(said), generator=generator).tolist()
-    technique = f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph."
-    return write_report(
-        [said[at] for at in order],
-        generator=generator,
-        technique=technique if chance(0.5, generator) else "",
-        held_out=config.held_out,
-    )

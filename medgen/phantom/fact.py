@@ -1,11 +1,18 @@
-"""Facts: what is true of a simulated patient, and what it measures."""
+"""Facts: what is true of a simulated patient, what it measures, and how it is told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medgen.finding import Finding
+import torch
+from torch import Generator
+
+from medgen.finding import Finding, Presence
+from medgen.phantom.field import chance
 from medgen.phantom.render import Overlay
+from medgen.phantom.report import Report, write_report
+
+SAID = 0.35  # share of what is absent that a report mentions
 
 
 @dataclass(frozen=True)
@@ -47,3 +54,39 @@ class Disease:
 
     overlays: tuple[Overlay, ...]
     facts: tuple[Fact, ...]
+
+
+def severity(value: float, steps: tuple[float, float]) -> str:
+    """`small` below the first step, `large` from the second on, `moderate` between."""
+    return ("small", "moderate", "large")[(value >= steps[0]) + (value >= steps[1])]
+
+
+def absent(names: Iterable[str], present: Iterable[Fact]) -> list[Fact]:
+    """Of these findings, those that a patient is known not to have."""
+    said = {fact.finding.name for fact in present}
+    return [Fact(Finding(name, Presence.ABSENT)) for name in names if name not in said]
+
+
+def report_of(
+    facts: Sequence[Fact], *, generator: Generator, technique: str, held_out: bool = False
+) -> Report:
+    """A report with all that is there and some of what is not, in any order.
+
+    Args:
+        facts: Of the patient.
+        generator: Chooses what is said and how.
+        technique: A sentence that half of the reports begin with.
+        held_out: Write in the words that are kept from training.
+    """
+    said = [
+        fact.finding
+        for fact in facts
+        if fact.finding.presence is not Presence.ABSENT or chance(SAID, generator)
+    ]
+    order = torch.randperm(len(said), generator=generator).tolist()
+    return write_report(
+        [said[at] for at in order],
+        generator=generator,
+        technique=technique if chance(0.5, generator) else "",
+        held_out=held_out,
+    )

@@ -98,7 +98,7 @@ def render_ct(body: Body, scan: CTScan, *, generator: Generator) -> Volume:
     """The CT of a body, in HU.
 
     The means of the tissues differ between patients, their texture within one; the point spread
-    function mixes neighbouring tissues (partial volume).
+    function mixes neighbouring tissues (partial volume). Metal is more than a scanner stores.
     """
     mean, between, within = column("hu"), column("hu_between"), column("hu_texture")
     mean = mean + between * of_each_tissue(1, generator)[0] + scan.agent_hu * column("uptake")
@@ -112,7 +112,7 @@ def render_ct(body: Body, scan: CTScan, *, generator: Generator) -> Volume:
     hu = blur(hu[None], (scan.fwhm_mm / body.spacing,) * 3)[0]
     if scan.noise_hu:
         hu = hu + scan.noise_hu * torch.randn(hu.shape, generator=generator)
-    return hu.clamp(-1024, 3071)
+    return hu.clamp(min=-1024)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A study: one made-up patient, seen by a CT and several MRI protocols, and what is known of it."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,9 @@ from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Kind
 from medgen.phantom.acquisition import Averaging, acquire_ct, acquire_mri, turned_to_lps
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps, read_anatomy
+from medgen.phantom.fact import Fact, absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
+from medgen.phantom.head_findings import NAMES, IllHead, drawn_names, fallen_ill
 from medgen.phantom.placement import STILL, PlacementConfig, place
 from medgen.phantom.procedural import procedural_head
 from medgen.phantom.protocol import TYPICAL, Relaxation, random_protocol
@@ -54,7 +57,9 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
     patient = generator_of(config.seed, index, "patient")
     anatomy = _anatomy(config, index, spacing)
     tissue, geometry, missing = _placed(anatomy, config, fine, patient)
-    body = embody(tissue, spacing=spacing, generator=patient)
+    ill = _ill(tissue, spacing, config, index)
+    body = embody(ill.tissue, spacing=spacing, generator=patient)
+    body = replace(body, overlays=tuple(one for each in ill.diseases for one in each.overlays))
     relaxation = Relaxation.textbook().varied(patient)
     facts: dict[str, Any] = {
         "synthetic": "simulated; research only, not for clinical use",
@@ -63,11 +68,11 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
         "number": index,
         "missing": missing,
         **_measured(tissue, spacing),
-        "findings": [],
+        "findings": [fact.as_json() for fact in ill.facts],
         "images": {},
     }
     images = {}
-    for name in ("ct", *config.contrasts):
+    for name in (*(("ct",) if config.has_ct else ()), *config.contrasts):
         generator = generator_of(config.seed, index, name)
         if name == "ct":
             image, scan = _ct(body, geometry, config, generator)
@@ -81,7 +86,29 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
             "orientation": image.geometry.orientation,
             **scan,
         }
-    return SimulatedStudy({kind: image for kind, image in images.items() if kind}, facts)
+    made = {kind: image for kind, image in images.items() if kind}
+    report = _report(ill.facts, made, config, index) if config.has_report else None
+    return SimulatedStudy(made, facts, report)
+
+
+def _ill(
+    tissue: UInt8[Tensor, "i j k"], spacing: float, config: StudyConfig, index: int
+) -> IllHead:
+    """The patient with or without disease; what is not there is a fact where some might be."""
+    generator = generator_of(config.seed, index, "disease")
+    if not config.ill:
+        return IllHead(tissue, (), ())
+    names = drawn_names(generator) if chance(config.ill, generator) else []
+    ill = fallen_ill(tissue, spacing, names, generator) if names else IllHead(tissue, (), ())
+    return replace(ill, facts=(*ill.facts, *absent(NAMES, ill.facts)))
+
+
+def _report(facts: Sequence[Fact], images: Iterable[Kind], config: StudyConfig, index: int) -> str:
+    generator = generator_of(config.seed, index, "text")
+    modalities = dict.fromkeys(str(kind.modality).upper() for kind in images)
+    technique = f"{' and '.join(modalities)} of the head." if modalities else ""
+    report = report_of(facts, generator=generator, technique=technique, held_out=config.held_out)
+    return report.text
 
 
 def _anatomy(config: StudyConfig, index: int, spacing: float) -> Anatomy:

@@ -31,6 +31,10 @@ class StudyConfig:
         protocols: Draw each MRI's times, or take the usual ones.
         thick: Share of MRIs with slices of 2 to 5 mm, on a grid of their own.
         partial: Share of studies that lack the neck or the vertex.
+        ill: Share of patients with disease of the brain.
+        has_ct: Whether a study has a CT.
+        has_report: Whether it has a report.
+        held_out: Write the report in the words that are kept from training.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -46,6 +50,10 @@ class StudyConfig:
     protocols: Literal["random", "typical"] = "random"
     thick: float = 0.35
     partial: float = 0.25
+    ill: float = 0.0
+    has_ct: bool = True
+    has_report: bool = False
+    held_out: bool = False
     lps: bool = False
 
     def __post_init__(self) -> None:
@@ -60,6 +68,10 @@ class StudyConfig:
             raise UsageError(f"size {self.size}: each side has 8 to 1024 voxels")
         if self.size and math.prod(self.size) * self.fine**3 > 2**28:
             raise UsageError(f"size {self.size}: too many voxels; choose fewer or a finer spacing")
+        if not 0 <= self.ill <= 1:
+            raise UsageError(f"a share of {self.ill:g} is ill: choose 0 to 1")
+        if not (self.has_ct or self.contrasts or self.has_report):
+            raise UsageError("nothing to make: name text, ct or mri")
         if self.noise_hu < 0 or self.fwhm_mm < 0:
             raise UsageError("noise and fwhm are 0 or more")
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from medgen.finding import Side
 from medgen.phantom.anatomy import Anatomy
-from medgen.phantom.canvas import Canvas, ellipsoid, segment, smooth_min
+from medgen.phantom.canvas import Canvas, ellipsoid, one_of, segment, smooth_min
 from medgen.phantom.field import normal, smooth_field, uniform
 from medgen.phantom.part import LUNGS, Part
 from medgen.phantom.tissue import Tissue
@@ -366,7 +366,7 @@ def _lung_vessels(canvas: Canvas, part: UInt8[Tensor, "i j k"], generator: Gener
     """Arteries and veins from each hilum to points all over its lung."""
     x, y, z = (axis.flatten() for axis in canvas.axes)
     for side, lobes in LUNGS.items():
-        inside = torch.isin(part, torch.tensor(lobes, dtype=torch.uint8)).nonzero()
+        inside = one_of(part, lobes).nonzero()
         chosen = inside[torch.randint(len(inside), (TWIGS,), generator=generator)]
         ends = torch.stack([x[chosen[:, 0]], y[chosen[:, 1]], z[chosen[:, 2]]], dim=1)
         sign = 1.0 if side is Side.RIGHT else -1.0

@@ -38,6 +38,8 @@ class Tissue(IntEnum):
     COLLAPSED_LUNG = 24
     TUMOUR = 25
     METAL = 26
+    OEDEMA = 27
+    HAEMATOMA = 28
 
 
 FIRST_OF_THORAX = 14  # the tissues before this one are all that a healthy head is made of
@@ -79,6 +81,7 @@ class TissueFacts:
 # spine and cartilage: de Bazelaire et al. and Stanisz et al. as above; their HU, and the agent's
 # uptake in the portal venous phase, from Bae 2010 (10.1148/radiol.10090908). Lung: 20 to 30 %
 # tissue at the full breath of a CT; T2* 1 to 2 ms, Hatabu et al. 1999 (10.1002/mrm.1910420121).
+# Fresh blood: 50 to 80 HU, Parizel et al. 2001 (10.1007/s003300000800). Metal is titanium.
 FACTS = {
     Tissue.AIR: TissueFacts(-1000, 0, 0, 0.0, 1000, 1, 1),
     Tissue.SCALP: TissueFacts(20, 10, 10, 0.75, 900, 40, 25),
@@ -106,7 +109,9 @@ FACTS = {
     Tissue.CONSOLIDATION: TissueFacts(30, 8, 15, 0.8, 1300, 90, 20, uptake=0.3),
     Tissue.COLLAPSED_LUNG: TissueFacts(45, 8, 8, 0.8, 1100, 60, 20, uptake=0.7),
     Tissue.TUMOUR: TissueFacts(40, 6, 6, 0.85, 1400, 100, 50, uptake=0.3),
-    Tissue.METAL: TissueFacts(3000, 0, 0, 0.0, 1000, 1, 0.1),
+    Tissue.OEDEMA: TissueFacts(14, 3, 3, 0.95, 1900, 200, 120),
+    Tissue.HAEMATOMA: TissueFacts(65, 7, 5, 0.85, 1100, 60, 15),
+    Tissue.METAL: TissueFacts(8000, 0, 0, 0.0, 1000, 1, 0.1),
 }
 
 

@@ -68,7 +68,8 @@ def test_a_chest_has_a_radiograph_and_a_report(
     ("options", "word"),
     [
         (["--anatomy", "thorax", "--contrasts", "t1"], "--contrasts is not for a thorax"),
-        (["--anatomy", "head", "--with", "text"], "--with is not for a head"),
+        (["--anatomy", "head", "--with", "text,xray"], "xray is not for a head"),
+        (["--anatomy", "head", "--with", "mri:t1"], "--contrasts"),
         (["--anatomy", "thorax", "--with", "text,smell"], "smell"),
         (["--anatomy", "thorax", "--with", "mri"], "not mri"),
     ],

@@ -11,12 +11,11 @@ from medgen.metrics.phrases import load_phrases
 from medgen.phantom.chest_findings import (
     HIDDEN_ML,
     HIDDEN_SHARE,
-    NORMAL,
     OFTEN,
-    absent,
     diseases,
     drawn_names,
 )
+from medgen.phantom.fact import absent
 from medgen.phantom.part import LOBES, LUNGS
 from medgen.phantom.report import write_report
 from tests.phantom.toy_chest import toy_chest
@@ -30,10 +29,9 @@ def facts(seed: int) -> list:  # type: ignore[type-arg]
     return [fact for one in diseases(toy_chest(), names, generator) for fact in one.facts]
 
 
-def test_a_fifth_is_normal_and_nobody_has_more_than_four() -> None:
-    counts = Counter(len(drawn_names(Generator().manual_seed(seed))) for seed in range(4000))
-    assert counts[0] / 4000 == pytest.approx(NORMAL, abs=0.02)
-    assert set(counts) == {0, 1, 2, 3, 4}
+def test_nobody_has_more_than_four() -> None:
+    counts = Counter(len(drawn_names(Generator().manual_seed(seed))) for seed in range(2000))
+    assert set(counts) == {1, 2, 3, 4}
 
 
 def test_every_finding_occurs_about_as_often_as_the_table_says() -> None:
@@ -44,7 +42,7 @@ def test_every_finding_occurs_about_as_often_as_the_table_says() -> None:
     assert drawn["pleural_effusion"] > drawn["nodule"] > drawn["fracture"] > 100
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(20))
 def test_no_lobe_has_two_diseases_and_none_is_under_water(seed: int) -> None:
     found = facts(seed)
     places = [(f.finding.side, f.finding.region) for f in found if f.finding.region]
@@ -58,18 +56,18 @@ def test_no_lobe_has_two_diseases_and_none_is_under_water(seed: int) -> None:
             assert all(side is not fact.finding.side for side, _ in places)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(8))
 def test_what_is_not_present_is_known_to_be_absent(seed: int) -> None:
     found = facts(seed)
     present = {fact.finding.name for fact in found}
-    missing = {fact.finding.name for fact in absent(found)}
+    missing = {fact.finding.name for fact in absent(OFTEN, found)}
     assert present | missing >= set(OFTEN)
     assert not present & missing
-    assert all(fact.finding.presence is Presence.ABSENT for fact in absent(found))
+    assert all(fact.finding.presence is Presence.ABSENT for fact in absent(OFTEN, found))
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(15))
 def test_the_report_says_what_is_true(seed: int, held_out: bool) -> None:
     found = [fact.finding for fact in facts(seed)]
     generator = Generator().manual_seed(seed)
@@ -78,7 +76,7 @@ def test_the_report_says_what_is_true(seed: int, held_out: bool) -> None:
 
 
 def test_every_lobe_falls_ill() -> None:
-    ill = {(f.finding.side, f.finding.region) for seed in range(150) for f in facts(seed)}
+    ill = {(f.finding.side, f.finding.region) for seed in range(80) for f in facts(seed)}
     for side, lobes in LUNGS.items():
         assert {(side, LOBES[lobe]) for lobe in lobes} <= ill
     assert (Side.LEFT, None) in ill
