@@ -12,7 +12,7 @@ Latent = Float[Tensor, "batch latent *grid"]
 Context = Float[Tensor, "batch tokens width"]
 """A sequence of condition vectors that the denoiser attends to."""
 
-Embedding = Float[Tensor, "batch width"]
+Embedding = Float[Tensor, "batch embedding"]
 """One vector per item in the space that all modalities share; unit length."""
 
 Time = Float[Tensor, "#batch"]

@@ -61,3 +61,22 @@ def halve(volume: np.ndarray) -> np.ndarray:
         box = tuple(slice(max(2 * p - 1, 0), 2 * p + 1) for p in place)
         out[place] = volume[box].sum() / 8
     return out
+
+
+def info_nce_by_loops(
+    one: list[list[float]], other: list[list[float]], temperature: float, only: int | None = None
+) -> float:
+    """The seed's central alignment loss L_{A,B}, its mean over rows or that of one row."""
+    losses = []
+    for i, asking in enumerate(one):
+        terms = [np.exp(np.dot(asking, answer) / temperature) for answer in other]
+        losses.append(-np.log(terms[i] / sum(terms)))
+    return float(np.mean(losses) if only is None else losses[only])
+
+
+def correlation_by_loops(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of every column of one with every column of the other."""
+    table = np.empty((one.shape[1], other.shape[1]))
+    for i, j in np.ndindex(*table.shape):
+        table[i, j] = np.corrcoef(one[:, i], other[:, j])[0, 1]
+    return table

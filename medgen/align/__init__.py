@@ -1,0 +1,1 @@
+"""Make the encoders agree: what belongs together lies together, whatever the modality."""

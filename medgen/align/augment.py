@@ -1,0 +1,126 @@
+"""Views of an image that mean the same: moved and lit a little differently, never mirrored."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from medgen.phantom.resolution import FWHM_PER_SIGMA, gaussian_kernel
+
+Picture = Float[Tensor, "channels *space"]
+"""One image in [-1, 1]: a radiograph or a volume."""
+
+RANGE = 2.0  # from -1 to 1
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """The most that a view may differ; 0 leaves a thing as it is.
+
+    Where values have a unit, as HU do, `gamma` and `contrast` belong at 0: blood and brain differ
+    by 1 % of the range of CT.
+
+    Attributes:
+        degrees: Rotation about each axis.
+        zoom: Change of size, as a share; enlarging is what crops.
+        shift: Along each axis, as a share of its length.
+        gamma: Logarithm of the exponent of the grey levels.
+        contrast: Change of gain, and of offset, as a share of the range.
+        blur: Standard deviation, voxels.
+        noise: Standard deviation, as a share of the range.
+        erase: Edges of a box that is blanked with the mean, as shares of those of the image.
+    """
+
+    degrees: float = 8.0
+    zoom: float = 0.1
+    shift: float = 0.05
+    gamma: float = 0.3
+    contrast: float = 0.1
+    blur: float = 0.7
+    noise: float = 0.02
+    erase: float = 0.1
+
+
+def augmented(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:
+    """Another view of one image in [-1, 1]; the same generator gives the same view.
+
+    Every step draws as many numbers whatever its extent, so setting one to 0 leaves the others as
+    they were.
+    """
+    view = _moved(picture, generator, config)
+    view = _lit(view, generator, config)
+    view = _blurred(view, config.blur * _share(generator))
+    deviation = RANGE * config.noise * _share(generator)
+    view = view + deviation * torch.randn(view.shape, generator=generator).to(view)
+    return _erased(view, generator, config.erase).clamp(-1, 1)
+
+
+def motion(
+    generator: Generator, space: Sequence[int], config: AugmentConfig
+) -> Float[Tensor, "axes columns"]:
+    """A rotation, zoom and shift, as `affine_grid` takes it: from normalised view to image.
+
+    Its determinant is positive: a rotation turns, and never mirrors.
+    """
+    axes = len(space)
+    turn = torch.eye(axes)
+    for one, other in combinations(range(axes), 2):
+        angle = math.radians(config.degrees) * _signed(generator)
+        plane = torch.eye(axes)
+        plane[one, one] = plane[other, other] = math.cos(angle)
+        plane[one, other], plane[other, one] = -math.sin(angle), math.sin(angle)
+        turn = turn @ plane
+    turn = turn / (1 + config.zoom * _signed(generator))
+    # Normalised coordinates have the last axis first, and all edges of one length: voxels do not.
+    edges = torch.tensor([float(size) for size in reversed(space)])
+    shift = torch.tensor([2 * config.shift * _signed(generator) for _ in space])
+    return torch.cat([turn * edges / edges[:, None], shift[:, None]], dim=1)
+
+
+def _moved(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:
+    theta = motion(generator, picture.shape[1:], config).to(picture)
+    grid = F.affine_grid(theta[None], [1, *picture.shape], align_corners=False)
+    return F.grid_sample(picture[None], grid, padding_mode="border", align_corners=False)[0]
+
+
+def _lit(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:
+    light = ((picture + 1) / RANGE).clamp(0, 1)
+    light = light ** math.exp(config.gamma * _signed(generator))
+    gain, offset = 1 + config.contrast * _signed(generator), config.contrast * _signed(generator)
+    return RANGE * (gain * light + offset) - 1
+
+
+def _blurred(picture: Picture, deviation: float) -> Picture:
+    kernel = gaussian_kernel(FWHM_PER_SIGMA * max(deviation, 1e-3)).to(picture)
+    reach = len(kernel) // 2
+    for axis in range(1, picture.ndim):
+        lines = picture.movedim(axis, -1)
+        padded = F.pad(lines.reshape(-1, 1, lines.shape[-1]), (reach, reach), mode="replicate")
+        picture = F.conv1d(padded, kernel.reshape(1, 1, -1)).reshape(lines.shape).movedim(-1, axis)
+    return picture
+
+
+def _erased(picture: Picture, generator: Generator, extent: float) -> Picture:
+    box = [slice(None)]
+    for size in picture.shape[1:]:
+        edge = round(extent * _share(generator) * size)
+        start = int(_share(generator) * (size - edge + 1))
+        box.append(slice(start, start + edge))
+    view = picture.clone()
+    view[tuple(box)] = picture.mean()
+    return view
+
+
+def _share(generator: Generator) -> float:
+    """One number in [0, 1)."""
+    return float(torch.rand((), generator=generator))
+
+
+def _signed(generator: Generator) -> float:
+    """One number in [-1, 1)."""
+    return 2 * _share(generator) - 1

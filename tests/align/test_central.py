@@ -1,0 +1,89 @@
+"""Only pairs with the text are trained, over those studies that have both sides."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from medgen.align.central import Given, alignment_losses, invariance_losses, met
+from medgen.align.invariant import invariance_loss
+from medgen.align.loss import alignment_loss, same_group
+from medgen.modality import Modality
+
+TEXT, XRAY, CT, MRI = Modality
+SCALE = torch.tensor(10.0)
+PRESENT = {
+    TEXT: [True, True, True, False, True],
+    XRAY: [True, False, True, True, True],
+    CT: [False, False, False, True, True],
+    MRI: [False, False, False, False, False],
+}
+
+
+def drawn(seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(5, 6, generator=generator), dim=1).requires_grad_()
+
+
+def embedded(first: int = 0) -> dict[Modality, Given]:
+    return {
+        modality: Given(drawn(first + seed), torch.tensor(PRESENT[modality]))
+        for seed, modality in enumerate(Modality)
+    }
+
+
+def test_the_text_is_the_hub() -> None:
+    assert met(Modality) == [(TEXT, XRAY), (TEXT, CT), (TEXT, MRI)]
+    assert len(met(Modality, "all")) == 6
+    assert met([MRI, CT]) == []
+
+
+def test_a_pair_is_trained_on_the_studies_that_have_both() -> None:
+    batch = embedded()
+    losses = alignment_losses(batch, SCALE)
+    assert list(losses) == ["text-xray", "text-ct", "text-mri"]
+    rows = torch.tensor([0, 2, 4])
+    expected = alignment_loss(batch[TEXT].rows[rows], batch[XRAY].rows[rows], SCALE)
+    torch.testing.assert_close(losses["text-xray"], expected)
+    assert losses["text-ct"].item() == 0  # one study
+    assert losses["text-mri"].item() == 0  # none
+
+
+def test_what_is_absent_gets_no_gradient() -> None:
+    batch = embedded()
+    sum(alignment_losses(batch, SCALE).values()).backward()
+    for modality, given in batch.items():
+        gradient = given.rows.grad
+        assert gradient is not None
+        absent = ~given.present | ~batch[TEXT].present
+        assert not gradient[absent].any()
+        assert bool(gradient.any()) == (modality in (TEXT, XRAY))
+
+
+def test_groups_are_those_of_the_studies_that_are_left() -> None:
+    batch, groups = embedded(), torch.tensor([3, 8, 5, 3, 3])
+    rows = torch.tensor([0, 2, 4])
+    expected = alignment_loss(
+        *(batch[m].rows[rows] for m in (TEXT, XRAY)), SCALE, duplicates=same_group(groups[rows])
+    )
+    found = alignment_losses(batch, SCALE, groups=groups)["text-xray"]
+    torch.testing.assert_close(found, expected)
+    assert found < alignment_losses(batch, SCALE)["text-xray"]
+
+
+def test_all_pairs_are_an_option() -> None:
+    batch = embedded()
+    losses = alignment_losses(batch, SCALE, pairs="all")
+    rows = torch.tensor([3, 4])
+    expected = alignment_loss(batch[XRAY].rows[rows], batch[CT].rows[rows], SCALE)
+    torch.testing.assert_close(losses["xray-ct"], expected)
+
+
+@pytest.mark.parametrize("weights", [{}, {"diag_weight": 0.0, "off_diag_weight": 1.0}])
+def test_the_invariant_is_of_images_and_of_those_that_are_there(weights: dict[str, float]) -> None:
+    one, other = embedded(), embedded(first=10)
+    losses = invariance_losses(one, other, **weights)
+    assert list(losses) == ["xray", "ct", "mri"]
+    rows = torch.tensor(PRESENT[XRAY])
+    expected = invariance_loss(one[XRAY].rows[rows], other[XRAY].rows[rows], **weights)
+    torch.testing.assert_close(losses["xray"], expected)
+    assert losses["mri"].item() == 0
