@@ -27,6 +27,10 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.train:train",
         "Train a translator on simulated heads and real pairs.",
     ),
+    "align": (
+        "medgen.cli.align:align",
+        "Train encoders in which text, X-ray, CT and MRI meet.",
+    ),
     "phantom": (
         "medgen.cli.phantom:phantom",
         "Make up patients: CT, MRI or X-ray, and what is true of them.",

@@ -66,9 +66,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a translator on simulated heads and real pairs."""
-    from medgen.cli.train_run import run_train
+    from medgen.cli.train_run import run_training
     from medgen.config import resolve
     from medgen.tasks.train import TrainConfig
+    from medgen.tasks.train import train as run
 
     fit = {
         "steps": steps,
@@ -88,5 +89,8 @@ def train(
         "fit": {key: value for key, value in fit.items() if value is not None},
     }
     resolved = resolve(TrainConfig, file=config, settings=settings or (), flags=flags)
-    result = run_train(resolved, out, manifest=manifest, resume=resume, record=record)
+    steps_done = run(resolved, out, manifest=manifest, resume=resume)
+    result = run_training(
+        "train", resolved, steps_done, out, manifest=manifest, resume=resume, record=record
+    )
     typer.echo(json.dumps(result) if as_json else result["model"])

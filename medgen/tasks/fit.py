@@ -33,6 +33,7 @@ The names must be the same every time. It moves the items to the network's devic
 """
 
 JOURNAL = "metrics.jsonl"
+MODEL = "model"  # the folder, inside the run's, that `--model` takes
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from medgen.phantom.anatomy import Anatomy, read_anatomies
 from medgen.phantom.procedural import procedural_head
 from medgen.tasks.distributed import join
 from medgen.tasks.examples import ExampleConfig, Examples, Pair
-from medgen.tasks.fit import Progress, fit
+from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.model import load_translator, save_translator
 from medgen.tasks.pairs import read_pairs
@@ -29,7 +29,6 @@ from medgen.tasks.translator_loss import translator_loss
 
 ROUNDS = ("translator",)
 PROCEDURAL_HEADS = 4  # anatomies, each of which becomes many patients
-MODEL = "model"  # the folder, inside the run's, that `--model` takes
 SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct": (-1100, 3500)})
 
 

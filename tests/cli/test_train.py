@@ -103,7 +103,9 @@ def test_every_flag_reaches_the_config_and_beats_the_file(
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(
-        train_run, "run_train", lambda config, *_, **__: seen.append(config) or {"model": ""}
+        train_run,
+        "run_training",
+        lambda _, config, *__, **___: seen.append(config) or {"model": ""},
     )
     (tmp_path / "c.toml").write_text('[fit]\nseed = 7\ndevice = "cpu"\nsteps = 9\nbatch = 3\n')
     assert run("--config", tmp_path / "c.toml", *words) == 0
@@ -117,11 +119,14 @@ def test_every_flag_reaches_the_config_and_beats_the_file(
 def test_the_other_flags_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def look(config: TrainConfig, out: Path, **others: Any) -> dict[str, str]:
+    def look(
+        verb: str, config: TrainConfig, steps: Any, out: Path, **others: Any
+    ) -> dict[str, str]:
+        assert verb == "train"
         seen.update(others, out=out, device=config.fit.device)
         return {"model": "m"}
 
-    monkeypatch.setattr(train_run, "run_train", look)
+    monkeypatch.setattr(train_run, "run_training", look)
     assert run("m.jsonl", "-o", "o", "--resume", "--record", "r.json") == 0
     assert seen == {
         "manifest": Path("m.jsonl"),

@@ -16,10 +16,10 @@ from medgen.io import files
 from medgen.phantom.anatomy import Anatomy
 from medgen.tasks import train as module
 from medgen.tasks.examples import ExampleConfig
-from medgen.tasks.fit import Progress
+from medgen.tasks.fit import MODEL, Progress
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.model import load_translator
-from medgen.tasks.train import MODEL, TrainConfig, freeze, train, write_model
+from medgen.tasks.train import TrainConfig, freeze, train, write_model
 from medgen.tasks.translate import TranslateConfig, translate
 from medgen.tasks.translator import Translator, TranslatorConfig
 

@@ -1,0 +1,74 @@
+"""`medgen align`: studies with reports in, encoders that agree out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medgen.cli.options import Config, Device, Json, OwnSeed, RecordTo, Set
+
+
+def align(
+    manifest: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="Studies with reports and images, JSON Lines."),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="The run: snapshots, log, model.")
+    ] = Path("runs/align"),
+    init: Annotated[
+        str | None, typer.Option("--init", metavar="NAME|DIR", help="Encoders to start from.")
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option("--pairs", metavar="hub|all", help="What meets: all with the text, or all."),
+    ] = None,
+    max_bad: Annotated[
+        float | None,
+        typer.Option(
+            "--max-bad", min=0, max=1, metavar="SHARE", help="Stop if more cannot be read."
+        ),
+    ] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="The manifest may name files elsewhere.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Steps in all.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", metavar="M", help="Stop after so long.")
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", metavar="TOML", help="Name, summary and licences of the model."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    seed: OwnSeed = None,
+    device: Device = None,
+    config: Config = None,
+    settings: Set = None,
+    record: RecordTo = None,
+    as_json: Json = False,
+) -> None:
+    """Train encoders in which text, X-ray, CT and MRI meet."""
+    from medgen.cli.train_run import run_training
+    from medgen.config import resolve
+    from medgen.tasks.align import AlignConfig
+    from medgen.tasks.align import align as run
+
+    fit = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
+    flags: dict[str, Any] = {
+        "init": init,
+        "pairs": pairs,
+        "max_bad": max_bad,
+        "allow_outside": allow_outside or None,
+        "card": str(card) if card else None,
+        "fit": {key: value for key, value in fit.items() if value is not None},
+    }
+    resolved = resolve(AlignConfig, file=config, settings=settings or (), flags=flags)
+    done = run(resolved, out, manifest=manifest, resume=resume)
+    result = run_training(
+        "align", resolved, done, out, manifest=manifest, resume=resume, record=record
+    )
+    typer.echo(json.dumps(result) if as_json else result["model"])

@@ -1,0 +1,202 @@
+"""Align: studies with reports and images in, encoders that agree on them out."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medgen.align.aligner import Aligner
+from medgen.align.augment import AugmentConfig
+from medgen.align.central import Given, Pairs, alignment_losses, invariance_losses, met
+from medgen.checkpoint import Card
+from medgen.config import from_mapping, read_mapping, to_mapping
+from medgen.data.manifest import read_manifest
+from medgen.data.standard import StandardConfig, channels_of
+from medgen.data.study import Split
+from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
+from medgen.errors import UsageError
+from medgen.metrics.phrases import load_phrases
+from medgen.modality import Modality
+from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner, save_aligner
+from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy, read_studies
+from medgen.tasks.distributed import join
+from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.snapshots import averaged_weights
+
+BUILT = "aligned"  # its name, if nobody gives it one
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """What `medgen align` is asked to do."""
+
+    init: str | None = None  # encoders to start from, with their tokenizer
+    pairs: Pairs = "hub"  # which modalities meet: each the text, or all of them
+    invariant: float = 0.1  # weight of the visual invariant
+    diag_weight: float = 1.0  # of its diagonal; 0 is the paper's literal statement
+    vocabulary: int = 2048  # most pieces of text that the tokenizer learns
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    encoders: EncodersConfig = field(default_factory=EncodersConfig)
+    standard: StandardConfig = field(default_factory=StandardConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=5000, batch=16, learning_rate=5e-4, weight_decay=0.05, device="auto"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if self.fit.batch < 2:
+            raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
+        if self.invariant < 0 or not 0 <= self.max_bad <= 1:
+            raise UsageError("invariant must not be negative, and max_bad must be in [0, 1]")
+
+
+def align(
+    config: AlignConfig, out: Path, *, manifest: Path, resume: bool = False
+) -> Iterator[Progress]:
+    """Train the encoders and write `out/model`, a folder that `--model` takes.
+
+    Args:
+        config: What to train, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies of split `train`, or without one, with two modalities or more.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn from, or a setting does not fit.
+        InputError: If the manifest is wrong, or too many studies cannot be read.
+        OutputError: If `out` cannot be written.
+    """
+    _card(config)  # a mistake in it must not wait for the end of the training
+    studies = _studies(config, manifest)
+    aligner, tokenizer, config = _start(config, studies)
+    items = AlignItems(studies, config.augment, config.fit.seed)
+    loss = AlignLoss(tokenizer, config)
+    facts = {"config": _facts(config), "studies": len(studies)}
+    yield from fit(aligner, items, loss, config.fit, out, resume=resume, card=facts)
+    if join(config.fit.device).rank == 0:
+        step, state = averaged_weights(out)
+        card = replace(_card(config), steps=step, extra={"training": _facts(config)})
+        save_aligner(
+            out / MODEL,
+            card,
+            config.encoders,
+            state,
+            tokenizer=tokenizer,
+            standard=config.standard,
+        )
+
+
+@dataclass(frozen=True)
+class AlignLoss:
+    """Aligner and items in, loss terms out: each pair's, the invariant, and the `total`."""
+
+    tokenizer: Tokenizer
+    config: AlignConfig
+
+    def __call__(self, aligner: Aligner, items: Sequence[AlignItem]) -> dict[str, Tensor]:
+        """The terms have the same names whatever the items lack."""
+        device = aligner.temperature.log_scale.device
+        first, second = (self._batch(items, view, device) for view in (0, 1))
+        embedded = aligner(first)
+        groups = torch.tensor([item.group for item in items], device=device)
+        pairs = alignment_losses(
+            embedded, aligner.temperature(), groups=groups, pairs=self.config.pairs
+        )
+        total = torch.stack(list(pairs.values())).sum()
+        terms = {name: value.detach() for name, value in pairs.items()}
+        if self.config.invariant:
+            again = aligner({name: second[name] for name in IMAGES})
+            invariants = invariance_losses(
+                {name: embedded[name] for name in IMAGES},
+                {name: again[name] for name in IMAGES},
+                diag_weight=self.config.diag_weight,
+            )
+            invariant = torch.stack(list(invariants.values())).sum() / aligner.embedding
+            terms["invariant"] = invariant.detach()
+            total = total + self.config.invariant * invariant
+        return {"total": total, **terms}
+
+    def _batch(
+        self, items: Sequence[AlignItem], view: int, device: torch.device
+    ) -> dict[Modality, Given]:
+        """What the encoders take: zeros where a study lacks an image."""
+        longest = self.config.encoders.text.max_tokens
+        ids = self.tokenizer.encode([item.text or "" for item in items], max_tokens=longest).ids
+        has_text = torch.tensor([item.text is not None for item in items])
+        batch = {Modality.TEXT: Given(ids.to(device), has_text.to(device))}
+        for name in IMAGES:
+            present = torch.tensor([name in item.views for item in items])
+            space = (self.config.standard.side,) * 2
+            shape = self.config.standard.shape if name is not Modality.XRAY else space
+            nothing = torch.zeros(channels_of(name), *shape)
+            rows = [item.views[name][view] if name in item.views else nothing for item in items]
+            batch[name] = Given(torch.stack(rows).to(device), present.to(device))
+        return batch
+
+
+def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
+    phrases = load_phrases()
+    studies = list(read_studies(chosen, config.standard, phrases, max_bad=config.max_bad))
+    given = [_modalities(study) for study in studies]
+    seen = {modality for names in given for modality in names}
+    wanted = met(Modality, config.pairs)
+    if not any({one, other} <= names for names in given for one, other in wanted):
+        words = ", ".join(sorted(map(str, seen))) or "nothing readable"
+        raise UsageError(
+            f"{manifest}: nothing to align; no study has a report and an image: {words}"
+        )
+    texts = {study.text for study in studies if study.text}
+    if config.pairs == "hub" and len(texts) < 2:
+        raise UsageError(f"{manifest}: all reports say the same; there is nothing to tell apart")
+    return studies
+
+
+def _modalities(study: ReadStudy) -> set[Modality]:
+    return {*study.images, *([Modality.TEXT] if study.text else [])}
+
+
+def _start(
+    config: AlignConfig, studies: Sequence[ReadStudy]
+) -> tuple[Aligner, Tokenizer, AlignConfig]:
+    """New encoders and a tokenizer of these reports, or those of `init`."""
+    if config.init is not None:
+        loaded = load_aligner(config.init, torch.device("cpu"))
+        sizes = {str(name): loaded.aligner.encoders[str(name)].config for name in Modality}
+        encoders = EncodersConfig(**sizes)  # type: ignore[arg-type]
+        config = replace(config, encoders=encoders, standard=loaded.standard)
+        return loaded.aligner.train(), loaded.tokenizer, config
+    tokenizer = train_tokenizer((study.text for study in studies if study.text), config.vocabulary)
+    text = replace(config.encoders.text, vocabulary=tokenizer.size)
+    config = replace(config, encoders=replace(config.encoders, text=text))
+    torch.manual_seed(config.fit.seed)
+    return new_aligner(config.encoders), tokenizer, config
+
+
+def _facts(config: AlignConfig) -> dict[str, object]:
+    """The settings that decide the weights; a resumed run must have the same."""
+    facts = to_mapping(replace(config, card=None))
+    facts.pop("fit")  # `fit` compares its own
+    if facts.get("init"):
+        facts["init"] = Path(str(facts["init"])).name
+    return dict(json.loads(json.dumps(facts)))
+
+
+def _card(config: AlignConfig) -> Card:
+    """The card as far as a person writes it; the defaults say that nobody has."""
+    values = read_mapping(Path(config.card)) if config.card else {}
+    basis = {"name": BUILT, "version": "1", "task": "align"}
+    return from_mapping(Card, basis | values, origin=config.card or "card")

@@ -1,0 +1,52 @@
+"""`medgen align` makes encoders from a manifest, or says in a line why not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medgen.cli import app
+
+SIZES = ["--set", "fit.batch=2", "--set", "standard.side=32", "--set", "standard.shape=[8, 8, 8]"]
+
+
+def test_encoders_come_of_made_up_chests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chests = tmp_path / "chests"
+    made = ["phantom", "--anatomy", "thorax", "-n", "3", "--spacing", "6", "-o", str(chests)]
+    assert app.main(made) == 0
+    capsys.readouterr()
+    run = ["align", str(chests / "manifest.jsonl"), "--steps", "2", "--json", *SIZES]
+    assert app.main([*run, "-o", str(tmp_path / "run")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (Path(result["model"]) / "model.json").is_file()
+    assert set(result["loss"]) == {"total", "invariant", "text-xray", "text-ct", "text-mri"}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code", "word"),
+    [
+        ('{"id": "a", "patient": "p", "text": "missing.txt"}', [], 4, "missing.txt"),
+        ("", [], 4, "has no studies"),
+        ("", ["--pairs", "some"], 2, "pairs"),
+        ("", ["--max-bad", "3"], 2, "max-bad"),
+        ("", ["--set", "fit.batch=1"], 2, "batch of one"),
+        ("", ["--init", "nothing-there"], 4, "has no studies"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+    options: list[str],
+    code: int,
+    word: str,
+) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(content + "\n")
+    assert app.main(["align", str(manifest), "-o", str(tmp_path / "run"), *options]) == code
+    said = capsys.readouterr().err
+    assert word in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

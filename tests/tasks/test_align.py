@@ -1,0 +1,137 @@
+"""Aligned encoders tell apart what they were shown, and are a model folder like any other."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from medgen.checkpoint import read_card
+from medgen.data.standard import StandardConfig, radiograph_view
+from medgen.encoders.image import ImageEncoderConfig
+from medgen.encoders.text import TextEncoderConfig
+from medgen.errors import ModelError, UsageError
+from medgen.modality import Modality
+from medgen.tasks.align import AlignConfig, align
+from medgen.tasks.align_model import EncodersConfig, load_aligner
+from medgen.tasks.fit import MODEL
+from medgen.tasks.fit_config import FitConfig
+
+IMAGE = ImageEncoderConfig(widths=(8, 16), norm_groups=4, width=16, layers=1, heads=2, embedding=16)
+TINY = AlignConfig(
+    vocabulary=300,
+    standard=StandardConfig(side=16, shape=(8, 8, 8), spacing=8.0),
+    encoders=EncodersConfig(
+        text=TextEncoderConfig(max_tokens=48, width=16, layers=1, heads=2, embedding=16),
+        xray=replace(IMAGE, spatial_dims=2),
+        ct=replace(IMAGE, in_channels=3),
+        mri=IMAGE,
+    ),
+    fit=FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=5, ema_decay=0.9, log_every=1),
+)
+PLACES = {  # where a bright square lies, as rows and columns of an eighth
+    "Mass in the left upper lobe.": (1, 5),
+    "Mass in the right upper lobe.": (1, 1),
+    "Mass in the left lower lobe.": (5, 5),
+    "Mass in the right lower lobe.": (5, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four radiographs with a square in one corner, and the reports that say which."""
+    folder = tmp_path_factory.mktemp("studies")
+    rows = []
+    for number, (text, (row, column)) in enumerate(PLACES.items()):
+        grey = np.full((64, 64), 40, np.uint8)
+        grey[8 * row : 8 * row + 16, 8 * column : 8 * column + 16] = 250
+        Image.fromarray(grey).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(text)
+        names = {"xray": f"{number}.png", "text": f"{number}.txt"}
+        rows.append({"id": f"s{number}", "patient": f"p{number}", **names})
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that has seen the four often."""
+    out = tmp_path_factory.mktemp("runs") / "align"
+    config = replace(TINY, fit=replace(TINY.fit, steps=150, batch=8))
+    *_, last = align(config, out, manifest=manifest)
+    assert last.loss["text-xray"] < 0.4
+    return out / MODEL
+
+
+def test_each_report_finds_its_radiograph(trained: Path, manifest: Path) -> None:
+    loaded = load_aligner(trained, torch.device("cpu"))
+    pictures = [
+        radiograph_view(np.asarray(Image.open(manifest.parent / f"{n}.png")), loaded.standard.side)
+        for n in range(4)
+    ]
+    ids = loaded.tokenizer.encode(list(PLACES), max_tokens=48).ids
+    with torch.no_grad():
+        seen = loaded.aligner.encoders[Modality.XRAY](torch.stack(pictures)).embedding
+        said = loaded.aligner.encoders[Modality.TEXT](ids).embedding
+    assert (said @ seen.mT).argmax(1).tolist() == [0, 1, 2, 3]
+    assert (seen @ said.mT).argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_the_card_says_what_the_model_is(trained: Path) -> None:
+    card = read_card(trained)
+    assert card.task == "align"
+    assert card.steps == 150
+    assert set(card.parts) == {"text", "xray", "ct", "mri", "temperature"}
+    assert (trained / "text.safetensors").stat().st_size < 200_000
+
+
+def test_a_run_goes_on_from_another(trained: Path, manifest: Path, tmp_path: Path) -> None:
+    config = replace(TINY, init=str(trained), invariant=0.0)
+    first, *_ = align(config, tmp_path / "more", manifest=manifest)
+    assert first.loss["text-xray"] < 0.7
+    assert "invariant" not in first.loss
+
+
+def test_the_same_seed_gives_the_same_encoders(manifest: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        list(align(TINY, tmp_path / name, manifest=manifest))
+    one, two = (read_card(tmp_path / name / MODEL) for name in ("one", "two"))
+    assert one.parts == two.parts
+
+
+def test_all_pairs_can_meet(manifest: Path, tmp_path: Path) -> None:
+    first, *_ = align(replace(TINY, pairs="all"), tmp_path / "run", manifest=manifest)
+    assert {"text-xray", "text-ct", "xray-ct", "ct-mri"} <= set(first.loss)
+    assert first.loss["xray-ct"] == 0
+
+
+def test_equal_reports_are_nothing_to_learn_from(manifest: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    same = manifest.parent / "same.jsonl"
+    for row in rows:
+        row["text"] = "0.txt"
+        row["patient"] = "p"
+    same.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UsageError, match="all reports say the same"):
+        list(align(TINY, tmp_path / "run", manifest=same))
+
+
+def test_a_manifest_without_reports_is_refused(manifest: Path, tmp_path: Path) -> None:
+    bare = manifest.parent / "bare.jsonl"
+    bare.write_text(json.dumps({"id": "s", "patient": "p", "xray": "0.png"}) + "\n")
+    with pytest.raises(UsageError, match="nothing to align"):
+        list(align(TINY, tmp_path / "run", manifest=bare))
+
+
+def test_a_batch_of_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="batch of one"):
+        AlignConfig(fit=FitConfig(steps=1, batch=1))
+
+
+def test_another_model_is_not_taken_for_encoders() -> None:
+    with pytest.raises(ModelError, match="without encoders"):
+        load_aligner("base", torch.device("cpu"))
