@@ -35,7 +35,10 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.phantom:phantom",
         "Make up patients: CT, MRI or X-ray, and what is true of them.",
     ),
-    "evaluate": ("medgen.cli.evaluate:evaluate", "Compare synthetic images with real ones."),
+    "evaluate": (
+        "medgen.cli.evaluate:evaluate",
+        "Compare synthetic images with real ones, or encoders with chance.",
+    ),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),
     "models": ("medgen.cli.models:models", "List the models that come with medgen, or show one."),
 }

@@ -1,13 +1,14 @@
-"""`medgen evaluate`: how good synthetic images are, as a table or as JSON."""
+"""`medgen evaluate`: how good synthetic images or encoders are, as a table or as JSON."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medgen.cli.options import Json
+from medgen.cli.options import Device, Json
 from medgen.cli.progress import watched
 from medgen.cli.voice import say
+from medgen.errors import UsageError
 
 if TYPE_CHECKING:
     from medgen.metrics.bootstrap import Interval
@@ -21,19 +22,41 @@ def evaluate(
         Path, typer.Argument(metavar="PRED", help="Synthetic images: file, folder or manifest.")
     ],
     truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Real images: file, folder or manifest.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[TRUTH]", help="Real images: file, folder or manifest."),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option("--mask", metavar="FILE|DIR", help="Where to compare; the body if not given."),
     ] = None,
     protocol: Annotated[
-        Literal["synthrad", "mri"],
-        typer.Option("--protocol", help="What to compute: synthrad for CT, mri for MRI."),
+        Literal["synthrad", "mri", "retrieval"],
+        typer.Option("--protocol", help="synthrad for CT, mri for MRI, retrieval for encoders."),
     ] = "synthrad",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME|DIR", help="Encoders, for retrieval."),
+    ] = None,
+    gallery: Annotated[
+        int, typer.Option("--gallery", min=2, metavar="N", help="Studies to find one among.")
+    ] = 100,
+    split: Annotated[
+        Literal["train", "validation", "test"] | None,
+        typer.Option("--split", help="Studies of the manifest, for retrieval."),
+    ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Compare synthetic images with real ones."""
+    """Compare synthetic images with real ones, or encoders with chance."""
+    if protocol == "retrieval":
+        if model is None or truth is not None or mask is not None:
+            raise UsageError("--protocol retrieval takes one manifest and --model, nothing else")
+        _evaluate_retrieval(pred, model, gallery, split, device, as_json)
+        return
+    if truth is None:
+        raise UsageError("name what PRED is compared with: medgen evaluate PRED TRUTH")
+    if model is not None or split is not None:
+        raise UsageError("--model and --split are for --protocol retrieval")
     from medgen.tasks.evaluate import evaluate as run
 
     result = run(
@@ -49,6 +72,41 @@ def evaluate(
         typer.echo(result.to_json())
     else:
         _print(result)
+
+
+def _evaluate_retrieval(
+    manifest: Path,
+    model: str,
+    gallery: int,
+    split: str | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """A row for each pair of modalities and direction, with chance beside it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medgen.data.study import Split
+    from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
+
+    config = RetrievalConfig(
+        model, Split(split) if split else None, gallery, device=device or "auto"
+    )
+    found = evaluate_retrieval(manifest, config)
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    table = Table("query", "finds", "R@1", "R@5", "R@10", "median rank", "chance R@5", "gap")
+    for pair, agreement in found.pairs.items():
+        one, _, other = pair.partition("-")
+        for query, item, way in ((one, other, agreement.there), (other, one, agreement.back)):
+            recalls = [f"{way.recall[k]:.2f}" for k in (1, 5, 10)]
+            rank, chance = str(way.median_rank), f"{way.chance_recall[5]:.2f}"
+            table.add_row(query, item, *recalls, rank, chance, f"{agreement.gap:.2f}")
+    width = None if Console().is_terminal else 160
+    Console(width=width, highlight=False).print(table)
+    size = next(iter(found.pairs.values())).there.gallery
+    typer.echo(f"{found.studies} studies, galleries of {size}; equal reports are equally right")
 
 
 def _print(result: "Evaluation") -> None:

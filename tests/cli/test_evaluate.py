@@ -55,3 +55,19 @@ def test_bad_input_ends_with_its_code(
 ) -> None:
     assert app.main(["evaluate", *words]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a.nii"], "medgen evaluate PRED TRUTH"),
+        (["a.nii", "b.nii", "--model", "base"], "--protocol retrieval"),
+        (["m.jsonl", "--protocol", "retrieval"], "--model"),
+        (["m.jsonl", "t.jsonl", "--protocol", "retrieval", "--model", "x"], "one manifest"),
+    ],
+)
+def test_each_protocol_has_its_own_arguments(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert app.main(["evaluate", *words]) == 2
+    assert said in capsys.readouterr().err

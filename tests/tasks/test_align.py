@@ -11,14 +11,16 @@ from PIL import Image
 
 from medgen.checkpoint import read_card
 from medgen.data.standard import StandardConfig, radiograph_view
+from medgen.data.study import Split
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
-from medgen.errors import ModelError, UsageError
+from medgen.errors import InputError, ModelError, UsageError
 from medgen.modality import Modality
 from medgen.tasks.align import AlignConfig, align
 from medgen.tasks.align_model import EncodersConfig, load_aligner
 from medgen.tasks.fit import MODEL
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
 
 IMAGE = ImageEncoderConfig(widths=(8, 16), norm_groups=4, width=16, layers=1, heads=2, embedding=16)
 TINY = AlignConfig(
@@ -79,6 +81,30 @@ def test_each_report_finds_its_radiograph(trained: Path, manifest: Path) -> None
         said = loaded.aligner.encoders[Modality.TEXT](ids).embedding
     assert (said @ seen.mT).argmax(1).tolist() == [0, 1, 2, 3]
     assert (seen @ said.mT).argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_retrieval_measures_just_that(trained: Path, manifest: Path) -> None:
+    found = evaluate_retrieval(manifest, RetrievalConfig(str(trained)))
+    assert found.studies == 4
+    assert found.model == "aligned 1"
+    assert set(found.pairs) == {"text-xray"}  # there is neither CT nor MRI
+    both = found.pairs["text-xray"]
+    assert both.there.recall[1] == both.back.recall[1] == 1
+    assert both.there.chance_recall[1] == 0.25
+    assert json.loads(found.to_json())["pairs"]["text-xray"]["there"]["median_rank"] == 1
+
+
+def test_a_split_that_is_not_there_is_said(trained: Path, manifest: Path) -> None:
+    with pytest.raises(InputError, match="no study of split test"):
+        evaluate_retrieval(manifest, RetrievalConfig(str(trained), split=Split.TEST))
+
+
+def test_studies_with_nothing_in_common_cannot_be_compared(trained: Path, manifest: Path) -> None:
+    alone = manifest.parent / "alone.jsonl"
+    row = {"id": "s", "patient": "p", "xray": "0.png", "text": "0.txt"}
+    alone.write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match="no two studies"):
+        evaluate_retrieval(alone, RetrievalConfig(str(trained)))
 
 
 def test_the_card_says_what_the_model_is(trained: Path) -> None:
