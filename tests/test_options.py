@@ -11,7 +11,8 @@ import pytest
 from medgen.cli import app
 
 BUILT_IN = {"help", "install_completion", "show_completion"}
-OWN = {"-o", "--out", "--steps", "--labels"}  # each command says what it writes, counts, reads
+# Each command says what it writes, counts, reads, and takes or makes together.
+OWN = {"-o", "--out", "--steps", "--labels", "--with"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 
 from medgen.cli import app
 from medgen.data.manifest import check_manifest, read_manifest
+from medgen.data.table import read_table
 from medgen.io import files
 from medgen.modality import Modality
 
@@ -28,6 +29,13 @@ def test_the_manifest_is_right() -> None:
     assert [str(kind) for kind in study.images] == ["ct", "mri:t1", "mri:t2"]
     grids = {str(files.read(path).geometry.affine.tolist()) for path in study.images.values()}
     assert len(grids) == 1
+
+
+def test_the_table_lists_both_heads() -> None:
+    renaming = {"subject": "patient", "scan": "mri:t1", "age": ""}
+    listing = read_table(SAMPLES / "scans.csv", renaming)
+    assert listing.problems == ()
+    assert [study.patient for study in listing.studies.values()] == ["p1", "p2"]
 
 
 def test_every_file_is_in_the_readme() -> None:

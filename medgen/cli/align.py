@@ -18,7 +18,7 @@ def align(
         Path, typer.Option("-o", "--out", metavar="DIR", help="The run: snapshots, log, model.")
     ] = Path("runs/align"),
     init: Annotated[
-        str | None, typer.Option("--init", metavar="NAME|DIR", help="Encoders to start from.")
+        str | None, typer.Option("--init", metavar="NAME|DIR", help="A model to start from.")
     ] = None,
     pairs: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medgen.cli.options import Device, Json
+from medgen.cli.options import Device, Json, Model
 from medgen.cli.progress import watched
 from medgen.cli.voice import say
 from medgen.errors import UsageError
@@ -33,10 +33,7 @@ def evaluate(
         Literal["synthrad", "mri", "retrieval"],
         typer.Option("--protocol", help="synthrad for CT, mri for MRI, retrieval for encoders."),
     ] = "synthrad",
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="NAME|DIR", help="Encoders, for retrieval."),
-    ] = None,
+    model: Model = None,
     gallery: Annotated[
         int, typer.Option("--gallery", min=2, metavar="N", help="Studies to find one among.")
     ] = 100,

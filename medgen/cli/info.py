@@ -1,4 +1,4 @@
-"""`medgen info`: facts about images, and what is wrong with manifests."""
+"""`medgen info`: facts about images, and what is wrong with lists of studies; makes manifests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medgen.cli.options import Json
+from medgen.cli.options import Json, Overwrite, OwnSeed
 from medgen.cli.progress import watched
 from medgen.cli.voice import say
-from medgen.errors import InputError
+from medgen.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from medgen.tasks.info import ImageFacts, Info, ManifestFacts
@@ -17,22 +17,69 @@ if TYPE_CHECKING:
 
 def info(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Images, DICOM folders or manifests.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Images, DICOM folders, manifests; lists of studies in CSV or MONAI's JSON.",
+        ),
     ],
     with_shifts: Annotated[
-        bool,
-        typer.Option("--shifts/--no-shifts", help="Measure how far apart CT and MRI are."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--shifts/--no-shifts",
+            help="Measure how far apart CT and MRI are; on, unless -o is given.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE|DIR", help="Write the list of studies as a manifest."
+        ),
+    ] = None,
+    renaming: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="NAME=KEY", help="What a column is, image=mri:t1; NAME= leaves it out."
+        ),
+    ] = None,
+    shares: Annotated[
+        str | None,
+        typer.Option(
+            "--shares",
+            metavar="A,B,C",
+            help="Split by patient: train, validation and test in percent, 80,10,10.",
+        ),
+    ] = None,
+    seed: OwnSeed = None,
+    replace_splits: Annotated[
+        bool, typer.Option("--replace-splits", help="Draw anew what is in a split already.")
+    ] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Tell what is in a file, and what is wrong with a manifest."""
+    from medgen.data.columns import parse_renaming
+    from medgen.data.splits import Shares
     from medgen.tasks.batch import Done, Failed, Item, conclude, run_batch
     from medgen.tasks.info import info as run
+    from medgen.tasks.manifest import ManifestConfig, make_manifest
+
+    names = parse_renaming(renaming or [])
+    drawn = Shares.parse(shares) if shares is not None else None
+    config = ManifestConfig(names, drawn, seed, replace_splits, overwrite)
+    if out:
+        if len(files) > 1:
+            raise UsageError("-o writes one list of studies; give one FILE")
+        files, names = [make_manifest(files[0], out, config)], {}
+    elif drawn or overwrite:
+        raise UsageError("--shares and --overwrite are for a manifest that is written; add -o FILE")
+    is_measured = out is None if with_shifts is None else with_shifts
 
     def look(item: Item) -> "Info":
         return run(
             item.path,
-            with_shifts=with_shifts,
+            with_shifts=is_measured,
+            renaming=names,
             watch=lambda lines: watched(lines, "measure", total=len(lines)),
         )
 

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-_SEED = typer.Option("--seed", min=0, metavar="N", help="Seed of the first sample.")
+_SEED = typer.Option(
+    "--seed", min=0, metavar="N", help="Seed of the first sample, or of the split."
+)
 Seed = Annotated[int, _SEED]
 OwnSeed = Annotated[int | None, _SEED]
 """The seed of a command with `--config`: None, not typed, leaves the decision to the file."""
@@ -22,7 +24,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|DIR",
-        help="A bundled model, or the folder of any other; base if not given.",
+        help="A bundled model (base translates), or the folder of any other.",
     ),
 ]
 Config = Annotated[

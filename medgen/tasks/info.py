@@ -1,20 +1,20 @@
 """Info: what a file says about itself, and what is wrong with a manifest; never who it is of."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from medgen.data.manifest import Problem, check_manifest, readable_studies
+from medgen.data.listing import Listing, Problem
 from medgen.data.study import Study
-from medgen.errors import MedgenError
+from medgen.errors import MedgenError, UsageError
 from medgen.io.files import read
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Kind, Modality
-from medgen.tasks.batch import MANIFEST
 from medgen.tasks.document import to_document
+from medgen.tasks.manifest import list_in, read_list
 
 WARN_MM = 2.0  # a voxel or two: beyond it a network learns the misalignment
 PERCENTILES = (0.0, 0.5, 50.0, 99.5, 100.0)
@@ -72,7 +72,7 @@ class PairShift:
 
 @dataclass(frozen=True)
 class ManifestFacts:
-    """What a manifest lists, and what is wrong with it.
+    """What a list of studies says, and what is wrong with it.
 
     Attributes:
         studies: Number of lines that are right by themselves.
@@ -112,20 +112,30 @@ class Info:
 Watch = Callable[[Sequence[int]], Iterable[int]]
 
 
-def info(path: Path, *, with_shifts: bool = True, watch: Watch = iter) -> Info:
-    """Tell what is known of an image, a DICOM folder, a manifest or a folder with one.
+def info(
+    path: Path,
+    *,
+    with_shifts: bool = True,
+    renaming: Mapping[str, str] | None = None,
+    watch: Watch = iter,
+) -> Info:
+    """Tell what is known of an image, a DICOM folder, a list of studies or a folder with one.
 
     Args:
         path: What to look at.
         with_shifts: Measure how far apart a manifest's CT and MRI are; seconds for each pair.
+        renaming: What the columns of a CSV table or datalist are in a manifest.
         watch: Passes line numbers through and may show how far it is.
 
     Raises:
-        InputError: If the image cannot be read, or the manifest is no file.
+        InputError: If the image or the list cannot be read.
+        UsageError: If there are no columns to be renamed.
     """
-    manifest = path / MANIFEST if path.is_dir() else path
-    if manifest.suffix == ".jsonl" and manifest.is_file():
-        return Info(path, manifest=_manifest_facts(manifest, with_shifts, watch))
+    if file := list_in(path):
+        listing = read_list(file, renaming or {})
+        return Info(path, manifest=_manifest_facts(listing, with_shifts, watch))
+    if renaming:
+        raise UsageError(f"--map is for .csv and .json lists, not for {path}; leave it out")
     return Info(path, image=_image_facts(read(path)))
 
 
@@ -152,8 +162,8 @@ def _rounded(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(float(f"{value:.6g}") for value in values)
 
 
-def _manifest_facts(path: Path, with_shifts: bool, watch: Watch) -> ManifestFacts:
-    problems, studies = check_manifest(path), readable_studies(path)
+def _manifest_facts(listing: Listing, with_shifts: bool, watch: Watch) -> ManifestFacts:
+    problems, studies = list(listing.problems), listing.studies
     found: list[PairShift | Problem] = []
     if with_shifts:
         paired = [line for line, study in studies.items() if study.of("ct") and study.of("mri")]

@@ -1,4 +1,4 @@
-"""`medgen info` prints facts of images and all that is wrong with a manifest, line by line."""
+"""`medgen info` prints facts of images and all that is wrong with a list, and makes manifests."""
 
 import json
 from pathlib import Path
@@ -72,3 +72,103 @@ def test_one_bad_file_of_two_is_3_and_alone_is_4(
     assert "gone.nii" in err
     assert app.main(["info", "gone.nii"]) == 4
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.fixture
+def table(image: str) -> str:
+    """Three studies; the last has a file that is not there."""
+    path = Path(image).parent / "list.csv"
+    for name in ("a.nii", "b.nii"):
+        (path.parent / name).touch()
+    path.write_text("subject,image\np1,a.nii\np2,b.nii\np3,gone.nii\n")
+    return str(path)
+
+
+NAMES = ["--map", "subject=patient", "--map", "image=ct"]
+
+
+def test_a_table_is_looked_at_as_a_manifest_is(
+    table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["info", table]) == 4
+    out = capsys.readouterr().out
+    assert "line 1: subject: is not a known key" in out
+    assert "line 1: image: is not a known key" in out
+    assert app.main(["info", table, *NAMES]) == 4
+    out, err = capsys.readouterr()
+    assert "2 of 2 patients" in out
+    assert "line 4: ct: no such file: 'gone.nii'" in out
+    assert not err
+
+
+def test_a_table_becomes_a_manifest_with_splits(
+    table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(table).with_name("manifest.jsonl")
+    words = ["info", table, *NAMES, "-o", str(out), "--shares", "100,0,0", "--seed", "3"]
+    assert app.main(words) == 4
+    assert capsys.readouterr() == (
+        "",
+        f"medgen: error: {table}: line 4: ct: no such file: 'gone.nii'; "
+        "`medgen info` lists all of them\n",
+    )
+    assert not out.exists()
+    (out.parent / "gone.nii").touch()
+    assert app.main(words) == 0
+    text, err = capsys.readouterr()
+    assert f"{out}\n  studies      3 of 3 patients" in text
+    assert "3 train" in text
+    assert not err
+    assert app.main(words) == 7
+    assert app.main([*words, "--overwrite"]) == 0
+    assert app.main(["info", str(out), "-o", str(out), "--shares", "80,10,10", "--overwrite"]) == 2
+    assert "--replace-splits" in capsys.readouterr().err
+
+
+def test_a_datalist_becomes_a_manifest(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(image).parent / "dataset.json"
+    path.write_text(json.dumps({"training": [{"image": "scan.nii.gz", "label": "x"}]}))
+    words = ["info", str(path), "--map", "image=mri:t1", "--map", "label=", "--json"]
+    assert app.main([*words, "-o", str(path.parent)]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["manifest"]["splits"] == {"train": 1}
+    assert "warning" in err
+    assert "names no patients" in err
+    assert json.loads((path.parent / "manifest.jsonl").read_text()) == {
+        "id": "study-0001",
+        "patient": "study-0001",
+        "mri:t1": "scan.nii.gz",
+        "split": "train",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["list.csv", "--shares", "80,10,10"], "add -o"),
+        (["list.csv", "--overwrite"], "add -o"),
+        (["list.csv", "--seed", "1"], "add --shares"),
+        (["list.csv", "-o", "m.jsonl", "--replace-splits"], "add --shares"),
+        (["list.csv", "-o", "m.jsonl", "--shares", "80,20"], "three percentages"),
+        (["list.csv", "list.csv", "-o", "m.jsonl"], "one FILE"),
+        (["list.csv", "--map", "image=mr"], "'mr' is not one of"),
+        (["list.csv", "--map", "imgae=ct"], "has no 'imgae'"),
+        (["scan.nii.gz", "--map", "image=ct"], "--map is for"),
+        (["manifest.jsonl", "--map", "image=ct"], "--map is for"),
+        (["list.csv", "-o", "m.csv", *NAMES], "ends in .jsonl"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_contradicts_itself_ends_with_2(
+    words: list[str],
+    fault: str,
+    table: str,
+    manifest: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(Path(table).parent)
+    assert app.main(["info", *words]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert fault in err

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medgen.data.manifest import Problem, check_manifest, read_manifest, write_manifest
+from medgen.data.listing import Problem
+from medgen.data.manifest import check_manifest, read_manifest, write_manifest
 from medgen.data.study import Split, Study
 from medgen.errors import InputError, OutputError
 from medgen.modality import Kind

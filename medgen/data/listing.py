@@ -1,0 +1,198 @@
+"""What a list of studies may say, whatever file it comes from, and what is wrong with one."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from medgen.data.study import Split, Study
+from medgen.errors import InputError
+from medgen.modality import WORDS, Kind
+
+IMAGE_WORDS = [word for word in WORDS if word != "text"]
+KEYS = ("id", "patient", "split", *WORDS)
+
+
+class Row(BaseModel):
+    """One entry, by the keys that a manifest has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: str = Field(pattern=r"^\w[\w.\-]*$", max_length=128)
+    patient: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=128)
+    text: str | None = None
+    xray: str | None = None
+    ct: str | None = None
+    mri: str | None = None
+    mri_t1: str | None = Field(None, alias="mri:t1")
+    mri_t2: str | None = Field(None, alias="mri:t2")
+    mri_flair: str | None = Field(None, alias="mri:flair")
+    mri_pd: str | None = Field(None, alias="mri:pd")
+    split: str | None = Field(None, pattern=f"^({'|'.join(Split)})$")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a list of studies.
+
+    Attributes:
+        line: Line of the file, from 1; 0 is the file as a whole.
+        field: Which key of the line; empty where it is the line as a whole.
+        message: What is wrong, and what to do.
+    """
+
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.field}: {self.message}" if self.field else f"{where}{self.message}"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list of studies says, and what is wrong with it.
+
+    Attributes:
+        studies: Those whose own line is right, by line, whatever is wrong with the others.
+        problems: All that is wrong, by line.
+    """
+
+    studies: dict[int, Study]
+    problems: tuple[Problem, ...]
+
+    def without_problems(self, path: Path) -> list[Study]:
+        """Every study, or an error that says where the list is wrong.
+
+        Args:
+            path: Where the list came from.
+
+        Raises:
+            InputError: If anything is wrong; names the first problem and how many there are.
+        """
+        if self.problems:
+            count = len(self.problems) - 1
+            more = f" (and {count} more problems)" if count else ""
+            raise InputError(f"{path}: {self.problems[0]}{more}; `medgen info` lists all of them")
+        return list(self.studies.values())
+
+
+class _BadLineError(Exception):
+    """A line that says nothing usable; carries all its problems."""
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        self.problems = problems
+
+
+def examine(
+    entries: Iterable[tuple[int, object]],
+    folder: Path,
+    *,
+    allow_outside: bool = False,
+    place: Callable[[int], str] = "line {}".format,
+) -> Listing:
+    """Check the entries of a list, whatever kind of file they came from.
+
+    Args:
+        entries: Number and content of each, one after another: a mapping of the manifest's keys,
+            or the Problem that kept it from being read.
+        folder: What their paths are relative to.
+        allow_outside: Accept files outside the folder.
+        place: What an entry is called where another one contradicts it.
+    """
+    root = os.path.realpath(folder)
+    studies: dict[int, Study] = {}
+    owned: dict[int, list[str]] = {}
+    problems: list[Problem] = []
+    for number, entry in entries:
+        if isinstance(entry, Problem):
+            problems.append(entry)
+            continue
+        try:
+            studies[number], owned[number] = _study(entry, folder, root, allow_outside)
+        except _BadLineError as error:
+            problems += [Problem(number, field, message) for field, message in error.problems]
+    problems += _contradictions(studies, owned, place)
+    if not studies and not problems:
+        problems.append(Problem(0, "", "has no studies"))
+    return Listing(studies, tuple(sorted(problems, key=lambda problem: problem.line)))
+
+
+def _study(entry: object, folder: Path, root: str, allow_outside: bool) -> tuple[Study, list[str]]:
+    """The study of an entry, and where its files really are, all links followed."""
+    try:
+        row = Row.model_validate(entry)
+    except ValidationError as error:
+        raise _BadLineError(*map(_explain, error.errors())) from None
+    named = {word: getattr(row, word.replace(":", "_")) for word in [*IMAGE_WORDS, "text"]}
+    files, real, problems = {}, [], []
+    for word, name in named.items():
+        if name is not None:
+            files[word] = folder / name
+            real.append(os.path.realpath(files[word]) if name.isprintable() else "")
+            if fault := _fault(name, real[-1], None if allow_outside else root):
+                problems.append((word, fault))
+    if not files:
+        problems.append(("", f"names no file; add one of {', '.join(WORDS)}"))
+    if problems:
+        raise _BadLineError(*problems)
+    images = {Kind.parse(word): file for word, file in files.items() if word != "text"}
+    split = Split(row.split) if row.split else None
+    return Study(row.id, row.patient, images, files.get("text"), split), real
+
+
+def _explain(error: ErrorDetails) -> tuple[str, str]:
+    """Pydantic's words in ours; never the value, which may name a patient."""
+    where, kind, message = error["loc"], error["type"], error["msg"]
+    field = str(where[0])[:40] if where else ""
+    if kind == "extra_forbidden":
+        return ascii(field)[1:-1], f"is not a known key; known: {', '.join(KEYS)}"
+    if kind == "missing":
+        return field, "is missing"
+    return field, message[0].lower() + message[1:]
+
+
+def _fault(name: str, real: str, root: str | None) -> str | None:
+    """Why a file named in a list must not or cannot be opened; None if it can.
+
+    Args:
+        name: As it stands in the list.
+        real: Where that leads, all links followed.
+        root: The real folder that it must not leave; None for any.
+    """
+    if not name or not name.isprintable():
+        return "is empty or has control characters"
+    if name.startswith("~") or "://" in name:
+        return "must be a plain path, not a URL and not '~'"
+    if root is not None:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return "must stay inside the list's folder: no absolute path and no '..'"
+        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+            return "leads out of the list's folder through a link"
+    return None if os.access(real, os.F_OK) else f"no such file: '{name[:200]}'"
+
+
+def _contradictions(
+    studies: dict[int, Study], owned: dict[int, list[str]], place: Callable[[int], str]
+) -> Iterator[Problem]:
+    """What only shows when entries are compared; each names the earlier one."""
+    ids: dict[str, int] = {}
+    splits: dict[str, int] = {}
+    owners: dict[str, int] = {}
+    for number, study in studies.items():
+        first = ids.setdefault(study.id, number)
+        if first != number:
+            yield Problem(number, "id", f"is the id of {place(first)} too")
+        first = splits.setdefault(study.patient, number)
+        if studies[first].split != study.split:
+            message = f"the same patient is in another split on {place(first)}"
+            yield Problem(number, "split", message)
+        for file in owned[number]:
+            first = owners.setdefault(file, number)
+            if studies[first].patient != study.patient:
+                message = f"a file of {place(first)} belongs to another patient"
+                yield Problem(number, "patient", message)
