@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
@@ -103,9 +102,15 @@ def forward_scatter(primary: Image, width: float) -> Image:
 def blurred(image: Image, width: float) -> Image:
     """Convolve with a Gaussian of this standard deviation, pixels; nothing beyond the image."""
     kernel = gaussian_kernel(FWHM_PER_SIGMA * max(width, 1e-3)).to(image)
-    reach = len(kernel) // 2
-    image = F.conv2d(image[None, None], kernel[:, None][None, None], padding=(reach, 0))
-    return F.conv2d(image, kernel[None, None, None], padding=(0, reach))[0, 0]
+    return _convolved(_convolved(image, kernel).mT, kernel).mT
+
+
+def _convolved(image: Image, kernel: Float[Tensor, "n"]) -> Image:
+    """Every row with a kernel, by Fourier transform: scatter's kernel is as long as the row."""
+    columns, reach = image.shape[1], len(kernel) // 2
+    length = columns + len(kernel) - 1
+    product = torch.fft.rfft(image, length) * torch.fft.rfft(kernel, length)
+    return torch.fft.irfft(product, length)[:, reach : reach + columns]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Generator, Tensor
 
+from medgen.phantom.canvas import one_of
 from medgen.phantom.field import chance, smooth_field, uniform
 from medgen.phantom.protocol import Protocol, Relaxation
 from medgen.phantom.resolution import blur, thick_slices
@@ -102,7 +103,7 @@ def render_ct(body: Body, scan: CTScan, *, generator: Generator) -> Volume:
     """
     mean, between, within = column("hu"), column("hu_between"), column("hu_texture")
     mean = mean + between * of_each_tissue(1, generator)[0] + scan.agent_hu * column("uptake")
-    mixed = torch.isin(body.tissue, torch.tensor(MIXTURES))
+    mixed = one_of(body.tissue, MIXTURES)
     index = body.tissue.long()
     hu = mean[index]
     hu = torch.where(mixed, torch.lerp(hu, mean[Tissue.FAT], body.fat), hu)
@@ -166,7 +167,7 @@ def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Gene
     # Flowing blood is anything from black (washed out) to bright (inflow).
     signal[Tissue.VESSEL] *= uniform(0, 2, generator)
     image = signal[body.tissue.long()]
-    mixed = torch.isin(body.tissue, torch.tensor(MIXTURES))
+    mixed = one_of(body.tissue, MIXTURES)
     image = torch.where(mixed, torch.lerp(image, signal[Tissue.FAT], body.fat), image)
     image = image * (1 + uniform(0, 0.1, generator) * body.texture)
     for overlay in body.overlays:
