@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 from torch import Tensor
 
 from medgen.phantom.field import Shape
@@ -141,7 +141,7 @@ class Canvas:
         part.masked_fill_(inside, int(tissue))
 
 
-def one_of(labels: UInt8[Tensor, "..."], wanted: Sequence[int]) -> Bool[Tensor, "..."]:
+def one_of(labels: Integer[Tensor, "..."], wanted: Sequence[int]) -> Bool[Tensor, "..."]:
     """Where a label is one of a few; faster than `torch.isin`, which sorts."""
     found = torch.zeros_like(labels, dtype=torch.bool)
     for label in wanted:

@@ -101,7 +101,9 @@ def forward_scatter(primary: Image, width: float) -> Image:
 
 def blurred(image: Image, width: float) -> Image:
     """Convolve with a Gaussian of this standard deviation, pixels; nothing beyond the image."""
-    kernel = gaussian_kernel(FWHM_PER_SIGMA * max(width, 1e-3)).to(image)
+    if not width:
+        return image
+    kernel = gaussian_kernel(FWHM_PER_SIGMA * width).to(image)
     return _convolved(_convolved(image, kernel).mT, kernel).mT
 
 
