@@ -50,6 +50,7 @@ def alignment_losses(
     scale: Float[Tensor, ""],
     *,
     groups: Int[Tensor, "batch"] | None = None,
+    decoys: Given | None = None,
     pairs: Pairs = "hub",
 ) -> dict[str, Float[Tensor, ""]]:
     """The alignment loss of every pair, over the studies of all processes that have both.
@@ -58,6 +59,7 @@ def alignment_losses(
         embedded: Embeddings, from the aligner.
         scale: 1 / temperature.
         groups: Studies of one group are not each other's negatives.
+        decoys: Embedded reports that are wrong in one fact: negatives for the images.
         pairs: `hub` is the paper's; `all` an ablation.
 
     Returns:
@@ -65,14 +67,50 @@ def alignment_losses(
     """
     everyone = {modality: _gathered(given) for modality, given in embedded.items()}
     group_of = None if groups is None else gathered(groups)
+    misleading = None if decoys is None else _gathered(decoys)
     losses = {}
     for one, other in met(everyone, pairs):
         both = everyone[one].present & everyone[other].present
         duplicates = None if group_of is None else same_group(group_of[both])
+        own = None
+        if misleading is not None and one is HUB:
+            own = misleading.rows[both] * misleading.present[both, None]
         losses[f"{one}-{other}"] = alignment_loss(
-            everyone[one].rows[both], everyone[other].rows[both], scale, duplicates=duplicates
+            everyone[one].rows[both],
+            everyone[other].rows[both],
+            scale,
+            duplicates=duplicates,
+            decoys=own,
         )
     return losses
+
+
+def wording_loss(
+    one: Given,
+    other: Given,
+    scale: Float[Tensor, ""],
+    *,
+    groups: Int[Tensor, "batch"],
+    decoys: Given,
+) -> Float[Tensor, ""]:
+    """The alignment loss of two reports of each study, in other words: both say the same.
+
+    Args:
+        one: Embedded reports, like the decoys but for one fact.
+        other: Embedded reports of the same studies, written anew.
+        scale: 1 / temperature.
+        groups: As for `alignment_losses`.
+        decoys: As for `alignment_losses`.
+    """
+    first, second, misleading = (_gathered(given) for given in (one, other, decoys))
+    both = first.present & second.present
+    return alignment_loss(
+        first.rows[both],
+        second.rows[both],
+        scale,
+        duplicates=same_group(gathered(groups)[both]),
+        decoys=misleading.rows[both] * misleading.present[both, None],
+    )
 
 
 def invariance_losses(

@@ -20,6 +20,10 @@ def align(
     init: Annotated[
         str | None, typer.Option("--init", metavar="NAME|DIR", help="A model to start from.")
     ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="LIST", help="Encoders that learn: of text,xray,ct,mri."),
+    ] = None,
     pairs: Annotated[
         str | None,
         typer.Option("--pairs", metavar="hub|all", help="What meets: all with the text, or all."),
@@ -60,6 +64,7 @@ def align(
     fit = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
     flags: dict[str, Any] = {
         "init": init,
+        "train": tuple(filter(None, train.split(","))) if train is not None else None,
         "pairs": pairs,
         "max_bad": max_bad,
         "allow_outside": allow_outside or None,

@@ -101,7 +101,15 @@ def _evaluate_retrieval(
             rank, chance = str(way.median_rank), f"{way.chance_recall[5]:.2f}"
             table.add_row(query, item, *recalls, rank, chance, f"{agreement.gap:.2f}")
     width = None if Console().is_terminal else 160
-    Console(width=width, highlight=False).print(table)
+    console = Console(width=width, highlight=False)
+    console.print(table)
+    if found.choices:
+        table = Table("image", "changed fact", "right choice", "95 % interval", "choices")
+        for image, by_change in found.choices.items():
+            for change, chosen in by_change.items():
+                interval = f"{chosen.low:.2f} to {chosen.high:.2f}"
+                table.add_row(image, change, f"{chosen.right:.3f}", interval, str(chosen.count))
+        console.print(table)
     size = next(iter(found.pairs.values())).there.gallery
     typer.echo(f"{found.studies} studies, galleries of {size}; equal reports are equally right")
 

@@ -48,6 +48,12 @@ def phantom(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Reports in words kept from training.")
     ] = False,
+    counterfactuals: Annotated[
+        int,
+        typer.Option(
+            "--counterfactuals", min=0, max=100, metavar="N", help="Reports with one fact changed."
+        ),
+    ] = 0,
     spacing: Annotated[
         float | None,
         typer.Option("--spacing", metavar="MM", help="Voxel size: 1 for a head, 2 for a thorax."),
@@ -115,6 +121,7 @@ def phantom(
         "fwhm_mm": fwhm,
         "ill": ill,
         "held_out": held_out,
+        "counterfactuals": counterfactuals,
         "lps": file_format == "dicom",
     }
     wanted = _kinds(kinds) if kinds else None

@@ -13,7 +13,9 @@ from medgen.errors import InputError
 from medgen.modality import WORDS, Kind
 
 IMAGE_WORDS = [word for word in WORDS if word != "text"]
-KEYS = ("id", "patient", "split", *WORDS)
+COUNTERFACTUALS = "counterfactuals"
+FILES = (*IMAGE_WORDS, "text", COUNTERFACTUALS)
+KEYS = ("id", "patient", "split", *WORDS, COUNTERFACTUALS)
 
 
 class Row(BaseModel):
@@ -31,6 +33,7 @@ class Row(BaseModel):
     mri_t2: str | None = Field(None, alias="mri:t2")
     mri_flair: str | None = Field(None, alias="mri:flair")
     mri_pd: str | None = Field(None, alias="mri:pd")
+    counterfactuals: str | None = None
     split: str | None = Field(None, pattern=f"^({'|'.join(Split)})$")
 
 
@@ -128,7 +131,7 @@ def _study(entry: object, folder: Path, root: str, allow_outside: bool) -> tuple
         row = Row.model_validate(entry)
     except ValidationError as error:
         raise _BadLineError(*map(_explain, error.errors())) from None
-    named = {word: getattr(row, word.replace(":", "_")) for word in [*IMAGE_WORDS, "text"]}
+    named = {word: getattr(row, word.replace(":", "_")) for word in FILES}
     files, real, problems = {}, [], []
     for word, name in named.items():
         if name is not None:
@@ -140,9 +143,10 @@ def _study(entry: object, folder: Path, root: str, allow_outside: bool) -> tuple
         problems.append(("", f"names no file; add one of {', '.join(WORDS)}"))
     if problems:
         raise _BadLineError(*problems)
-    images = {Kind.parse(word): file for word, file in files.items() if word != "text"}
+    images = {Kind.parse(word): files[word] for word in IMAGE_WORDS if word in files}
     split = Split(row.split) if row.split else None
-    return Study(row.id, row.patient, images, files.get("text"), split), real
+    text, changed = files.get("text"), files.get(COUNTERFACTUALS)
+    return Study(row.id, row.patient, images, text, split, changed), real
 
 
 def _explain(error: ErrorDetails) -> tuple[str, str]:

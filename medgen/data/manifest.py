@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from medgen.data.listing import Listing, Problem, examine
+from medgen.data.listing import COUNTERFACTUALS, Listing, Problem, examine
 from medgen.data.study import Study
 from medgen.errors import InputError, OutputError
 from medgen.io.atomic import atomic_file
@@ -60,6 +60,8 @@ def _row(study: Study, folder: Path) -> dict[str, str]:
     files = {str(kind): file for kind, file in study.images.items()}
     if study.text:
         files["text"] = study.text
+    if study.counterfactuals:
+        files[COUNTERFACTUALS] = study.counterfactuals
     row = {"id": study.id, "patient": study.patient}
     for word, file in files.items():
         real = file.resolve()

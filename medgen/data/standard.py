@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from medgen.data.intensity import Window, mri_window
@@ -17,6 +17,8 @@ from medgen.modality import Modality
 CT_WINDOWS = (Window(-1000, 300), Window(-40, 120), Window(0, 1500))
 """Lung, soft tissue and bone, in HU: one channel each, as radiologists look at a CT."""
 AIR_HU = -1000.0
+BODY = 0.3  # of the window: brighter is body; -610 HU in CT
+STRAYS = 0.005  # share of it, at either end, that may be a table
 GREY_PERCENTILES = (1.0, 99.0)  # of a radiograph, to -1 and 1
 
 
@@ -27,12 +29,13 @@ class StandardConfig:
     Attributes:
         side: Pixels of a radiograph's longer side; the shorter one is filled up.
         shape: Voxels of a volume: Right, Anterior, Superior.
-        spacing: Of the volume, mm.
+        spacings: Voxel sizes to choose from, mm: the finest that holds the body from side to side
+            and from back to front, or else the coarsest.
     """
 
     side: int = 192
-    shape: tuple[int, int, int] = (96, 80, 88)
-    spacing: float = 4.0
+    shape: tuple[int, int, int] = (56, 56, 56)
+    spacings: tuple[float, ...] = (4.0, 6.5)
 
 
 def channels_of(modality: Modality) -> int:
@@ -50,23 +53,51 @@ def standard_view(
     """
     if modality is Modality.XRAY:
         return radiograph_view(image.voxels, config.side)
-    grid = standard_grid(image, config)
+    window = mri_window(image.voxels) if modality is Modality.MRI else CT_WINDOWS[0]
+    body = image.voxels > window.low + BODY * (window.high - window.low)
+    grid = standard_grid(image, config, body)
     if modality is Modality.MRI:
-        window = mri_window(image.voxels)
         volume = resample(image.voxels, image.geometry, grid, fill=window.low)
         return torch.from_numpy(window.normalise(volume))[None]
     hu = resample(image.voxels, image.geometry, grid, fill=AIR_HU)
     return torch.from_numpy(np.stack([window.normalise(hu) for window in CT_WINDOWS]))
 
 
-def standard_grid(image: MedicalImage, config: StandardConfig) -> Grid:
-    """The grid of a volume's standard view: upright, around the middle of its field of view."""
+def standard_grid(
+    image: MedicalImage, config: StandardConfig, body: Bool[np.ndarray, "i j k"]
+) -> Grid:
+    """The grid of a volume's standard view: upright, around the middle of its field of view.
+
+    Args:
+        image: The volume.
+        config: What to choose from.
+        body: Its voxels that are no air, about.
+    """
     i, j, k = image.voxels.shape
-    covering = isotropic_grid(Grid((i, j, k), image.geometry), config.spacing)
+    extents = _extents(image.geometry, body)
+    fitting = [
+        spacing
+        for spacing in sorted(config.spacings)
+        if all(mm <= size * spacing for mm, size in zip(extents[:2], config.shape, strict=False))
+    ]
+    covering = isotropic_grid(
+        Grid((i, j, k), image.geometry), (fitting or [max(config.spacings)])[0]
+    )
     affine = covering.geometry.affine.copy()
     corner = (np.array(covering.shape) - np.array(config.shape)) / 2
     affine[:3, 3] += affine[:3, :3] @ corner
     return Grid(config.shape, Geometry(affine))
+
+
+def _extents(geometry: Geometry, body: Bool[np.ndarray, "i j k"]) -> list[float]:
+    """Along Right, Anterior and Superior, mm: where all of the body is but strays."""
+    extents = [0.0, 0.0, 0.0]
+    for axis, (world, _) in enumerate(geometry.axes):
+        others = tuple(each for each in range(3) if each != axis)
+        share = body.sum(others).cumsum() / max(1, body.sum())
+        inside = (share > STRAYS) & (share < 1 - STRAYS)
+        extents[world] = float(inside.sum()) * geometry.spacing[axis]
+    return extents
 
 
 def radiograph_view(

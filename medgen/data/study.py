@@ -25,6 +25,7 @@ class Study:
         images: File or DICOM folder of each kind of image.
         text: File with the radiology report.
         split: What the study may be used for; None where the manifest does not say.
+        counterfactuals: File with reports in which one fact is changed.
 
     Example:
         >>> Study("s1", "p1", {Kind.parse("mri:t1"): Path("t1.nii.gz")}).of("mri")
@@ -36,6 +37,7 @@ class Study:
     images: dict[Kind, Path] = field(default_factory=dict)
     text: Path | None = None
     split: Split | None = None
+    counterfactuals: Path | None = None
 
     def of(self, modality: str) -> list[Path]:
         """Every image of a modality, whatever its contrast; in the order of the manifest."""
@@ -43,5 +45,5 @@ class Study:
 
     @property
     def files(self) -> list[Path]:
-        """Every file the study names, its report last."""
-        return [*self.images.values(), *([self.text] if self.text else [])]
+        """Every file the study names, those with text last."""
+        return [*self.images.values(), *(one for one in (self.text, self.counterfactuals) if one)]

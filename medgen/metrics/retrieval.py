@@ -1,7 +1,8 @@
 """Does the right partner come first? Ranks, what chance would give, and the shape of the space."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -27,6 +28,7 @@ class Retrieval:
         chance_median_rank: The same.
         gallery: Items in a gallery.
         galleries: How many galleries the figures are the mean of.
+        parts: `recall` of some of the queries, by what they have in common.
     """
 
     recall: dict[int, float]
@@ -35,6 +37,7 @@ class Retrieval:
     chance_median_rank: int
     gallery: int
     galleries: int
+    parts: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def agreement(
     other: Vectors,
     *,
     groups: Int[np.ndarray, " studies"] | None = None,
+    parts: Sequence[str] = (),
     gallery: int | None = None,
     galleries: int = GALLERIES,
     seed: int = SEED,
@@ -71,6 +75,7 @@ def agreement(
         one: Embeddings of one modality.
         other: Of the other, the same studies in the same order.
         groups: Studies of one group are equally right: those with the same report.
+        parts: What each study is counted with, for figures of their own; empty for none.
         gallery: Studies in a gallery; all of them in one if None, or if there are no more.
         galleries: How many are drawn.
         seed: Of the draws.
@@ -79,7 +84,9 @@ def agreement(
         InputError: If there are no studies, or an embedding is not finite.
     """
     there, back = (
-        retrieval(*pair, groups=groups, gallery=gallery, galleries=galleries, seed=seed)
+        retrieval(
+            *pair, groups=groups, parts=parts, gallery=gallery, galleries=galleries, seed=seed
+        )
         for pair in ((one, other), (other, one))
     )
     return Agreement(there, back, modality_gap(one, other), (uniformity(one), uniformity(other)))
@@ -90,6 +97,7 @@ def retrieval(
     items: Vectors,
     *,
     groups: Int[np.ndarray, " studies"] | None = None,
+    parts: Sequence[str] = (),
     gallery: int | None = None,
     galleries: int = GALLERIES,
     seed: int = SEED,
@@ -114,6 +122,7 @@ def retrieval(
     rank = np.concatenate([ranks(similarity[square], is_right[square]) for square in chosen])
     rights = np.concatenate([is_right[square].sum(1) for square in chosen])
     chance = _chance(rights, size)
+    part_of = np.array(parts)[np.concatenate(draws)] if parts else np.array([])
     return Retrieval(
         recall={k: float((rank <= k).mean()) for k in AT},
         median_rank=int(np.quantile(rank, 0.5, method="inverted_cdf")),
@@ -121,6 +130,11 @@ def retrieval(
         chance_median_rank=int(np.argmax(chance >= 0.5 - 1e-12)),
         gallery=size,
         galleries=len(draws),
+        parts={
+            str(part): {k: float((rank[part_of == part] <= k).mean()) for k in AT}
+            for part in dict.fromkeys(sorted(parts))
+            if (part_of == part).any()
+        },
     )
 
 

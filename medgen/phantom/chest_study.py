@@ -23,6 +23,7 @@ from medgen.phantom.canvas import one_of
 from medgen.phantom.chest import Chest
 from medgen.phantom.chest_disease import heart_size
 from medgen.phantom.chest_findings import LARGE_HEART, OFTEN, diseases, drawn_names
+from medgen.phantom.counterfactual import counterfactuals
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.part import LOBES
@@ -61,6 +62,7 @@ class ChestConfig:
         noise_hu: Standard deviation of the CT's noise, HU.
         ill: Share of patients with disease.
         held_out: Write reports in the words that are kept from training.
+        counterfactuals: Rounds of reports with one fact changed.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -72,6 +74,7 @@ class ChestConfig:
     noise_hu: float = 15.0
     ill: float = 0.8
     held_out: bool = False
+    counterfactuals: int = 0
     lps: bool = False
 
     def __post_init__(self) -> None:
@@ -115,10 +118,19 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
     facts = [*facts, *([heart] if heart else []), *absent(OFTEN, facts)]
     view: View = "pa" if is_upright else "ap"
     images, details = _images(body, _extent(anatomy.part), config, view, index)
+    technique = f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph."
     report = report_of(
         facts,
         generator=generator_of(config.seed, index, "text"),
-        technique=f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph.",
+        technique=technique,
+        held_out=config.held_out,
+    )
+    changed = counterfactuals(
+        facts,
+        rounds=config.counterfactuals,
+        seed=config.seed,
+        index=index,
+        technique=technique,
         held_out=config.held_out,
     )
     return SimulatedStudy(
@@ -136,6 +148,7 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
             "images": details,
         },
         report.text if TEXT in config.kinds else None,
+        tuple(changed),
     )
 
 

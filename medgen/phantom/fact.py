@@ -78,15 +78,20 @@ def report_of(
         technique: A sentence that half of the reports begin with.
         held_out: Write in the words that are kept from training.
     """
+    return write_report(
+        said_of(facts, generator),
+        generator=generator,
+        technique=technique if chance(0.5, generator) else "",
+        held_out=held_out,
+    )
+
+
+def said_of(facts: Sequence[Fact], generator: Generator) -> list[Finding]:
+    """All findings that are there and some of those that are not, in any order."""
     said = [
         fact.finding
         for fact in facts
         if fact.finding.presence is not Presence.ABSENT or chance(SAID, generator)
     ]
     order = torch.randperm(len(said), generator=generator).tolist()
-    return write_report(
-        [said[at] for at in order],
-        generator=generator,
-        technique=technique if chance(0.5, generator) else "",
-        held_out=held_out,
-    )
+    return [said[at] for at in order]

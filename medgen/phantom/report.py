@@ -5,13 +5,14 @@ sure of. A quarter of the sentences and nouns is held out, so that a reader of r
 whether it understands what it has never seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Generator
 
 from medgen.finding import Finding, Presence, Side
-from medgen.phantom.field import uniform
+from medgen.phantom.field import generator_of, uniform
 
 HELD_OUT = 4  # every so many-th way of saying something is held out
 
@@ -203,7 +204,7 @@ def write_report(
     technique: str = "",
     held_out: bool = False,
 ) -> Report:
-    """Say what is true of a patient.
+    """Say what is true of a patient: all findings, then what is or may be there, without sizes.
 
     Args:
         findings: Facts, the absent ones that are worth a word among them.
@@ -216,12 +217,22 @@ def write_report(
     """
     if unknown := sorted({one.name for one in findings} - NOUNS.keys()):
         raise ValueError(f"there is no word for {', '.join(unknown)}")
-    said = [sentence(one, generator=generator, held_out=held_out) for one in findings]
-    return Report(
-        " ".join(said) or _closed(_one_of(NOTHING_ELSE, generator, held_out)),
-        _impression(findings, generator, held_out),
-        technique,
+    seed = int(torch.randint(2**62, (), generator=generator))
+    nothing = _closed(_one_of(NOTHING_ELSE, generator, held_out))
+    short = [replace(one, size_mm=None) for one in findings if one.presence is not Presence.ABSENT]
+    said, concluded = (
+        " ".join(_sentences(of, seed, part, held_out)) or nothing
+        for part, of in (("findings", findings), ("impression", short))
     )
+    return Report(said, concluded, technique)
+
+
+def _sentences(findings: Sequence[Finding], seed: int, part: str, held_out: bool) -> Iterator[str]:
+    """Each finding in words of its own, which do not depend on what else is said."""
+    for at, one in enumerate(findings):
+        before = sum(other.name == one.name for other in findings[:at])
+        generator = generator_of(seed, before, part, one.name)
+        yield sentence(one, generator=generator, held_out=held_out)
 
 
 def sentence(finding: Finding, *, generator: Generator, held_out: bool = False) -> str:
@@ -274,15 +285,6 @@ def _size(millimetres: float, generator: Generator, held_out: bool) -> str:
     return _one_of(SIZES, generator, held_out).format(
         mm=f"{millimetres:g}", cm=f"{millimetres / 10:g}"
     )
-
-
-def _impression(findings: Sequence[Finding], generator: Generator, held_out: bool) -> str:
-    """What is there or may be there, without sizes; else that nothing is."""
-    matters = [one for one in findings if one.presence is not Presence.ABSENT]
-    if not matters:
-        return _closed(_one_of(NOTHING_ELSE, generator, held_out))
-    short = [replace(one, size_mm=None) for one in matters]
-    return " ".join(sentence(one, generator=generator, held_out=held_out) for one in short)
 
 
 def _one_of(ways: Sequence[str], generator: Generator, held_out: bool) -> str:

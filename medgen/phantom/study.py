@@ -9,11 +9,13 @@ import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
 
+from medgen.data.counterfactuals import Counterfactual
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Kind
 from medgen.phantom.acquisition import Averaging, acquire_ct, acquire_mri, turned_to_lps
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps, read_anatomy
+from medgen.phantom.counterfactual import counterfactuals
 from medgen.phantom.fact import Fact, absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.head_findings import NAMES, IllHead, drawn_names, fallen_ill
@@ -39,11 +41,13 @@ class SimulatedStudy:
         images: By kind, the CT first.
         facts: What is known, as JSON takes it.
         report: What a radiologist would have written; None where nobody asked.
+        counterfactuals: Reports with one fact changed.
     """
 
     images: dict[Kind, MedicalImage]
     facts: dict[str, Any]
     report: str | None = None
+    counterfactuals: tuple[Counterfactual, ...] = ()
 
 
 def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
@@ -87,8 +91,17 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
             **scan,
         }
     made = {kind: image for kind, image in images.items() if kind}
-    report = _report(ill.facts, made, config, index) if config.has_report else None
-    return SimulatedStudy(made, facts, report)
+    technique = _technique(made)
+    report = _report(ill.facts, technique, config, index) if config.has_report else None
+    changed = counterfactuals(
+        ill.facts,
+        rounds=config.counterfactuals,
+        seed=config.seed,
+        index=index,
+        technique=technique,
+        held_out=config.held_out,
+    )
+    return SimulatedStudy(made, facts, report, tuple(changed))
 
 
 def _ill(
@@ -103,10 +116,13 @@ def _ill(
     return replace(ill, facts=(*ill.facts, *absent(NAMES, ill.facts)))
 
 
-def _report(facts: Sequence[Fact], images: Iterable[Kind], config: StudyConfig, index: int) -> str:
-    generator = generator_of(config.seed, index, "text")
+def _technique(images: Iterable[Kind]) -> str:
     modalities = dict.fromkeys(str(kind.modality).upper() for kind in images)
-    technique = f"{' and '.join(modalities)} of the head." if modalities else ""
+    return f"{' and '.join(modalities)} of the head." if modalities else ""
+
+
+def _report(facts: Sequence[Fact], technique: str, config: StudyConfig, index: int) -> str:
+    generator = generator_of(config.seed, index, "text")
     report = report_of(facts, generator=generator, technique=technique, held_out=config.held_out)
     return report.text
 

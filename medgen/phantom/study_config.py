@@ -35,6 +35,7 @@ class StudyConfig:
         has_ct: Whether a study has a CT.
         has_report: Whether it has a report.
         held_out: Write the report in the words that are kept from training.
+        counterfactuals: Rounds of reports with one fact changed.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -54,6 +55,7 @@ class StudyConfig:
     has_ct: bool = True
     has_report: bool = False
     held_out: bool = False
+    counterfactuals: int = 0
     lps: bool = False
 
     def __post_init__(self) -> None:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from medgen.align.aligner import Aligner
 from medgen.align.augment import AugmentConfig
-from medgen.align.central import Given, Pairs, alignment_losses, invariance_losses, met
+from medgen.align.central import (
+    Given,
+    Pairs,
+    alignment_losses,
+    invariance_losses,
+    met,
+    wording_loss,
+)
 from medgen.checkpoint import Card
 from medgen.config import from_mapping, read_mapping, to_mapping
 from medgen.data.manifest import read_manifest
@@ -35,7 +42,9 @@ class AlignConfig:
     """What `medgen align` is asked to do."""
 
     init: str | None = None  # encoders to start from, with their tokenizer
+    train: tuple[str, ...] = tuple(Modality)  # encoders that learn; of images, no other is used
     pairs: Pairs = "hub"  # which modalities meet: each the text, or all of them
+    wordings: float = 1.0  # weight of: two reports of a study say the same; while text learns
     invariant: float = 0.1  # weight of the visual invariant
     diag_weight: float = 1.0  # of its diagonal; 0 is the paper's literal statement
     vocabulary: int = 2048  # most pieces of text that the tokenizer learns
@@ -57,6 +66,14 @@ class AlignConfig:
             raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
         if self.invariant < 0 or not 0 <= self.max_bad <= 1:
             raise UsageError("invariant must not be negative, and max_bad must be in [0, 1]")
+        if unknown := sorted(set(self.train) - set(Modality)) or not self.train:
+            words = ", ".join(Modality)
+            raise UsageError(f"train {unknown or 'nothing'}: choose from {words}")
+
+    @property
+    def images(self) -> tuple[Modality, ...]:
+        """The images that meet the text."""
+        return tuple(each for each in IMAGES if each in self.train)
 
 
 def align(
@@ -81,8 +98,10 @@ def align(
     _card(config)  # a mistake in it must not wait for the end of the training
     studies = _studies(config, manifest)
     aligner, tokenizer, config = _start(config, studies)
-    items = AlignItems(studies, config.augment, config.fit.seed)
-    loss = AlignLoss(tokenizer, config)
+    aligner.train_only([Modality(name) for name in config.train])
+    items = AlignItems(studies, config.augment, config.fit.seed, is_pair=config.invariant > 0)
+    has_wordings = any(study.counterfactuals for study in studies)
+    loss = AlignLoss(tokenizer, config, has_wordings)
     facts = {"config": _facts(config), "studies": len(studies)}
     yield from fit(aligner, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
@@ -104,23 +123,31 @@ class AlignLoss:
 
     tokenizer: Tokenizer
     config: AlignConfig
+    has_wordings: bool = False  # some studies have several reports
 
     def __call__(self, aligner: Aligner, items: Sequence[AlignItem]) -> dict[str, Tensor]:
         """The terms have the same names whatever the items lack."""
         device = aligner.temperature.log_scale.device
+        images = self.config.images
         first, second = (self._batch(items, view, device) for view in (0, 1))
         embedded = aligner(first)
+        decoys = self._texts(aligner, [item.decoy for item in items])
         groups = torch.tensor([item.group for item in items], device=device)
-        pairs = alignment_losses(
-            embedded, aligner.temperature(), groups=groups, pairs=self.config.pairs
-        )
-        total = torch.stack(list(pairs.values())).sum()
-        terms = {name: value.detach() for name, value in pairs.items()}
-        if self.config.invariant:
-            again = aligner({name: second[name] for name in IMAGES})
+        scale = aligner.temperature()
+        met = {name: embedded[name] for name in (Modality.TEXT, *images)}
+        losses = alignment_losses(met, scale, groups=groups, decoys=decoys, pairs=self.config.pairs)
+        if self.has_wordings and self.config.wordings and Modality.TEXT in self.config.train:
+            again = self._texts(aligner, [item.again for item in items])
+            text = embedded[Modality.TEXT]
+            same = wording_loss(text, again, scale, groups=groups, decoys=decoys)
+            losses["text-text"] = self.config.wordings * same
+        total = torch.stack(list(losses.values())).sum()
+        terms = {name: value.detach() for name, value in losses.items()}
+        if self.config.invariant and images:
+            views = aligner({name: second[name] for name in images})
             invariants = invariance_losses(
-                {name: embedded[name] for name in IMAGES},
-                {name: again[name] for name in IMAGES},
+                {name: embedded[name] for name in images},
+                {name: views[name] for name in images},
                 diag_weight=self.config.diag_weight,
             )
             invariant = torch.stack(list(invariants.values())).sum() / aligner.embedding
@@ -128,15 +155,23 @@ class AlignLoss:
             total = total + self.config.invariant * invariant
         return {"total": total, **terms}
 
+    def _texts(self, aligner: Aligner, texts: Sequence[str | None]) -> Given:
+        """Embedded reports; zeros where there is none."""
+        device = aligner.temperature.log_scale.device
+        return aligner({Modality.TEXT: self._tokens(texts, device)})[Modality.TEXT]
+
+    def _tokens(self, texts: Sequence[str | None], device: torch.device) -> Given:
+        longest = self.config.encoders.text.max_tokens
+        ids = self.tokenizer.encode([text or "" for text in texts], max_tokens=longest).ids
+        has_text = torch.tensor([text is not None for text in texts])
+        return Given(ids.to(device), has_text.to(device))
+
     def _batch(
         self, items: Sequence[AlignItem], view: int, device: torch.device
     ) -> dict[Modality, Given]:
         """What the encoders take: zeros where a study lacks an image."""
-        longest = self.config.encoders.text.max_tokens
-        ids = self.tokenizer.encode([item.text or "" for item in items], max_tokens=longest).ids
-        has_text = torch.tensor([item.text is not None for item in items])
-        batch = {Modality.TEXT: Given(ids.to(device), has_text.to(device))}
-        for name in IMAGES:
+        batch = {Modality.TEXT: self._tokens([item.text for item in items], device)}
+        for name in self.config.images:
             present = torch.tensor([name in item.views for item in items])
             space = (self.config.standard.side,) * 2
             shape = self.config.standard.shape if name is not Modality.XRAY else space
@@ -150,11 +185,21 @@ def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
     phrases = load_phrases()
-    studies = list(read_studies(chosen, config.standard, phrases, max_bad=config.max_bad))
+    reading = read_studies(
+        chosen,
+        config.standard,
+        phrases,
+        modalities=config.images,
+        max_bad=config.max_bad,
+        workers=config.fit.workers,
+    )
+    studies = list(reading)
     given = [_modalities(study) for study in studies]
     seen = {modality for names in given for modality in names}
-    wanted = met(Modality, config.pairs)
-    if not any({one, other} <= names for names in given for one, other in wanted):
+    wanted = met((Modality.TEXT, *config.images), config.pairs)
+    has_wordings = Modality.TEXT in config.train and any(one.counterfactuals for one in studies)
+    has_pairs = any({one, other} <= names for names in given for one, other in wanted)
+    if not (has_pairs or (has_wordings and config.wordings)):
         words = ", ".join(sorted(map(str, seen))) or "nothing readable"
         raise UsageError(
             f"{manifest}: nothing to align; no study has a report and an image: {words}"
@@ -179,11 +224,18 @@ def _start(
         encoders = EncodersConfig(**sizes)  # type: ignore[arg-type]
         config = replace(config, encoders=encoders, standard=loaded.standard)
         return loaded.aligner.train(), loaded.tokenizer, config
-    tokenizer = train_tokenizer((study.text for study in studies if study.text), config.vocabulary)
+    tokenizer = train_tokenizer(_texts(studies), config.vocabulary)
     text = replace(config.encoders.text, vocabulary=tokenizer.size)
     config = replace(config, encoders=replace(config.encoders, text=text))
     torch.manual_seed(config.fit.seed)
     return new_aligner(config.encoders), tokenizer, config
+
+
+def _texts(studies: Sequence[ReadStudy]) -> Iterator[str]:
+    """Everything that is said of the studies."""
+    for study in studies:
+        yield from (study.text,) if study.text else ()
+        yield from (text for pair in study.counterfactuals for text in (pair.says, pair.changed))
 
 
 def _facts(config: AlignConfig) -> dict[str, object]:

@@ -1,14 +1,17 @@
 """Studies to align: reports and images of a manifest, read once, and dealt out as items."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from medgen.align.augment import AugmentConfig, augmented
+from medgen.data.counterfactuals import Counterfactual, read_counterfactuals
 from medgen.data.standard import StandardConfig, standard_view
 from medgen.data.study import Study
 from medgen.diffusion.noise import generator_for
@@ -18,11 +21,13 @@ from medgen.io import files
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.modality import Modality
+from medgen.tasks.prefetch import made_in_order
 
 LOG = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 50_000
 IMAGES = (Modality.XRAY, Modality.CT, Modality.MRI)
 View = Float[Tensor, "channels *space"]
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,16 @@ class ReadStudy:
         text: The report; None where there is none, or it is empty.
         images: Standard views by modality; several MRIs of one patient are several views.
         group: Studies of one group have reports that say the same is there.
+        counterfactuals: Reports of it with one fact changed.
+        largest_mm: Of the sizes in the report; None if it measures nothing.
     """
 
     id: str
     text: str | None
     images: Mapping[Modality, Sequence[View]]
     group: int
+    counterfactuals: Sequence[Counterfactual] = ()
+    largest_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,14 +56,18 @@ class AlignItem:
     """What one study gives to a batch.
 
     Attributes:
-        text: The report; None where there is none.
+        text: A report; None where there is none.
         views: By modality, two views of one image, or the same one twice.
         group: As in the study.
+        again: Another report of the study; None where there is only one.
+        decoy: `text` with one fact changed; None where there is none.
     """
 
     text: str | None
     views: Mapping[Modality, tuple[View, View]]
     group: int
+    again: str | None = None
+    decoy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,26 +77,40 @@ class AlignItems:
     studies: Sequence[ReadStudy]
     augment: AugmentConfig
     seed: int
+    is_pair: bool = True  # two different views of an image, or one
 
     def __call__(self, number: int) -> AlignItem:
         """A study in random order, with two views of one image of each modality."""
         generator = generator_for(self.seed, number)
-        study = self.studies[int(torch.randint(len(self.studies), (), generator=generator))]
+        study = _one_of(self.studies, generator)
+        text, again, decoy = study.text, None, None
+        if study.counterfactuals:
+            pair = _one_of(study.counterfactuals, generator)
+            text, decoy = pair.says, pair.changed
+            again = _one_of(study.counterfactuals, generator).says
         views = {}
         for modality, images in study.images.items():
-            image = images[int(torch.randint(len(images), (), generator=generator))].float()
+            image = _one_of(images, generator).float()
             config = self.augment
             if modality is Modality.CT:  # HU mean something
                 config = replace(config, gamma=0, contrast=0)
-            views[modality] = (
-                augmented(image, generator, config),
-                augmented(image, generator, config),
-            )
-        return AlignItem(study.text, views, study.group)
+            view = augmented(image, generator, config)
+            views[modality] = view, augmented(image, generator, config) if self.is_pair else view
+        return AlignItem(text, views, study.group, again, decoy)
+
+
+def _one_of(things: Sequence[Thing], generator: Generator) -> Thing:
+    return things[int(torch.randint(len(things), (), generator=generator))]
 
 
 def read_studies(
-    studies: Sequence[Study], config: StandardConfig, phrases: Phrases, *, max_bad: float = 0.05
+    studies: Sequence[Study],
+    config: StandardConfig,
+    phrases: Phrases,
+    *,
+    modalities: Collection[Modality] = IMAGES,
+    max_bad: float = 0.05,
+    workers: int = 0,
 ) -> Iterator[ReadStudy]:
     """Read reports and images; what cannot be read is left out and told once.
 
@@ -91,22 +118,24 @@ def read_studies(
         studies: From a manifest.
         config: Grids of the standard views.
         phrases: What words mean, to find reports that say the same.
+        modalities: Which images to read.
         max_bad: Share of the studies that may have something unreadable.
+        workers: Processes that read ahead.
 
     Yields:
-        Studies with at least two of text, X-ray, CT and MRI, as half precision.
+        Studies with at least two of text, X-ray, CT and MRI, or with counterfactual reports.
+        Images are half precision.
 
     Raises:
         InputError: If more than that cannot be read.
     """
     groups: dict[frozenset[Finding], int] = {}
     bad = 0
-    for at, study in enumerate(studies):
-        try:
-            text = read_report(study)
-            images = _images(study, config)
-        except MedgenError as error:
-            bad += 1
+    read = _Reader(studies, config, tuple(modalities))
+    ahead = made_in_order(read, range(len(studies)), workers=workers, ahead=4)
+    for at, (study, found) in enumerate(zip(studies, ahead, strict=True)):
+        if isinstance(found, MedgenError):
+            bad, error = bad + 1, found
             LOG.warning("%s: left out: %s", study.id, error)
             if bad > max_bad * len(studies):
                 raise InputError(
@@ -114,14 +143,17 @@ def read_studies(
                     f"{max_bad:.0%} of all; the last: {error}"
                 ) from error
             continue
-        if (text is not None) + len(images) < 2:
+        text, arrays, changed = found
+        images = {name: [torch.from_numpy(one) for one in of] for name, of in arrays.items()}
+        if (text is not None) + len(images) < 2 and not (text and changed):
             continue
         said = frozenset(
             one for one in read_findings(text or "", phrases) if one.presence is Presence.PRESENT
         )
         # A study without a report is equal to no other.
         group = groups.setdefault(said, len(groups)) if text is not None else -1 - at
-        yield ReadStudy(study.id, text, images, group)
+        largest = max((one.size_mm for one in said if one.size_mm), default=None)
+        yield ReadStudy(study.id, text, images, group, changed, largest)
 
 
 def read_report(study: Study) -> str | None:
@@ -146,10 +178,29 @@ def read_report(study: Study) -> str | None:
     return text.strip() or None
 
 
-def _images(study: Study, config: StandardConfig) -> dict[Modality, list[View]]:
-    found = {}
-    for modality in IMAGES:
-        if paths := study.of(modality):
-            images = (files.read(path) for path in paths)
-            found[modality] = [standard_view(image, modality, config).half() for image in images]
-    return found
+Contents = tuple[str | None, dict[Modality, list[np.ndarray]], list[Counterfactual]]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Number of a study -> what is in its files, or the error; arrays, which a pipe carries."""
+
+    studies: Sequence[Study]
+    config: StandardConfig
+    modalities: Collection[Modality]
+
+    def __call__(self, number: int) -> Contents | MedgenError:
+        study = self.studies[number]
+        try:
+            images = {
+                modality: [
+                    standard_view(files.read(path), modality, self.config).half().numpy()
+                    for path in study.of(modality)
+                ]
+                for modality in IMAGES
+                if modality in self.modalities and study.of(modality)
+            }
+            changed = read_counterfactuals(study.counterfactuals) if study.counterfactuals else []
+            return read_report(study), images, changed
+        except MedgenError as error:
+            return error

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from medgen.data.counterfactuals import write_counterfactuals
 from medgen.data.manifest import write_manifest
 from medgen.data.study import Study
 from medgen.errors import OutputError, UsageError
@@ -22,6 +23,7 @@ from medgen.tasks.batch import MANIFEST, Done, Item, run_batch
 
 FINDINGS = "findings.json"
 REPORT = "report.txt"
+COUNTERFACTUALS = "counterfactuals.json"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def write_study(item: Item, config: PhantomConfig) -> Written:
             files.write(image, folder / _file_name(kind, config.format), provenance=provenance)
         if made.report is not None:
             (folder / REPORT).write_text(made.report + "\n", encoding="utf-8")
+        if made.counterfactuals:
+            write_counterfactuals(made.counterfactuals, folder / COUNTERFACTUALS)
         _write_json(made.facts, folder / FINDINGS)
     return _read_study(item.path)
 
@@ -133,8 +137,11 @@ def _read_study(folder: Path) -> Written:
     for kind in kinds:
         names = [folder / _file_name(kind, each) for each in ("nifti", "dicom")]
         images[kind] = next((path for path in names if path.exists()), names[0])
-    text = folder / REPORT
-    return Written(Study(folder.name, folder.name, images, text if text.exists() else None), facts)
+    text, changed = (
+        path if path.exists() else None for path in (folder / REPORT, folder / COUNTERFACTUALS)
+    )
+    study = Study(folder.name, folder.name, images, text, counterfactuals=changed)
+    return Written(study, facts)
 
 
 def _check(config: PhantomConfig, out: Path) -> None:

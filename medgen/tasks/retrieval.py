@@ -1,12 +1,14 @@
 """Retrieval: do the encoders of a model find, for each study, what belongs to it?"""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import combinations, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 
 from medgen import __version__
@@ -15,15 +17,17 @@ from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
 from medgen.encoders.text import TextEncoder
 from medgen.errors import InputError
+from medgen.metrics.choice import Choice, choice
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.retrieval import Agreement, agreement
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.align_studies import ReadStudy, read_studies
+from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
 from medgen.tasks.device import choose_device
 from medgen.tasks.document import to_document
 
 BATCH = 8
+SIZES_MM = (10, 20, 40)  # ends of the classes of lesions
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,15 @@ class Embedded:
         ids: Of the studies.
         groups: Studies of one group have reports that say the same is there.
         vectors: By modality; NaN for a study without it.
+        sizes: The largest size in each report, in words.
+        margins: By image and change: similarity to the true text minus that to the false one.
     """
 
     ids: tuple[str, ...]
     groups: tuple[int, ...]
     vectors: dict[Modality, Float[np.ndarray, "studies embedding"]]
+    sizes: tuple[str, ...]
+    margins: dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,15 @@ class RetrievalReport:
         model: Name and version of the encoders.
         studies: How many were embedded.
         pairs: By pair, as `text-ct`, of modalities that two or more studies have together.
+        choices: By image and changed fact, of studies with counterfactual reports: how often the
+            image is closer to the true report.
     """
 
     medgen: str
     model: str
     studies: int
     pairs: dict[str, Agreement]
+    choices: dict[str, dict[str, Choice]]
 
     def to_json(self) -> str:
         """One JSON document."""
@@ -91,53 +102,111 @@ def evaluate_retrieval(manifest: Path, config: RetrievalConfig) -> RetrievalRepo
                 found.vectors[one][both],
                 found.vectors[other][both],
                 groups=np.array(found.groups)[both],
+                parts=[size for size, is_in in zip(found.sizes, both, strict=True) if is_in],
                 gallery=config.gallery,
             )
     if not pairs:
         raise InputError(f"{manifest}: no two studies have two modalities in common")
+    choices = {
+        name: {change: choice(margins) for change, margins in sorted(by_change.items())}
+        for name, by_change in found.margins.items()
+    }
     card = loaded.card
-    return RetrievalReport(__version__, f"{card.name} {card.version}", len(found.ids), pairs)
+    return RetrievalReport(
+        __version__, f"{card.name} {card.version}", len(found.ids), pairs, choices
+    )
 
 
 def embed(loaded: LoadedAligner, studies: Iterator[ReadStudy] | Sequence[ReadStudy]) -> Embedded:
-    """Embed every report and the first image of each modality; a few studies are held at a time."""
+    """Embed every report and every image; a few studies are held at a time.
+
+    A study with several images of a modality lies where their mean points.
+    """
     ids: list[str] = []
     groups: list[int] = []
     rows: dict[Modality, list[np.ndarray]] = {name: [] for name in Modality}
+    sizes: list[str] = []
+    margins: dict[str, dict[str, list[float]]] = {}
     left = iter(studies)
     while some := list(islice(left, BATCH)):
         ids += [study.id for study in some]
         groups += [study.group for study in some]
+        sizes += [in_words(study.largest_mm) for study in some]
         for name in Modality:
             rows[name].append(_embedded(loaded, name, some))
+        for at, study in enumerate(some):
+            seen = {name: rows[name][-1][at] for name in IMAGES if name in study.images}
+            _choose(loaded, study, seen, margins)
     width = loaded.aligner.embedding
     vectors = {
         name: np.concatenate(parts) if parts else np.empty((0, width), np.float32)
         for name, parts in rows.items()
     }
-    return Embedded(tuple(ids), tuple(groups), vectors)
+    return Embedded(tuple(ids), tuple(groups), vectors, tuple(sizes), margins)
+
+
+def in_words(size_mm: float | None) -> str:
+    """The class of a size.
+
+    Example:
+        >>> in_words(12)
+        '10 to 20 mm'
+    """
+    if size_mm is None:
+        return "not measured"
+    ends = (0, *SIZES_MM, math.inf)
+    low, high = next(pair for pair in pairwise(ends) if size_mm < pair[1])
+    return f"{low} mm and more" if high == math.inf else f"{low} to {high} mm"
+
+
+def _choose(
+    loaded: LoadedAligner,
+    study: ReadStudy,
+    seen: Mapping[Modality, Float[np.ndarray, " embedding"]],
+    margins: dict[str, dict[str, list[float]]],
+) -> None:
+    """Add what each image of a study says to each pair of texts."""
+    if not (study.counterfactuals and seen):
+        return
+    says, changed = (
+        _texts(loaded, [getattr(pair, which) for pair in study.counterfactuals])
+        for which in ("says", "changed")
+    )
+    for name, image in seen.items():
+        by_change = margins.setdefault(str(name), {})
+        for pair, margin in zip(study.counterfactuals, (says - changed) @ image, strict=True):
+            by_change.setdefault(str(pair.change), []).append(float(margin))
+
+
+def _texts(loaded: LoadedAligner, texts: Sequence[str]) -> Float[np.ndarray, "texts embedding"]:
+    """Embedded texts; those that are too long are cut."""
+    encoder = loaded.aligner.encoders[Modality.TEXT]
+    assert isinstance(encoder, TextEncoder)
+    ids = loaded.tokenizer.encode(list(texts), max_tokens=encoder.config.max_tokens).ids
+    device = loaded.aligner.temperature.log_scale.device
+    with torch.inference_mode():
+        embedded: np.ndarray = encoder(ids.to(device)).embedding.cpu().numpy()
+    return embedded
 
 
 def _embedded(
     loaded: LoadedAligner, name: Modality, studies: Sequence[ReadStudy]
 ) -> Float[np.ndarray, "studies embedding"]:
     vectors = np.full((len(studies), loaded.aligner.embedding), np.nan, np.float32)
-    device = loaded.aligner.temperature.log_scale.device
     if name is Modality.TEXT:
         here = [at for at, study in enumerate(studies) if study.text]
-        texts = [studies[at].text or "" for at in here]
-        encoder = loaded.aligner.encoders[name]
-        assert isinstance(encoder, TextEncoder)
-        given = loaded.tokenizer.encode(texts, max_tokens=encoder.config.max_tokens).ids
-    else:
-        here = [at for at, study in enumerate(studies) if name in study.images]
-        images = [studies[at].images[name][0].float() for at in here]
-        given = torch.stack(images) if images else torch.empty(0)
-    if here:
-        present = torch.ones(len(here), dtype=torch.bool, device=device)
-        with torch.inference_mode():
-            embedded = loaded.aligner({name: Given(given.to(device), present)})[name]
-        vectors[here] = embedded.rows.cpu().numpy()
+        if here:
+            vectors[here] = _texts(loaded, [studies[at].text or "" for at in here])
+        return vectors
+    device = loaded.aligner.temperature.log_scale.device
+    for at, study in enumerate(studies):
+        if images := study.images.get(name):
+            rows = torch.stack(list(images)).float().to(device)
+            present = torch.ones(len(images), dtype=torch.bool, device=device)
+            with torch.inference_mode():
+                embedded = loaded.aligner({name: Given(rows, present)})[name]
+                mean = F.normalize(embedded.rows.mean(0), dim=0)
+            vectors[at] = mean.cpu().numpy()
     return vectors
 
 

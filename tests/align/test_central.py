@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medgen.align.central import Given, alignment_losses, invariance_losses, met
+from medgen.align.central import Given, alignment_losses, invariance_losses, met, wording_loss
 from medgen.align.invariant import invariance_loss
 from medgen.align.loss import alignment_loss, same_group
 from medgen.modality import Modality
@@ -87,3 +87,28 @@ def test_the_invariant_is_of_images_and_of_those_that_are_there(weights: dict[st
     expected = invariance_loss(one[XRAY].rows[rows], other[XRAY].rows[rows], **weights)
     torch.testing.assert_close(losses["xray"], expected)
     assert losses["mri"].item() == 0
+
+
+def test_wrong_reports_mislead_the_images_of_their_own_study() -> None:
+    batch = embedded()
+    decoys = Given(drawn(9), torch.tensor([True, False, True, True, False]))
+    rows = torch.tensor([0, 2, 4])
+    own = decoys.rows[rows] * torch.tensor([1.0, 1.0, 0.0])[:, None]
+    expected = alignment_loss(batch[TEXT].rows[rows], batch[XRAY].rows[rows], SCALE, decoys=own)
+    found = alignment_losses(batch, SCALE, decoys=decoys)["text-xray"]
+    torch.testing.assert_close(found, expected)
+    assert found > alignment_losses(batch, SCALE)["text-xray"]
+
+
+def test_two_reports_of_a_study_are_a_pair_like_any_other() -> None:
+    given = torch.tensor([True, True, True, False, True])
+    one, other, decoys = (Given(drawn(seed), given) for seed in (20, 21, 22))
+    groups = torch.tensor([1, 2, 1, 3, 4])
+    expected = alignment_loss(
+        *(each.rows[given] for each in (one, other)),
+        SCALE,
+        duplicates=same_group(groups[given]),
+        decoys=decoys.rows[given],
+    )
+    found = wording_loss(one, other, SCALE, groups=groups, decoys=decoys)
+    torch.testing.assert_close(found, expected)

@@ -17,7 +17,7 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Kind, Modality
 
-SMALL = StandardConfig(side=32, shape=(16, 12, 20), spacing=2.0)
+SMALL = StandardConfig(side=32, shape=(16, 12, 20), spacings=(2.0,))
 CT = Kind(Modality.CT)
 
 
@@ -52,7 +52,7 @@ def test_a_volume_is_turned_upright(codes: str) -> None:
 @pytest.mark.parametrize("shape", [(8, 60, 20), (90, 10, 33), (32, 24, 40)])
 def test_the_middle_stays_the_middle(shape: tuple[int, int, int]) -> None:
     image = volume("RAS", np.random.default_rng(0).normal(size=shape).astype(np.float32))
-    grid = standard_grid(image, SMALL)
+    grid = standard_grid(image, SMALL, image.voxels > 0)
     middles = [
         affine @ np.append((np.array(size) - 1) / 2, 1)
         for affine, size in ((image.geometry.affine, shape), (grid.geometry.affine, grid.shape))

@@ -144,3 +144,13 @@ def test_embeddings_that_are_not_finite_are_refused() -> None:
     broken[2, 1] = np.nan
     with pytest.raises(InputError, match="not finite"):
         retrieval(broken, drawn(4))
+
+
+def test_parts_are_the_queries_that_have_something_in_common() -> None:
+    queries, items = drawn(12), drawn(12)
+    sizes = ["small"] * 5 + ["large"] * 7
+    found = retrieval(queries, items, parts=sizes)
+    slow = slow_ranks(queries, items, list(range(12)))
+    assert found.parts["small"] == {k: np.mean([r <= k for r in slow[:5]]) for k in (1, 5, 10)}
+    assert found.parts["large"] == {k: np.mean([r <= k for r in slow[5:]]) for k in (1, 5, 10)}
+    assert retrieval(queries, items).parts == {}

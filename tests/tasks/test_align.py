@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from medgen.checkpoint import read_card
+from medgen.data.counterfactuals import Change, Counterfactual, write_counterfactuals
 from medgen.data.standard import StandardConfig, radiograph_view
 from medgen.data.study import Split
 from medgen.encoders.image import ImageEncoderConfig
@@ -25,7 +26,7 @@ from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
 IMAGE = ImageEncoderConfig(widths=(8, 16), norm_groups=4, width=16, layers=1, heads=2, embedding=16)
 TINY = AlignConfig(
     vocabulary=300,
-    standard=StandardConfig(side=16, shape=(8, 8, 8), spacing=8.0),
+    standard=StandardConfig(side=16, shape=(8, 8, 8), spacings=(8.0,)),
     encoders=EncodersConfig(
         text=TextEncoderConfig(max_tokens=48, width=16, layers=1, heads=2, embedding=16),
         xray=replace(IMAGE, spatial_dims=2),
@@ -34,6 +35,7 @@ TINY = AlignConfig(
     ),
     fit=FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=5, ema_decay=0.9, log_every=1),
 )
+DEVICE = torch.device("cpu")
 PLACES = {  # where a bright square lies, as rows and columns of an eighth
     "Mass in the left upper lobe.": (1, 5),
     "Mass in the right upper lobe.": (1, 1),
@@ -161,3 +163,48 @@ def test_a_batch_of_one_is_refused() -> None:
 def test_another_model_is_not_taken_for_encoders() -> None:
     with pytest.raises(ModelError, match="without encoders"):
         load_aligner("base", torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def with_wordings(manifest: Path) -> Path:
+    """The four studies, each with a second report and one that names the wrong side."""
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row, text in zip(rows, PLACES, strict=True):
+        other = text.replace("left", "x").replace("right", "left").replace("x", "right")
+        pairs = [
+            Counterfactual(Change.SIDE, words, wrong)
+            for words, wrong in ((text, other), (f"There is a {text}", f"There is a {other}"))
+        ]
+        row["counterfactuals"] = f"{row['id']}.json"
+        write_counterfactuals(pairs, manifest.parent / row["counterfactuals"])
+    path = manifest.parent / "wordings.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_text_is_trained_alone_then_frozen_while_radiographs_learn(
+    with_wordings: Path, tmp_path: Path
+) -> None:
+    config = replace(TINY, train=("text",), fit=replace(TINY.fit, steps=60, batch=8))
+    *_, last = align(config, tmp_path / "text", manifest=with_wordings)
+    assert set(last.loss) == {"total", "text-text"}
+    init = str(tmp_path / "text" / MODEL)
+    config = replace(config, init=init, train=("xray",), fit=replace(config.fit, steps=150))
+    *_, last = align(config, tmp_path / "xray", manifest=with_wordings)
+    assert set(last.loss) == {"total", "text-xray", "invariant"}
+    before, after = (
+        load_aligner(tmp_path / run / MODEL, DEVICE).aligner for run in ("text", "xray")
+    )
+    for name, weights in before.encoders["text"].state_dict().items():
+        assert torch.equal(weights, after.encoders["text"].state_dict()[name])
+    for name, weights in before.encoders["ct"].state_dict().items():
+        assert torch.equal(weights, after.encoders["ct"].state_dict()[name])
+    found = evaluate_retrieval(with_wordings, RetrievalConfig(str(tmp_path / "xray" / MODEL)))
+    assert found.choices["xray"]["side"].count == 8
+    assert found.choices["xray"]["side"].right == 1
+    assert json.loads(found.to_json())["choices"]["xray"]["side"]["right"] == 1
+
+
+def test_unknown_encoders_are_refused() -> None:
+    with pytest.raises(UsageError, match="choose from text, xray, ct, mri"):
+        replace(TINY, train=("text", "video"))

@@ -23,7 +23,7 @@ from medgen.tasks.align_studies import (
 )
 
 PHRASES = load_phrases()
-SMALL = StandardConfig(side=16, shape=(8, 8, 8), spacing=8.0)
+SMALL = StandardConfig(side=16, shape=(8, 8, 8), spacings=(8.0,))
 XRAY = Kind(Modality.XRAY)
 
 

@@ -1,0 +1,90 @@
+"""The held-out studies with reports: 100 chests of formulas and 100 heads, in words kept back.
+
+`python -m benchmarks.heldout_studies --data DIR -o OUT` writes them with one round of
+counterfactual reports, as `OUT/heldout.jsonl` lists them, and checks their SHA-256 with
+`heldout_studies.json`. Nobody may train on their seeds, nor on heads 19 and 20.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.data import HELD_OUT_HEADS, data_option
+from medgen.data.manifest import read_manifest, write_manifest
+from medgen.io import files
+from medgen.phantom.chest_study import ChestConfig
+from medgen.phantom.study_config import StudyConfig
+from medgen.tasks.phantom import PhantomConfig, simulate
+
+LIST = Path(__file__).with_name("heldout_studies.json")
+NUMBER = 100  # of each
+CHESTS = ChestConfig(seed=9001, held_out=True, counterfactuals=1)
+HEADS = StudyConfig(
+    seed=9002,
+    contrasts=("t1", "t2", "flair"),
+    spacing=1.5,
+    ill=0.8,
+    has_report=True,
+    held_out=True,
+    counterfactuals=1,
+)
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of a study's texts and of the voxels of its images."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".txt", ".json"):
+            digest.update(path.read_bytes() if path.stem != "findings" else b"")
+        else:
+            digest.update(files.read(path).voxels.astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def write(data: Path, out: Path, *, number: int = NUMBER, jobs: int = 2) -> list[Path]:
+    """Simulate what is not there yet; the folders of the studies."""
+    labels = out / "labels"
+    labels.mkdir(parents=True, exist_ok=True)
+    for name in HELD_OUT_HEADS:
+        link = labels / f"{name}.nii.gz"
+        if not link.exists():
+            link.symlink_to((data / "heads" / link.name).resolve())
+    studies = []
+    for part, config in (("chest", CHESTS), ("head", replace(HEADS, labels=labels))):
+        plan = PhantomConfig(number, study=config, skip_existing=True)
+        for _ in simulate(plan, out / part, jobs=jobs):
+            pass
+        studies += [
+            replace(study, id=f"{part}-{study.id}", patient=f"{part}-{study.patient}")
+            for study in read_manifest(out / part / "manifest.jsonl")
+        ]
+    write_manifest(studies, out / "heldout.jsonl", overwrite=True)
+    return [study.text.parent for study in studies if study.text]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the studies, and check or make the list; 0 if all is as it should be."""
+    parser = argparse.ArgumentParser(prog="benchmarks.heldout_studies", description=__doc__)
+    data_option(parser)
+    parser.add_argument("-o", "--out", type=Path, default=Path("runs/heldout"), metavar="DIR")
+    parser.add_argument("--write", action="store_true", help=f"make {LIST.name}")
+    options = parser.parse_args(arguments)
+    folders = write(options.data, options.out)
+    found = {f"{path.parent.name}-{path.name}": fingerprint(path) for path in folders}
+    if options.write:
+        LIST.write_text(json.dumps({"version": 1, "sha256": found}, indent=1) + "\n")
+        return 0
+    expected = json.loads(LIST.read_text(encoding="utf-8"))["sha256"]
+    wrong = sorted(
+        name for name in found.keys() | expected if found.get(name) != expected.get(name)
+    )
+    for name in wrong:
+        print(f"{name}: is not the study that the list was made from", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Train the bundled encoders again: the commands, in order, and nothing hidden between them.
+
+Patients in words teach the text encoder to read; then it stays as it is, while the encoders of
+radiographs, CT and MRI learn to meet it, each from simulated patients: two processes at a time, a
+core each. The four are joined at the end. Stopped at any moment, the same command continues.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.data import HELD_OUT_HEADS, data_option
+from medgen.checkpoint import load_part, model_folder, save_model, verify
+from medgen.data.manifest import read_manifest, write_manifest
+
+CARD = Path(__file__).with_name("align_card.toml")
+BATCH = {"fit.ema_decay": "0.99", "fit.warmup": "50"}
+Line = list[str]
+
+
+@dataclass(frozen=True)
+class Studies:
+    """One run of `medgen phantom`.
+
+    Attributes:
+        name: Of its folder.
+        options: Besides `-o` and the label maps.
+        labels: Folder of the label maps in `out`; None for bodies of formulas.
+    """
+
+    name: str
+    options: str
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run of `medgen align`.
+
+    Attributes:
+        encoder: What it trains; the name of its folder is `align-` and this.
+        manifest: Of its studies, in `out`.
+        steps: How many.
+        settings: What differs from the defaults.
+    """
+
+    encoder: str
+    manifest: str
+    steps: int
+    settings: dict[str, str]
+
+
+STUDIES = (
+    Studies(
+        "align-heads",
+        "--anatomy head --with text,ct,mri --contrasts t1,t2,flair --spacing 1.5 -n 900 --seed 101",
+        "training-heads",
+    ),
+    Studies("align-chests", "--anatomy thorax --with text,xray,ct -n 900 --seed 201"),
+    Studies("align-thorax", "--anatomy thorax --with text,xray,ct -n 300 --seed 202", "thorax"),
+)
+ROUNDS = "3"  # of counterfactual reports
+TEXT = Phase(
+    "text",
+    "words/manifest.jsonl",
+    700,
+    {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.seed": "1"},
+)
+IMAGES = (
+    Phase("xray", "chests.jsonl", 3000, {"fit.batch": "32", "fit.learning_rate": "1e-3"}),
+    Phase("ct", "bodies.jsonl", 2000, {"fit.batch": "16", "fit.learning_rate": "1e-3"}),
+    Phase("mri", "heads.jsonl", 1500, {"fit.batch": "16", "fit.learning_rate": "1e-3"}),
+)
+MANIFESTS = {
+    "heads.jsonl": ("align-heads",),
+    "chests.jsonl": ("align-chests", "align-thorax"),
+    "bodies.jsonl": ("align-heads", "align-chests", "align-thorax"),
+}
+
+
+def stages(data: Path, out: Path) -> list[list[Line]]:
+    """The command lines; those of one stage may run at the same time."""
+    return [
+        [["-m", "benchmarks.thorax", "--data", str(data), "-o", str(out / "thorax")]],
+        [["-m", "benchmarks.words", "-n", "4000", "-o", str(out / "words")]],
+        *([_phantom(each, out)] for each in STUDIES),
+        [_align(TEXT, out, init=None)],
+        [_align(phase, out, init=TEXT) for phase in IMAGES],
+    ]
+
+
+def _phantom(studies: Studies, out: Path) -> Line:
+    labels = ["--labels", str(out / studies.labels)] if studies.labels else []
+    return [
+        *("-m", "medgen", "phantom", *studies.options.split(), "--counterfactuals", ROUNDS),
+        *("--jobs", "2", "--skip-existing", "-o", str(out / studies.name), *labels),
+    ]
+
+
+def _align(phase: Phase, out: Path, init: Phase | None) -> Line:
+    start = ["--init", str(_run(init, out) / "model")] if init else []
+    settings = [
+        word
+        for key, value in (BATCH | phase.settings).items()
+        for word in ("--set", f"{key}={value}")
+    ]
+    return [
+        *("-m", "medgen", "align", str(out / phase.manifest), "--train", phase.encoder, *start),
+        *("--card", str(CARD), "-o", str(_run(phase, out)), "--steps", str(phase.steps)),
+        *("--resume", *settings),
+    ]
+
+
+def _run(phase: Phase, out: Path) -> Path:
+    return out / f"align-{phase.encoder}"
+
+
+def link_heads(data: Path, folder: Path) -> None:
+    """A folder with the label maps that may be trained on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((data / "heads").glob("head_*.nii.gz")):
+        link = folder / path.name
+        if path.name.partition(".")[0] not in HELD_OUT_HEADS and not link.exists():
+            link.symlink_to(path.resolve())
+
+
+def list_studies(out: Path) -> None:
+    """Manifests of several folders of studies, whose names then begin with the folder's."""
+    for name, folders in MANIFESTS.items():
+        studies = [
+            replace(study, id=f"{folder}-{study.id}", patient=f"{folder}-{study.patient}")
+            for folder in folders
+            if (out / folder / "manifest.jsonl").exists()
+            for study in read_manifest(out / folder / "manifest.jsonl")
+        ]
+        write_manifest(studies, out / name, overwrite=True)
+
+
+def join(out: Path, phases: Sequence[Phase], target: Path) -> None:
+    """One model with the text encoder, and of each phase the encoder that it trained."""
+    base = model_folder(str(_run(TEXT, out) / "model"))
+    card = verify(base)
+    parts = {name: load_part(base, card, name) for name in card.parts}
+    configs = {name: part.config for name, part in card.parts.items() if part.config}
+    steps = card.steps
+    for phase in phases:
+        folder = model_folder(str(_run(phase, out) / "model"))
+        trained = verify(folder)
+        parts[phase.encoder] = load_part(folder, trained, phase.encoder)
+        steps += trained.steps
+    save_model(target, replace(card, steps=steps), parts, configs=configs, overwrite=True)
+
+
+def _at_once(lines: Sequence[Line]) -> int:
+    """Run two commands at a time, a core each, and wait for all; the first failure counts."""
+    alone = os.environ | ({"OMP_NUM_THREADS": "1"} if len(lines) > 1 else {})
+    running: list[subprocess.Popen[bytes]] = []
+    for at, line in enumerate(lines):
+        if at >= 2:
+            running[at - 2].wait()
+        print(shlex.join(["python", *line]), flush=True)
+        running.append(subprocess.Popen([sys.executable, *line], env=alone))
+    return next((code for one in running if (code := one.wait())), 0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the commands; the first that fails ends it."""
+    parser = argparse.ArgumentParser(prog="benchmarks.train_align", description=__doc__)
+    data_option(parser)
+    parser.add_argument("-o", "--out", type=Path, default=Path("runs"), metavar="DIR")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands only")
+    options = parser.parse_args(arguments)
+    if options.dry_run:
+        for stage in stages(options.data, options.out):
+            print("\n".join(shlex.join(["python", *line]) for line in stage))
+        return 0
+    link_heads(options.data, options.out / "training-heads")
+    for stage in stages(options.data, options.out):
+        if stage[0][2] == "align":
+            list_studies(options.out)
+        if code := _at_once(stage):
+            return code
+    join(options.out, IMAGES, options.out / "align" / "model")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The commands that make the bundled encoders name runs and files that come before them."""
+
+from pathlib import Path
+
+from benchmarks.train_align import IMAGES, MANIFESTS, STUDIES, TEXT, link_heads, stages
+
+OUT = Path("runs")
+
+
+def test_every_encoder_is_trained_from_the_text_encoder() -> None:
+    *_, text, images = stages(Path("data"), OUT)
+    assert len(text) == 1
+    assert "--init" not in text[0]
+    for line, phase in zip(images, IMAGES, strict=True):
+        assert line[line.index("--init") + 1] == str(OUT / "align-text" / "model")
+        assert line[line.index("--train") + 1] == phase.encoder
+    assert {TEXT.encoder, *(phase.encoder for phase in IMAGES)} == {"text", "xray", "ct", "mri"}
+
+
+def test_manifests_are_of_folders_that_are_made() -> None:
+    made = {each.name for each in STUDIES}
+    assert {folder for folders in MANIFESTS.values() for folder in folders} == made
+    assert {phase.manifest for phase in IMAGES} == set(MANIFESTS)
+
+
+def test_held_out_heads_are_not_linked(tmp_path: Path) -> None:
+    (tmp_path / "heads").mkdir()
+    for number in (1, 18, 19, 20):
+        (tmp_path / "heads" / f"head_{number:02d}.nii.gz").write_bytes(b"")
+    link_heads(tmp_path, tmp_path / "links")
+    names = [path.name for path in sorted((tmp_path / "links").iterdir())]
+    assert names == ["head_01.nii.gz", "head_18.nii.gz"]
