@@ -37,6 +37,10 @@ def align(
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="The manifest may name files elsewhere.")
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Keeps images as encoders take them."),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps in all.")
     ] = None,
@@ -68,6 +72,7 @@ def align(
         "pairs": pairs,
         "max_bad": max_bad,
         "allow_outside": allow_outside or None,
+        "cache": str(cache) if cache else None,
         "card": str(card) if card else None,
         "fit": {key: value for key, value in fit.items() if value is not None},
     }

@@ -42,8 +42,8 @@ PLACEMENT = PlacementConfig(
 )  # a mirrored chest is a rare disease
 SUPINE = 0.25  # share of patients who lie: fluid sinks to the back, the radiograph is AP
 AGENT = 0.5  # share of CTs with contrast agent
-PIXEL_MM = 1.5
-MARGIN_MM = (8.0, 38.0)  # shown on each side of the lungs
+PIXEL_MM = 1.0
+MARGIN_MM = (10.0, 45.0)  # shown on each side of the lungs
 BEYOND_MM = 40.0  # by which a body goes on above and below what is scanned
 Box = tuple[tuple[int, int], tuple[int, int]]
 SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1100.0, "lateral": 1800.0}
@@ -197,7 +197,7 @@ def _images(
         exposure = random_exposure(view, generator)
         beyond = round(BEYOND_MM / body.spacing)
         wide = torch.nn.functional.pad(hu, (beyond, beyond), mode="replicate")
-        display = random_display(generator)
+        display = random_display(view, generator)
         whole = acquire_xray(
             wide, (body.spacing,) * 3, exposure, generator=generator, display=display
         )
@@ -253,16 +253,23 @@ def random_exposure(view: View, generator: Generator) -> Exposure:
         source_mm=SOURCE_MM[view],
         scatter=uniform(0.1, 0.3, generator),
         scatter_mm=uniform(25, 60, generator),
-        photons=uniform(4000, 30000, generator),
+        photons=10 ** uniform(6, 6.5, generator),
+        structure=uniform(0.007, 0.021, generator),
     )
 
 
-def random_display(generator: Generator) -> Display:
-    """Some maker's processing: from a plain film to strongly enhanced detail."""
+def random_display(view: View, generator: Generator) -> Display:
+    """Some maker's processing; at the bed the edges are enhanced more.
+
+    The ranges are those with which histogram and spectrum are most like those of real radiographs:
+    `python -m benchmarks.radiographs`.
+    """
     return Display(
-        contrast=uniform(0.8, 1.25, generator),
-        detail=uniform(0, 2.5, generator),
-        detail_mm=uniform(8, 30, generator),
+        contrast=uniform(0.43, 0.52, generator),
+        detail=uniform(1.6, 2.3, generator),
+        detail_mm=uniform(10, 30, generator),
+        edge=uniform(1.1, 1.5, generator) if view == "pa" else uniform(2.3, 3.0, generator),
+        edge_mm=uniform(1.0, 2.5, generator),
     )
 
 

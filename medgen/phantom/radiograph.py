@@ -12,6 +12,7 @@ from medgen.phantom.resolution import FWHM_PER_SIGMA, gaussian_kernel
 
 Volume = Float[Tensor, "i j k"]
 Image = Float[Tensor, "rows columns"]
+STRUCTURE_MM = 12.5
 DARKEST = 1e-6  # of the open beam: what a detector still tells from nothing
 
 
@@ -28,7 +29,10 @@ class Exposure:
         gap_mm: Distance of the detector from the scanned volume.
         scatter: How much of the forward scatter reaches the detector through its grid.
         scatter_mm: How far it spreads, standard deviation.
-        photons: Behind nothing, per mm² of the detector; None leaves the noise out.
+        photons: Counted behind nothing, per mm² of the detector; None leaves the noise out. An
+            entrance dose of 0.1 mGy is about 3 million, of which a grid and a detector lose most.
+        structure: Of what is too fine for a CT, as small vessels and the grain of bone: standard
+            deviation of the logarithm of the signal.
     """
 
     view: View = "pa"
@@ -39,7 +43,8 @@ class Exposure:
     gap_mm: float = 30.0
     scatter: float = 0.15
     scatter_mm: float = 40.0
-    photons: float | None = 20000.0
+    photons: float | None = 1e6
+    structure: float = 0.0
 
 
 def take(
@@ -56,16 +61,16 @@ def take(
         hu: A CT with axes Right, Anterior, Superior; vacuum beyond it.
         spacing: Along those, mm.
         exposure: Tube, detector, scatter and noise.
-        generator: Source of the noise; needed where there is some.
+        generator: Source of noise and structure; needed where there is some.
         spectrum: Instead of the tube's.
 
     Returns:
         The detector's signal as a share of the open beam's, seen as `seen_along` says.
 
     Raises:
-        ValueError: If there are photons to draw and no generator.
+        ValueError: If there is something to draw and no generator.
     """
-    if exposure.photons is not None and generator is None:
+    if generator is None and (exposure.photons is not None or exposure.structure):
         raise ValueError("a radiograph with noise draws it; give it a generator")
     beam = Beam(exposure.view, exposure.source_mm, exposure.gap_mm)
     volume, turned = seen_along(hu, spacing, exposure.view)
@@ -75,6 +80,10 @@ def take(
         project(volume, turned, beam, detector, quantities=densities) / 10,  # g/cm²
         spectrum or tube(exposure.kilovolts, exposure.aluminium_mm),
     )
+    if exposure.structure and generator is not None:
+        i, j = primary.shape
+        grain = structure((i, j), exposure.pixel_mm, generator).to(primary)
+        primary = primary * (-exposure.structure * grain).exp()
     signal = primary + exposure.scatter * forward_scatter(
         primary, exposure.scatter_mm / exposure.pixel_mm
     )
@@ -83,6 +92,22 @@ def take(
         noise = torch.randn(signal.shape, generator=generator).to(signal)
         signal = signal + (signal / counted).sqrt() * noise
     return signal.clamp(min=DARKEST)
+
+
+def structure(
+    size: tuple[int, int], pixel_mm: float, generator: Generator
+) -> Float[Tensor, "rows columns"]:
+    """Random shadows of unit variance, most of them about as long as `STRUCTURE_MM`.
+
+    The amplitude rises with the frequency up to there, and falls with it beyond.
+    """
+    rows, columns = size
+    down, across = torch.fft.fftfreq(rows, pixel_mm), torch.fft.rfftfreq(columns, pixel_mm)
+    frequency = torch.hypot(down[:, None], across) * STRUCTURE_MM
+    amplitude = frequency.clamp(max=1) / (1 + frequency.square()).sqrt()
+    noise = torch.fft.rfft2(torch.randn(size, generator=generator))
+    shadows = torch.fft.irfft2(noise * amplitude, size)
+    return shadows / shadows.std()
 
 
 def forward_scatter(primary: Image, width: float) -> Image:
@@ -123,11 +148,15 @@ class Display:
         contrast: Steepness of the display's curve; 1 spans the patient's 2nd to 98th percentile.
         detail: How much stronger fine structures are shown than coarse ones: unsharp masking.
         detail_mm: What is fine: the standard deviation of the Gaussian that takes it off.
+        edge: The same for the finest structures, after that.
+        edge_mm: What is finest.
     """
 
     contrast: float = 1.0
     detail: float = 0.0
     detail_mm: float = 12.0
+    edge: float = 0.0
+    edge_mm: float = 1.5
 
 
 PLAIN = Display()
@@ -145,8 +174,9 @@ def displayed(signal: Image, display: Display = PLAIN, *, pixel_mm: float = 1.0)
         pixel_mm: Side of a pixel.
     """
     depth = -signal.log()
-    if display.detail:
-        depth = depth + display.detail * (depth - _coarse(depth, display.detail_mm / pixel_mm))
+    for gain, width in ((display.detail, display.detail_mm), (display.edge, display.edge_mm)):
+        if gain:
+            depth = depth + gain * (depth - _coarse(depth, width / pixel_mm))
     patient = depth[depth > 0.1 * depth.amax()]  # else open beam would set the window
     if not len(patient):
         return torch.zeros_like(signal)

@@ -176,11 +176,11 @@ def _ribs(canvas: Canvas, cage: Distance, part: UInt8[Tensor, "i j k"]) -> None:
     off = (number - nearest) * (24 + 5 * drop) * 0.85
     depth = cage[at] - 4.6
     reach = torch.where(nearest >= 10, 1.9, torch.where(nearest >= 7, 2.55, 3.2))
-    bone = ((off / 7.0).square() + (depth / 4.2).square() < 1) & (round_ < reach) & (round_ > 0.12)
+    bone = ((off / 7.0).square() + (depth / 4.6).square() < 1) & (round_ < reach) & (round_ > 0.12)
     cartilage = bone & (round_ > 2.5 - 0.06 * (nearest - 3).abs())
     found = canvas.tissue[at]
     found[bone] = int(CORTICAL)
-    found[bone & ((off / 5.2).square() + (depth / 2.7).square() < 1)] = int(SPONGY)
+    found[bone & ((off / 4.8).square() + (depth / 2.2).square() < 1)] = int(SPONGY)
     found[cartilage] = int(Tissue.CARTILAGE)
     canvas.tissue[at] = found
     lateral = bone & ~cartilage & (round_ > 0.7)

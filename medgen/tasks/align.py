@@ -50,6 +50,7 @@ class AlignConfig:
     vocabulary: int = 2048  # most pieces of text that the tokenizer learns
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps images as the encoders take them
     card: str | None = None  # TOML with name, summary, licence and data of the model
     encoders: EncodersConfig = field(default_factory=EncodersConfig)
     standard: StandardConfig = field(default_factory=StandardConfig)
@@ -192,6 +193,7 @@ def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
         modalities=config.images,
         max_bad=config.max_bad,
         workers=config.fit.workers,
+        cache=Path(config.cache) if config.cache else None,
     )
     studies = list(reading)
     given = [_modalities(study) for study in studies]
@@ -240,7 +242,7 @@ def _texts(studies: Sequence[ReadStudy]) -> Iterator[str]:
 
 def _facts(config: AlignConfig) -> dict[str, object]:
     """The settings that decide the weights; a resumed run must have the same."""
-    facts = to_mapping(replace(config, card=None))
+    facts = to_mapping(replace(config, card=None, cache=None))
     facts.pop("fit")  # `fit` compares its own
     if facts.get("init"):
         facts["init"] = Path(str(facts["init"])).name

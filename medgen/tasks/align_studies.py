@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,12 +13,12 @@ from torch import Generator, Tensor
 
 from medgen.align.augment import AugmentConfig, augmented
 from medgen.data.counterfactuals import Counterfactual, read_counterfactuals
-from medgen.data.standard import StandardConfig, standard_view
+from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
+from medgen.data.view_cache import cached_view
 from medgen.diffusion.noise import generator_for
 from medgen.errors import InputError, MedgenError
 from medgen.finding import Finding, Presence
-from medgen.io import files
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.modality import Modality
@@ -111,6 +112,7 @@ def read_studies(
     modalities: Collection[Modality] = IMAGES,
     max_bad: float = 0.05,
     workers: int = 0,
+    cache: Path | None = None,
 ) -> Iterator[ReadStudy]:
     """Read reports and images; what cannot be read is left out and told once.
 
@@ -121,6 +123,7 @@ def read_studies(
         modalities: Which images to read.
         max_bad: Share of the studies that may have something unreadable.
         workers: Processes that read ahead.
+        cache: Folder of the images as they were read before.
 
     Yields:
         Studies with at least two of text, X-ray, CT and MRI, or with counterfactual reports.
@@ -131,7 +134,7 @@ def read_studies(
     """
     groups: dict[frozenset[Finding], int] = {}
     bad = 0
-    read = _Reader(studies, config, tuple(modalities))
+    read = _Reader(studies, config, tuple(modalities), cache)
     ahead = made_in_order(read, range(len(studies)), workers=workers, ahead=4)
     for at, (study, found) in enumerate(zip(studies, ahead, strict=True)):
         if isinstance(found, MedgenError):
@@ -188,13 +191,14 @@ class _Reader:
     studies: Sequence[Study]
     config: StandardConfig
     modalities: Collection[Modality]
+    cache: Path | None
 
     def __call__(self, number: int) -> Contents | MedgenError:
         study = self.studies[number]
         try:
             images = {
                 modality: [
-                    standard_view(files.read(path), modality, self.config).half().numpy()
+                    cached_view(path, modality, self.config, self.cache)
                     for path in study.of(modality)
                 ]
                 for modality in IMAGES

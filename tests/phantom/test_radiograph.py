@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from medgen.phantom.attenuation import mono
-from medgen.phantom.radiograph import Exposure, blurred, displayed, forward_scatter, take
+from medgen.phantom.radiograph import (
+    Display,
+    Exposure,
+    blurred,
+    displayed,
+    forward_scatter,
+    structure,
+    take,
+)
 
 CLEAN = Exposure(scatter=0, photons=None, source_mm=1e6, gap_mm=0)
 SPACING = (2.0, 2.0, 2.0)
@@ -87,3 +95,46 @@ def test_the_display_is_bright_where_little_arrives_and_forgets_the_dose() -> No
 
 def test_an_empty_field_is_dark() -> None:
     assert displayed(torch.ones(8, 8)).max() <= 0.5
+
+
+def test_structure_has_unit_variance_and_its_own_length() -> None:
+    """The power peaks near the frequency it is made for, whatever the pixel."""
+    for pixel in (1.0, 2.0):
+        shadows = structure((256, 256), pixel, torch.Generator().manual_seed(0))
+        assert float(shadows.std()) == pytest.approx(1, abs=1e-4)
+        assert float(shadows.mean()) == pytest.approx(0, abs=1e-5)
+        power = torch.fft.rfft2(shadows).abs().square()
+        frequency = torch.hypot(
+            torch.fft.fftfreq(256, pixel)[:, None], torch.fft.rfftfreq(256, pixel)
+        )
+        bands = [(0.0, 0.01), (0.06, 0.1), (0.2, 0.25)]  # cycles per mm
+        low, peak, high = (
+            float(power[(frequency >= a) & (frequency < b)].mean()) for a, b in bands
+        )
+        assert peak > 5 * low
+        assert peak > 2 * high
+
+
+def test_structure_changes_the_logarithm_by_its_share() -> None:
+    hu = torch.zeros(60, 60, 60)
+    plain = take(hu, (2.0,) * 3, CLEAN)
+    grained = take(
+        hu, (2.0,) * 3, replace(CLEAN, structure=0.02), generator=torch.Generator().manual_seed(1)
+    )
+    change = (grained / plain).log()
+    assert float(change.std()) == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_random_structure_needs_a_generator() -> None:
+    with pytest.raises(ValueError, match="generator"):
+        take(torch.zeros(4, 4, 4), (2.0,) * 3, replace(CLEAN, structure=0.1))
+
+
+def test_edges_overshoot_where_they_are_enhanced_and_flat_parts_stay() -> None:
+    signal = torch.full((40, 80), 0.5)
+    signal[:, 40:] = 0.1
+    plain = displayed(signal)
+    sharp = displayed(signal, Display(edge=1.0, edge_mm=2.0))
+    assert sharp[20, 40] > plain[20, 40] + 0.02
+    assert sharp[20, 39] < plain[20, 39] - 0.02
+    assert torch.allclose(sharp[20, :20], plain[20, :20], atol=0.05)
