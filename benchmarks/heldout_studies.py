@@ -2,24 +2,28 @@
 
 `python -m benchmarks.heldout_studies --data DIR -o OUT` writes them with one round of
 counterfactual reports, as `OUT/heldout.jsonl` lists them, and checks their SHA-256 with
-`heldout_studies.json`. Nobody may train on their seeds, nor on heads 19 and 20.
+`heldout_studies.json`. Nobody may train on their seeds, nor on heads 19 and 20. For some of them a
+person has written a report in a style of their own: `OUT/handwritten.jsonl` lists these studies.
 """
 
 import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data import HELD_OUT_HEADS, data_option
 from medgen.data.manifest import read_manifest, write_manifest
+from medgen.data.study import Study
 from medgen.io import files
 from medgen.phantom.chest_study import ChestConfig
 from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.phantom import PhantomConfig, simulate
 
 LIST = Path(__file__).with_name("heldout_studies.json")
+HANDWRITTEN = (Path(__file__).with_name("handwritten_heads.jsonl"),)
 NUMBER = 100  # of each
 CHESTS = ChestConfig(seed=9001, held_out=True, counterfactuals=1)
 HEADS = StudyConfig(
@@ -62,7 +66,26 @@ def write(data: Path, out: Path, *, number: int = NUMBER, jobs: int = 2) -> list
             for study in read_manifest(out / part / "manifest.jsonl")
         ]
     write_manifest(studies, out / "heldout.jsonl", overwrite=True)
+    write_manifest(handwritten(studies, out), out / "handwritten.jsonl", overwrite=True)
     return [study.text.parent for study in studies if study.text]
+
+
+def handwritten(studies: Iterable[Study], out: Path) -> list[Study]:
+    """The studies that a person has reported, with that report in place of the simulated ones."""
+    rows = [
+        json.loads(line)
+        for path in HANDWRITTEN
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    texts = {row["id"]: row["text"] for row in rows}
+    reported = [study for study in studies if study.id in texts]
+    folder = out / "handwritten"
+    folder.mkdir(parents=True, exist_ok=True)
+    for study in reported:
+        (folder / f"{study.id}.txt").write_text(texts[study.id] + "\n", encoding="utf-8")
+    return [
+        replace(study, text=folder / f"{study.id}.txt", counterfactuals=None) for study in reported
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -72,9 +72,9 @@ TEXT = Phase(
     {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.seed": "1"},
 )
 IMAGES = (
-    Phase("xray", "chests.jsonl", 3000, {"fit.batch": "32", "fit.learning_rate": "1e-3"}),
-    Phase("ct", "bodies.jsonl", 2000, {"fit.batch": "16", "fit.learning_rate": "1e-3"}),
-    Phase("mri", "heads.jsonl", 1500, {"fit.batch": "16", "fit.learning_rate": "1e-3"}),
+    Phase("xray", "chests.jsonl", 3000, {"fit.batch": "32", "fit.learning_rate": "3e-4"}),
+    Phase("ct", "bodies.jsonl", 2000, {"fit.batch": "16", "fit.learning_rate": "3e-4"}),
+    Phase("mri", "heads.jsonl", 1500, {"fit.batch": "16", "fit.learning_rate": "3e-4"}),
 )
 MANIFESTS = {
     "heads.jsonl": ("align-heads",),

@@ -57,7 +57,7 @@ class AlignConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=5000, batch=16, learning_rate=5e-4, weight_decay=0.05, device="auto"
+            steps=5000, batch=16, learning_rate=3e-4, weight_decay=0.05, device="auto"
         )
     )
 
