@@ -20,6 +20,7 @@ from medgen.phantom.chest_study import ChestConfig, simulate_chest
 from medgen.phantom.study import simulate_study
 from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.batch import MANIFEST, Done, Item, run_batch
+from medgen.tasks.memory import keep_freed_memory
 
 FINDINGS = "findings.json"
 REPORT = "report.txt"
@@ -101,6 +102,7 @@ def study_name(index: int) -> str:
 
 def write_study(item: Item, config: PhantomConfig) -> Written:
     """Make one study in the folder `item.path`; its name says which it is."""
+    keep_freed_memory()
     index = int(item.name.rpartition("-")[2]) - 1
     if config.skip_existing and (item.path / FINDINGS).is_file():
         return _read_study(item.path)
