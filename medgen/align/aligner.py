@@ -3,13 +3,16 @@
 from collections.abc import Collection, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medgen.align.central import Batch, Given
+from medgen.align.grounding import Grounding, Logits
 from medgen.align.temperature import Temperature
+from medgen.encoders.encoded import Encoded
 from medgen.encoders.image import ImageEncoder
 from medgen.encoders.text import TextEncoder
 from medgen.modality import Modality
+from medgen.shapes import Image
 
 
 class Aligner(nn.Module):
@@ -28,6 +31,7 @@ class Aligner(nn.Module):
         if len(set(lengths.values())) > 1:
             raise ValueError(f"embeddings of different lengths cannot be aligned: {lengths}")
         self.encoders = nn.ModuleDict({str(name): one for name, one in encoders.items()})
+        self.grounding = nn.ModuleDict()
         self.temperature = Temperature()
         self.embedding = max(lengths.values())
 
@@ -41,21 +45,54 @@ class Aligner(nn.Module):
         Returns:
             Every modality that has an encoder, in the order of the encoders.
         """
-        names = map(Modality, self.encoders)
+        return self.grounded(batch)[0]
+
+    def grounded(self, batch: Batch) -> tuple[dict[Modality, Given], dict[Modality, list[Logits]]]:
+        """As `forward`, and what the cells of the grounded encoders find, of the studies present.
+
+        A modality that no study has finds nothing.
+        """
         present = next(iter(batch.values())).present
         nobody = Given(torch.zeros(len(present), 0), torch.zeros_like(present))
-        return {name: self._embed(name, batch.get(name, nobody)) for name in names}
+        embedded: dict[Modality, Given] = {}
+        found: dict[Modality, list[Logits]] = {}
+        for name in map(Modality, self.encoders):
+            given = batch.get(name, nobody)
+            embeddings = self.temperature.log_scale.new_zeros(len(present), self.embedding)
+            if given.present.any():
+                encoded, cells = self._encode(name, given.rows[given.present])
+                embeddings = embeddings.index_put((given.present,), encoded.embedding)
+                found |= {name: cells} if cells else {}
+            embedded[name] = Given(embeddings, given.present)
+        return embedded, found
+
+    def ground(self, modalities: Collection[Modality], findings: int, *, seed: int) -> None:
+        """Let these encoders of images also learn where so many findings are."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for name in modalities:
+                self.grounding[name] = Grounding(self._image_encoder(name).config, findings)
+
+    def find(self, name: Modality, patches: Image) -> list[Logits]:
+        """What the convolutions of a grounded encoder find in patches of images."""
+        found: list[Logits] = self.grounding[name](self._image_encoder(name).features(patches))
+        return found
 
     def train_only(self, modalities: Collection[Modality]) -> None:
         """Freeze all encoders but these; the temperature is always trained."""
         for name, encoder in self.encoders.items():
             encoder.requires_grad_(Modality(name) in modalities)
 
-    def _embed(self, name: Modality, given: Given) -> Given:
-        """The embeddings of one modality; its encoder sees only the studies that have it."""
-        scale = self.temperature.log_scale
-        embeddings = scale.new_zeros(len(given.present), self.embedding)
-        if given.present.any():
-            encoded = self.encoders[name](given.rows[given.present])
-            embeddings = embeddings.index_put((given.present,), encoded.embedding)
-        return Given(embeddings, given.present)
+    def _encode(self, name: Modality, rows: Tensor) -> tuple[Encoded, list[Logits]]:
+        if name not in self.grounding:
+            encoded: Encoded = self.encoders[name](rows)
+            return encoded, []
+        encoder = self._image_encoder(name)
+        features = encoder.features(rows)
+        encoded = encoder.read(features[-1])
+        return encoded, self.grounding[name](features, encoded)
+
+    def _image_encoder(self, name: Modality) -> ImageEncoder:
+        encoder = self.encoders[name]
+        assert isinstance(encoder, ImageEncoder)
+        return encoder

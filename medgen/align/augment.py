@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -51,12 +52,31 @@ def augmented(picture: Picture, generator: Generator, config: AugmentConfig) -> 
     Every step draws as many numbers whatever its extent, so setting one to 0 leaves the others as
     they were.
     """
-    view = _moved(picture, generator, config)
+    return augmented_with(picture, None, generator, config)[0]
+
+
+def augmented_with(
+    picture: Picture,
+    masks: Float[Tensor, "findings *half"] | None,
+    generator: Generator,
+    config: AugmentConfig,
+) -> tuple[Picture, Float[Tensor, "findings *half"] | None]:
+    """Another view, and where the masks of its image come to lie in it.
+
+    Args:
+        picture: As for `augmented`.
+        masks: Shares of the same image, 0 to 1, on a grid of any resolution.
+        generator: As for `augmented`.
+        config: As for `augmented`.
+    """
+    theta = motion(generator, picture.shape[1:], config)
+    view = _moved(picture, theta, padding="border")
     view = _lit(view, generator, config)
     view = _blurred(view, config.blur * _share(generator))
     deviation = RANGE * config.noise * _share(generator)
     view = view + deviation * torch.randn(view.shape, generator=generator).to(view)
-    return _erased(view, generator, config.erase).clamp(-1, 1)
+    view = _erased(view, generator, config.erase).clamp(-1, 1)
+    return view, None if masks is None else _moved(masks, theta, padding="zeros")
 
 
 def motion(
@@ -81,10 +101,14 @@ def motion(
     return torch.cat([turn * edges / edges[:, None], shift[:, None]], dim=1)
 
 
-def _moved(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:
-    theta = motion(generator, picture.shape[1:], config).to(picture)
-    grid = F.affine_grid(theta[None], [1, *picture.shape], align_corners=False)
-    return F.grid_sample(picture[None], grid, padding_mode="border", align_corners=False)[0]
+def _moved(
+    picture: Float[Tensor, "stacked *grid"],
+    theta: Float[Tensor, "axes columns"],
+    *,
+    padding: Literal["border", "zeros"],
+) -> Float[Tensor, "stacked *grid"]:
+    grid = F.affine_grid(theta[None].to(picture), [1, *picture.shape], align_corners=False)
+    return F.grid_sample(picture[None], grid, padding_mode=padding, align_corners=False)[0]
 
 
 def _lit(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:

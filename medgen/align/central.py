@@ -59,7 +59,8 @@ def alignment_losses(
         embedded: Embeddings, from the aligner.
         scale: 1 / temperature.
         groups: Studies of one group are not each other's negatives.
-        decoys: Embedded reports that are wrong in one fact: negatives for the images.
+        decoys: Embedded reports that are wrong in one fact, some for each study, zeros where there
+            are fewer: negatives for the images.
         pairs: `hub` is the paper's; `all` an ablation.
 
     Returns:
@@ -74,7 +75,7 @@ def alignment_losses(
         duplicates = None if group_of is None else same_group(group_of[both])
         own = None
         if misleading is not None and one is HUB:
-            own = misleading.rows[both] * misleading.present[both, None]
+            own = misleading.rows[both] * misleading.present[both, None, None]
         losses[f"{one}-{other}"] = alignment_loss(
             everyone[one].rows[both],
             everyone[other].rows[both],
@@ -109,7 +110,7 @@ def wording_loss(
         second.rows[both],
         scale,
         duplicates=same_group(gathered(groups)[both]),
-        decoys=misleading.rows[both] * misleading.present[both, None],
+        decoys=misleading.rows[both] * misleading.present[both, None, None],
     )
 
 

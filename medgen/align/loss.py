@@ -10,6 +10,9 @@ from medgen.shapes import Embedding
 Duplicates = Bool[Tensor, "batch batch"]
 """True where two studies say the same; the diagonal does not matter."""
 
+Decoys = Float[Tensor, "batch decoys embedding"]
+"""Embedded reports that are wrong of a study."""
+
 
 def info_nce(
     one: Embedding,
@@ -17,7 +20,7 @@ def info_nce(
     scale: Float[Tensor, ""],
     *,
     duplicates: Duplicates | None = None,
-    decoys: Embedding | None = None,
+    decoys: Decoys | None = None,
 ) -> Float[Tensor, ""]:
     """How hard it is to tell, for each of `one`, which of `other` belongs to it; in nats.
 
@@ -26,7 +29,7 @@ def info_nce(
         other: Their partners, in the same order; all others are negatives.
         scale: 1 / temperature.
         duplicates: Pairs that are no negatives: radiology is full of equal normal reports.
-        decoys: One more negative for each of `one`, like its partner but for one fact; zeros are
+        decoys: More negatives for each of `one`, like its partner but for one fact; zeros are
             none.
 
     Returns:
@@ -37,12 +40,12 @@ def info_nce(
     """
     with torch.autocast(one.device.type, enabled=False):  # bfloat16 logits of 100 are 0.5 apart
         logits = scale * one @ other.mT
-        own = None if decoys is None else scale * (one * decoys).sum(1, keepdim=True)
+        own = None if decoys is None else scale * torch.einsum("be,bde->bd", one, decoys)
     if duplicates is not None:
         is_partner = torch.eye(len(one), dtype=torch.bool, device=one.device)
         logits = logits.masked_fill(duplicates & ~is_partner, -torch.inf)
     if decoys is not None and own is not None:
-        is_none = ~decoys.any(1, keepdim=True)
+        is_none = ~decoys.any(-1)
         logits = torch.cat([logits, own.masked_fill(is_none, -torch.inf)], dim=1)
     return -F.log_softmax(logits, dim=1).diagonal().sum() / max(1, len(one))
 
@@ -53,7 +56,7 @@ def alignment_loss(
     scale: Float[Tensor, ""],
     *,
     duplicates: Duplicates | None = None,
-    decoys: Embedding | None = None,
+    decoys: Decoys | None = None,
 ) -> Float[Tensor, ""]:
     """Mean of the two directions of `info_nce`; decoys are like `one`, and mislead `other`.
 

@@ -54,6 +54,7 @@ def phantom(
             "--counterfactuals", min=0, max=100, metavar="N", help="Reports with one fact changed."
         ),
     ] = 0,
+    masks: Annotated[bool, typer.Option("--masks", help="Where each finding is.")] = False,
     spacing: Annotated[
         float | None,
         typer.Option("--spacing", metavar="MM", help="Voxel size: 1 for a head, 2 for a thorax."),
@@ -122,6 +123,7 @@ def phantom(
         "ill": ill,
         "held_out": held_out,
         "counterfactuals": counterfactuals,
+        "masks": masks,
         "lps": file_format == "dicom",
     }
     wanted = _kinds(kinds) if kinds else None

@@ -13,9 +13,9 @@ from medgen.errors import InputError
 from medgen.modality import WORDS, Kind
 
 IMAGE_WORDS = [word for word in WORDS if word != "text"]
-COUNTERFACTUALS = "counterfactuals"
-FILES = (*IMAGE_WORDS, "text", COUNTERFACTUALS)
-KEYS = ("id", "patient", "split", *WORDS, COUNTERFACTUALS)
+COUNTERFACTUALS, MASKS = "counterfactuals", "masks"
+FILES = (*IMAGE_WORDS, "text", COUNTERFACTUALS, MASKS)
+KEYS = ("id", "patient", "split", *WORDS, COUNTERFACTUALS, MASKS)
 
 
 class Row(BaseModel):
@@ -34,6 +34,7 @@ class Row(BaseModel):
     mri_flair: str | None = Field(None, alias="mri:flair")
     mri_pd: str | None = Field(None, alias="mri:pd")
     counterfactuals: str | None = None
+    masks: str | None = None
     split: str | None = Field(None, pattern=f"^({'|'.join(Split)})$")
 
 
@@ -145,8 +146,8 @@ def _study(entry: object, folder: Path, root: str, allow_outside: bool) -> tuple
         raise _BadLineError(*problems)
     images = {Kind.parse(word): files[word] for word in IMAGE_WORDS if word in files}
     split = Split(row.split) if row.split else None
-    text, changed = files.get("text"), files.get(COUNTERFACTUALS)
-    return Study(row.id, row.patient, images, text, split, changed), real
+    text, changed, masks = (files.get(word) for word in ("text", COUNTERFACTUALS, MASKS))
+    return Study(row.id, row.patient, images, text, split, changed, masks), real
 
 
 def _explain(error: ErrorDetails) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from medgen.data.listing import COUNTERFACTUALS, Listing, Problem, examine
+from medgen.data.listing import COUNTERFACTUALS, MASKS, Listing, Problem, examine
 from medgen.data.study import Study
 from medgen.errors import InputError, OutputError
 from medgen.io.atomic import atomic_file
@@ -62,6 +62,8 @@ def _row(study: Study, folder: Path) -> dict[str, str]:
         files["text"] = study.text
     if study.counterfactuals:
         files[COUNTERFACTUALS] = study.counterfactuals
+    if study.masks:
+        files[MASKS] = study.masks
     row = {"id": study.id, "patient": study.patient}
     for word, file in files.items():
         real = file.resolve()

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from medgen.data.intensity import Window, mri_window
 from medgen.data.resample import Grid, isotropic_grid, resample
+from medgen.errors import InputError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
 
-CT_WINDOWS = (Window(-1000, 300), Window(-40, 120), Window(0, 1500))
-"""Lung, soft tissue and bone, in HU: one channel each, as radiologists look at a CT."""
+CT_WINDOWS = (Window(-1000, 300), Window(-40, 120), Window(0, 80), Window(0, 1500))
+"""Lung, soft tissue, brain and bone, in HU: one channel each, as radiologists look at a CT."""
 AIR_HU = -1000.0
 BODY = 0.3  # of the window: brighter is body; -610 HU in CT
 STRAYS = 0.005  # share of it, at either end, that may be a table
@@ -53,14 +54,44 @@ def standard_view(
     """
     if modality is Modality.XRAY:
         return radiograph_view(image.voxels, config.side)
-    window = mri_window(image.voxels) if modality is Modality.MRI else CT_WINDOWS[0]
-    body = image.voxels > window.low + BODY * (window.high - window.low)
-    grid = standard_grid(image, config, body)
+    window, grid = _framed(image, modality, config)
     if modality is Modality.MRI:
         volume = resample(image.voxels, image.geometry, grid, fill=window.low)
         return torch.from_numpy(window.normalise(volume))[None]
     hu = resample(image.voxels, image.geometry, grid, fill=AIR_HU)
     return torch.from_numpy(np.stack([window.normalise(hu) for window in CT_WINDOWS]))
+
+
+def standard_mask(
+    mask: MedicalImage, image: MedicalImage, modality: Modality, config: StandardConfig
+) -> Float[Tensor, "*half"]:
+    """Where a mask lies in the standard view of its image, at half the resolution, 0 to 1.
+
+    Args:
+        mask: Not 0 where the finding is; on any grid, but that of a radiograph on its pixels.
+        image: What it belongs to.
+        modality: Of the image.
+        config: As for the image's view.
+
+    Raises:
+        InputError: If it has other pixels than its radiograph.
+    """
+    there = (mask.voxels != 0).astype(np.float32)
+    if modality is Modality.XRAY:
+        if there.shape != image.voxels.shape:
+            name = mask.source.path if mask.source else "mask"
+            raise InputError(f"{name}: is {there.shape} pixels; its image {image.voxels.shape}")
+        return F.max_pool2d(_squared(torch.from_numpy(there), config.side, 0.0), 2)[0]
+    _, grid = _framed(image, modality, config)
+    share = torch.from_numpy(resample(there, mask.geometry, grid, fill=0.0))
+    return F.max_pool3d(share[None], 2)[0]
+
+
+def _framed(image: MedicalImage, modality: Modality, config: StandardConfig) -> tuple[Window, Grid]:
+    """The range of a volume's values, and the grid of its view."""
+    window = mri_window(image.voxels) if modality is Modality.MRI else CT_WINDOWS[0]
+    body = image.voxels > window.low + BODY * (window.high - window.low)
+    return window, standard_grid(image, config, body)
 
 
 def standard_grid(
@@ -106,11 +137,18 @@ def radiograph_view(
     """A radiograph, the longer side scaled to `side` pixels."""
     low, high = np.percentile(grey, GREY_PERCENTILES)
     window = Window(float(low), float(max(high, low + 1e-6)))
-    picture = torch.from_numpy(window.normalise(grey))[None, None]
-    rows, columns = grey.shape
+    return _squared(torch.from_numpy(window.normalise(grey)), side, -1.0)
+
+
+def _squared(
+    picture: Float[Tensor, "rows columns"], side: int, fill: float
+) -> Float[Tensor, "1 side side"]:
+    rows, columns = picture.shape
     scale = side / max(rows, columns)
     size = (max(1, round(scale * rows)), max(1, round(scale * columns)))
-    small = F.interpolate(picture, size, mode="bilinear", antialias=True, align_corners=False)
+    small = F.interpolate(
+        picture[None, None], size, mode="bilinear", antialias=True, align_corners=False
+    )
     top, left = (side - size[0]) // 2, (side - size[1]) // 2
     margins = (left, side - size[1] - left, top, side - size[0] - top)
-    return F.pad(small[0], margins, value=-1.0)
+    return F.pad(small[0], margins, value=fill)

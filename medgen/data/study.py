@@ -26,6 +26,7 @@ class Study:
         text: File with the radiology report.
         split: What the study may be used for; None where the manifest does not say.
         counterfactuals: File with reports in which one fact is changed.
+        masks: Folder with a mask of each finding; an empty one says that there is nothing.
 
     Example:
         >>> Study("s1", "p1", {Kind.parse("mri:t1"): Path("t1.nii.gz")}).of("mri")
@@ -38,6 +39,7 @@ class Study:
     text: Path | None = None
     split: Split | None = None
     counterfactuals: Path | None = None
+    masks: Path | None = None
 
     def of(self, modality: str) -> list[Path]:
         """Every image of a modality, whatever its contrast; in the order of the manifest."""
@@ -45,5 +47,6 @@ class Study:
 
     @property
     def files(self) -> list[Path]:
-        """Every file the study names, those with text last."""
-        return [*self.images.values(), *(one for one in (self.text, self.counterfactuals) if one)]
+        """Every file and folder the study names, the images first."""
+        others = self.text, self.counterfactuals, self.masks
+        return [*self.images.values(), *(one for one in others if one)]

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
-from monai.networks.blocks.convolutions import ResidualUnit
+from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.reader import Reader
 from medgen.shapes import Image
 
+SLOPE = 0.1  # of the activation below 0
+FLAT = 1e-2  # variance beneath which a cell's channels are noise
 OCTAVES = 6  # of the sinusoids: wavelengths of 2, 4, … 64 cells
 NOTHING = -1.0  # the lowest value of every normalised image; air in CT
+
+
+Grid = Float[Tensor, "batch ..."]
+"""What a level makes of a batch of images: channels, then axes half as long as those before."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class ImageEncoderConfig:
         spatial_dims: Axes of the images: 2 for X-ray, 3 for CT and MRI.
         in_channels: Of the images.
         widths: Channels of every level, finest first; each level halves the grid.
-        norm_groups: Groups of the normalisation; divides every width.
         width: Of the context.
         layers: Of the transformer.
         heads: Divides `width`.
@@ -36,11 +42,59 @@ class ImageEncoderConfig:
     spatial_dims: int = 3
     in_channels: int = 1
     widths: tuple[int, ...] = (16, 32, 64)
-    norm_groups: int = 8
     width: int = 128
     layers: int = 2
     heads: int = 4
     embedding: int = 256
+
+
+class Level(nn.Module):
+    """Half the grid: two convolutions, and a short way past them.
+
+    Every cell is normalised by itself: bone elsewhere does not dim a bleed, and a patch is read
+    as the same patch in its image.
+
+    Args:
+        spatial_dims: Axes of the images.
+        above: Channels that come in.
+        below: Channels that go out.
+
+    Source: normalising each cell over its channels is Liu et al. 2022 (arXiv:2201.03545).
+    """
+
+    def __init__(self, spatial_dims: int, above: int, below: int) -> None:
+        super().__init__()
+        convolution = Conv[Conv.CONV, spatial_dims]
+        self.halve = convolution(above, below, 3, stride=2, padding=1)
+        self.refine = convolution(below, below, 3, padding=1)
+        self.norms = nn.ModuleList(CellNorm(below) for _ in range(2))
+        self.past = convolution(above, below, 2, stride=2)
+
+    def forward(self, image: Grid) -> Grid:
+        """The grid below; all sizes must be even."""
+        inner = F.leaky_relu(self.norms[0](self.halve(image)), SLOPE)
+        outer = F.leaky_relu(self.norms[1](self.refine(inner)), SLOPE)
+        return self.past(image) + outer
+
+
+class CellNorm(nn.Module):
+    """Each cell's channels brought to mean 0 and variance 1, then scaled and shifted.
+
+    Args:
+        width: Channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(width))
+        self.shift = nn.Parameter(torch.zeros(width))
+
+    def forward(self, grid: Grid) -> Grid:
+        """The same grid, normalised."""
+        off = grid - grid.mean(1, keepdim=True)
+        unit = off * (off.square().mean(1, keepdim=True) + FLAT).rsqrt()
+        each = (-1, *[1] * (grid.ndim - 2))
+        return unit * self.scale.view(each) + self.shift.view(each)
 
 
 class ImageEncoder(nn.Module):
@@ -53,18 +107,9 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.levels = nn.Sequential(
-            *(
-                ResidualUnit(
-                    config.spatial_dims,
-                    above,
-                    below,
-                    strides=2,
-                    act=("LeakyReLU", {"inplace": True, "negative_slope": 0.1}),
-                    norm=("group", {"num_groups": config.norm_groups}),
-                )
-                for above, below in pairwise((config.in_channels, *config.widths))
-            )
+        self.levels = nn.ModuleList(
+            Level(config.spatial_dims, above, below)
+            for above, below in pairwise((config.in_channels, *config.widths))
         )
         self.cell = nn.Linear(config.widths[-1], config.width)
         self.place = nn.Linear(2 * OCTAVES * config.spatial_dims, config.width)
@@ -83,11 +128,25 @@ class ImageEncoder(nn.Module):
         Raises:
             ValueError: If a spatial size does not divide by `stride`.
         """
+        return self.read(self.features(image)[-1])
+
+    def features(self, image: Image) -> list[Grid]:
+        """What the convolutions make of a batch of images: one grid a level, the finest first.
+
+        Raises:
+            ValueError: If a spatial size does not divide by `stride`.
+        """
         if any(size % self.stride for size in image.shape[2:]):
             raise ValueError(f"sizes {tuple(image.shape[2:])} do not divide by {self.stride}")
-        features = self.levels(image)
-        cells = self.cell(features.flatten(2).mT)  # (batch, tokens, width)
-        tokens = cells + self.place(places(features.shape[2:]).to(cells))
+        grids = [image]
+        for level in self.levels:
+            grids.append(level(grids[-1]))
+        return grids[1:]
+
+    def read(self, coarsest: Grid) -> Encoded:
+        """What the transformer makes of the coarsest grid."""
+        cells = self.cell(coarsest.flatten(2).mT)  # (batch, tokens, width)
+        tokens = cells + self.place(places(coarsest.shape[2:]).to(cells))
         return self.reader(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
 
     def empty(self) -> Encoded:

@@ -40,10 +40,9 @@ def effusion(chest: Chest, side: Side, volume_ml: float) -> Disease:
     share, level = lung.lowest(potential, min(volume_ml / voxel_ml, 0.85 * lung.voxels))
     squeezed = 0.3 * torch.exp(-(potential - level).clamp(min=0) / 8) * lung.where
     measured = lung.volume_ml(share)
-    degree = severity(measured, EFFUSION_ML)
-    fact = Fact(Finding("pleural_effusion", side=side, severity=degree), {"volume_ml": measured})
+    finding = Finding("pleural_effusion", side=side, severity=severity(measured, EFFUSION_ML))
     overlays = lung.overlay(Tissue.COLLAPSED_LUNG, squeezed), lung.overlay(Tissue.FLUID, share)
-    return Disease(overlays, (fact,))
+    return Disease(overlays, (Fact(finding, {"volume_ml": measured}, overlays[1:]),))
 
 
 def pneumothorax(chest: Chest, side: Side, share: float) -> Disease:
@@ -60,14 +59,15 @@ def pneumothorax(chest: Chest, side: Side, share: float) -> Disease:
     pleura = 0.6 * torch.exp(-((potential - edge - lung.spacing) / lung.spacing).square())
     denser = 0.12 * (1 - air) * lung.where
     measured = float(air.sum()) / lung.voxels
-    fact = Fact(
-        Finding("pneumothorax", side=side, severity=severity(measured, PNEUMOTHORAX_SHARE)),
-        {"share": measured, "volume_ml": lung.volume_ml(air)},
-    )
     overlays = (
         lung.overlay(Tissue.CONSOLIDATION, denser),
         lung.overlay(Tissue.AIR, air),
         lung.overlay(Tissue.MUSCLE, pleura * lung.where),
+    )
+    fact = Fact(
+        Finding("pneumothorax", side=side, severity=severity(measured, PNEUMOTHORAX_SHARE)),
+        {"share": measured, "volume_ml": lung.volume_ml(air)},
+        overlays[1:2],
     )
     return Disease(overlays, (fact,))
 
@@ -107,8 +107,9 @@ def nodule(chest: Chest, lobe: Part, size_mm: float, generator: Generator) -> Di
     tissue = Tissue.CALCIFICATION if chance(0.1, generator) else Tissue.TUMOUR
     name = "nodule" if size_mm <= LARGEST_NODULE_MM else "mass"
     finding = Finding(name, side=side_of(lobe), region=LOBES[lobe], size_mm=float(round(size_mm)))
-    fact = Fact(finding, {"diameter_mm": size_mm, "volume_ml": lung.volume_ml(share)})
-    return Disease((lung.overlay(tissue, share),), (fact,))
+    lump = (lung.overlay(tissue, share),)
+    fact = Fact(finding, {"diameter_mm": size_mm, "volume_ml": lung.volume_ml(share)}, lump)
+    return Disease(lump, (fact,))
 
 
 def emphysema(chest: Chest, share: float, generator: Generator) -> Disease:
@@ -121,10 +122,9 @@ def emphysema(chest: Chest, share: float, generator: Generator) -> Disease:
         potential = -10 * patchy - 0.06 * up
         holes, _ = lung.lowest(potential, share * lung.voxels)
         overlays.append(lung.overlay(Tissue.AIR, 0.75 * holes))
-    degree = severity(share, (0.25, 0.45))
-    return Disease(
-        tuple(overlays), (Fact(Finding("emphysema", severity=degree), {"share": share}),)
-    )
+    finding = Finding("emphysema", severity=severity(share, (0.25, 0.45)))
+    holes_of_both = tuple(overlays)
+    return Disease(holes_of_both, (Fact(finding, {"share": share}, holes_of_both),))
 
 
 def oedema(chest: Chest, strength: float) -> Disease:
@@ -139,10 +139,9 @@ def oedema(chest: Chest, strength: float) -> Disease:
         off = off + 0.6 * (up - middle).square()
         share = strength * torch.exp(-off / (2 * 50**2)) * lung.where
         overlays.append(lung.overlay(Tissue.CONSOLIDATION, share))
-    degree = severity(strength, (0.25, 0.4))
-    return Disease(
-        tuple(overlays), (Fact(Finding("oedema", severity=degree), {"share": strength}),)
-    )
+    finding = Finding("oedema", severity=severity(strength, (0.25, 0.4)))
+    water = tuple(overlays)
+    return Disease(water, (Fact(finding, {"share": strength}, water),))
 
 
 def fracture(chest: Chest, side: Side, generator: Generator) -> Disease:
@@ -155,7 +154,7 @@ def fracture(chest: Chest, side: Side, generator: Generator) -> Disease:
     _, front, _ = ribs.axes
     gap = ((front - centre[1]).abs() < 3) & (off < 11) & ribs.where
     overlays = ribs.overlay(Tissue.MUSCLE, 0.7 * blood), ribs.overlay(Tissue.BLOOD, gap.float())
-    return Disease(overlays, (Fact(Finding("fracture", side=side)),))
+    return Disease(overlays, (Fact(Finding("fracture", side=side), where=overlays),))
 
 
 def pacemaker(chest: Chest, side: Side, generator: Generator) -> Disease:
@@ -175,7 +174,7 @@ def pacemaker(chest: Chest, side: Side, generator: Generator) -> Disease:
     points = [(x, y, z), vein, (size[0] / 2 + 22, float(middle[1]), top - 15)]
     points.append((float(middle[0]) - 25, float(middle[1]) + 12, float(middle[2]) - 22))
     metal += [_painted(chest, start, stop, (1.4,) * 3) for start, stop in pairwise(points)]
-    return Disease(tuple(metal), (Fact(Finding("device", side=side)),))
+    return Disease(tuple(metal), (Fact(Finding("device", side=side), where=tuple(metal)),))
 
 
 def heart_size(chest: Chest) -> Fact | None:
@@ -189,8 +188,10 @@ def heart_size(chest: Chest) -> Fact | None:
         return None
     if ratio < 0.5:
         return Fact(Finding("cardiomegaly", Presence.ABSENT), {"cardiothoracic_ratio": ratio})
-    degree = severity(ratio, (0.56, 0.62))
-    return Fact(Finding("cardiomegaly", severity=degree), {"cardiothoracic_ratio": ratio})
+    finding = Finding("cardiomegaly", severity=severity(ratio, (0.56, 0.62)))
+    heart = chest.of(Part.HEART)
+    where = (heart.overlay(Tissue.MUSCLE, heart.where.float()),)
+    return Fact(finding, {"cardiothoracic_ratio": ratio}, where)
 
 
 def _in_lobe(
@@ -200,7 +201,8 @@ def _in_lobe(
         name, side=side_of(lobe), region=LOBES[lobe], severity=severity(of_lobe, LOBE_SHARE)
     )
     measures = {"share_of_lobe": of_lobe, "volume_ml": lung.volume_ml(share)}
-    return Disease((lung.overlay(tissue, share),), (Fact(finding, measures),))
+    filled = (lung.overlay(tissue, share),)
+    return Disease(filled, (Fact(finding, measures, filled),))
 
 
 def _breadth(where: Bool[Tensor, "i j k"]) -> int:

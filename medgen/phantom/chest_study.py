@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from medgen.errors import UsageError
@@ -26,12 +27,13 @@ from medgen.phantom.chest_findings import LARGE_HEART, OFTEN, diseases, drawn_na
 from medgen.phantom.counterfactual import counterfactuals
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
+from medgen.phantom.mask import masks_of, shaded
 from medgen.phantom.part import LOBES
 from medgen.phantom.placement import PlacementConfig, place_parts
-from medgen.phantom.projection import View
+from medgen.phantom.projection import Beam, View
 from medgen.phantom.radiograph import Display, Exposure
 from medgen.phantom.render import Body, CTScan, embody, render_ct
-from medgen.phantom.study import SimulatedStudy
+from medgen.phantom.study import SimulatedStudy, mask_image
 from medgen.phantom.thorax import procedural_thorax
 from medgen.phantom.thorax_labels import read_thorax
 
@@ -63,6 +65,7 @@ class ChestConfig:
         ill: Share of patients with disease.
         held_out: Write reports in the words that are kept from training.
         counterfactuals: Rounds of reports with one fact changed.
+        masks: Tell where each finding is.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -75,6 +78,7 @@ class ChestConfig:
     ill: float = 0.8
     held_out: bool = False
     counterfactuals: int = 0
+    masks: bool = False
     lps: bool = False
 
     def __post_init__(self) -> None:
@@ -117,7 +121,8 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
     heart = heart_size(chest)
     facts = [*facts, *([heart] if heart else []), *absent(OFTEN, facts)]
     view: View = "pa" if is_upright else "ap"
-    images, details = _images(body, _extent(anatomy.part), config, view, index)
+    found = masks_of(facts, body.tissue) if config.masks else {}
+    images, masks, details = _images(body, found, _extent(anatomy.part), config, view, index)
     technique = f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph."
     report = report_of(
         facts,
@@ -149,6 +154,7 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
         },
         report.text if TEXT in config.kinds else None,
         tuple(changed),
+        masks,
     )
 
 
@@ -177,9 +183,16 @@ def _anatomy(
 
 
 def _images(
-    body: Body, lungs: Box, config: ChestConfig, view: View, index: int
-) -> tuple[dict[Kind, MedicalImage], dict[str, Any]]:
+    body: Body,
+    found: dict[str, Tensor],
+    lungs: Box,
+    config: ChestConfig,
+    view: View,
+    index: int,
+) -> tuple[dict[Kind, MedicalImage], dict[str, list[MedicalImage]], dict[str, Any]]:
+    """The images, the masks that belong to each of them, and how they were taken."""
     images: dict[Kind, MedicalImage] = {}
+    masks: dict[str, list[MedicalImage]] = {name: [] for name in found}
     details: dict[str, Any] = {}
     if CT in config.kinds:
         generator = generator_of(config.seed, index, "ct")
@@ -191,49 +204,65 @@ def _images(
         image = acquire_ct(body, geometry, scan, averaging, generator=generator)
         images[CT] = turned_to_lps(image) if config.lps else image
         details[str(CT)] = _described(images[CT]) | asdict(scan)
+        for name, mask in found.items():
+            masks[name].append(mask_image(mask, geometry, config.fine, lps=config.lps))
     if XRAY in config.kinds:
         generator = generator_of(config.seed, index, "xray")
         hu = render_ct(body, CTScan(fwhm_mm=0, noise_hu=0), generator=generator)
         exposure = random_exposure(view, generator)
         beyond = round(BEYOND_MM / body.spacing)
-        wide = torch.nn.functional.pad(hu, (beyond, beyond), mode="replicate")
+        wide = F.pad(hu, (beyond, beyond), mode="replicate")
         display = random_display(view, generator)
-        whole = acquire_xray(
-            wide, (body.spacing,) * 3, exposure, generator=generator, display=display
-        )
+        spacing = (body.spacing,) * 3
+        whole = acquire_xray(wide, spacing, exposure, generator=generator, display=display)
         low, high = lungs[1]
         lungs = (lungs[0], (low + beyond, high + beyond))
         far = exposure.gap_mm + hu.shape[1] * body.spacing
         shrink = (exposure.source_mm - far) / (exposure.source_mm - far / 2)
-        images[XRAY] = collimated(whole, lungs, tuple(wide.shape), shrink, generator)
+        rows, columns = whole.voxels.shape
+        box = collimation((rows, columns), lungs, tuple(wide.shape), shrink, generator)
+        images[XRAY] = _cut(whole, box)
         details[str(XRAY)] = _described(images[XRAY]) | asdict(exposure) | asdict(display)
-    return images, details
+        beam = Beam(view, exposure.source_mm, exposure.gap_mm)
+        for name, mask in found.items():
+            shade = shaded(F.pad(mask, (beyond, beyond)), spacing, beam, PIXEL_MM)[box]
+            if shade.any() and not shade.all():
+                grey = shade.numpy().astype(np.uint8)
+                masks[name].append(replace(images[XRAY], voxels=grey))
+    return images, {name: of for name, of in masks.items() if of}, details
 
 
-def collimated(
-    image: MedicalImage,
+def collimation(
+    picture: tuple[int, int],
     lungs: Box,
     size: tuple[int, ...],
     shrink: float,
     generator: Generator,
-) -> MedicalImage:
+) -> tuple[slice, slice]:
     """The part of a frontal radiograph that shows the lungs and a little around them.
 
     Args:
-        image: Of the whole volume.
+        picture: Rows and columns of the radiograph of the whole volume.
         lungs: First and last voxel of the lungs, right to left and down to up.
         size: Voxels of the volume along Right, Anterior, Superior.
         shrink: Magnification of the lungs relative to what is farthest from the detector, whose
             shadow fills it.
         generator: Source of the margins.
+
+    Returns:
+        Its rows and its columns.
     """
-    rows, columns = image.voxels.shape
+    rows, columns = picture
     box = []
     for ends, voxels, pixels in zip(lungs, (size[0], size[2]), (columns, rows), strict=True):
         last, first = (pixels * (0.5 - shrink * (end / voxels - 0.5)) for end in ends)
         before, after = (uniform(*MARGIN_MM, generator) / PIXEL_MM for _ in range(2))
         box.append(slice(max(0, round(first - before)), min(pixels, round(last + after))))
-    return replace(image, voxels=np.ascontiguousarray(image.voxels[box[1], box[0]]))
+    return box[1], box[0]
+
+
+def _cut(image: MedicalImage, box: tuple[slice, slice]) -> MedicalImage:
+    return replace(image, voxels=np.ascontiguousarray(image.voxels[box]))
 
 
 def _extent(part: Tensor) -> Box:

@@ -22,10 +22,12 @@ class Fact:
     Attributes:
         finding: In the terms of a report.
         measures: Numbers with the unit in their name: `volume_ml`, `share`.
+        where: What shows it; empty for what is nowhere, or everywhere.
     """
 
     finding: Finding
     measures: Mapping[str, float] = field(default_factory=dict)
+    where: tuple[Overlay, ...] = field(default=(), compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Only what is known."""

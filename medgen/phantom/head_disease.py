@@ -102,7 +102,7 @@ def haemorrhage(
     finding = Finding("haemorrhage", side=side, region=region, size_mm=float(round(size_mm)))
     overlays = head.brain.overlay(Tissue.OEDEMA, rim), head.brain.overlay(Tissue.HAEMATOMA, blood)
     measures = {"diameter_mm": size_mm, "volume_ml": head.brain.volume_ml(blood)}
-    return Disease(overlays, (Fact(finding, measures),))
+    return Disease(overlays, (Fact(finding, measures, overlays[1:]),))
 
 
 def infarct(head: Head, side: Side, region: str, volume_ml: float, generator: Generator) -> Disease:
@@ -118,7 +118,7 @@ def infarct(head: Head, side: Side, region: str, volume_ml: float, generator: Ge
         "infarct", side=side, region=region, severity=severity(measured, (15.0, 50.0))
     )
     overlay = brain.overlay(Tissue.OEDEMA, water * full)
-    return Disease((overlay,), (Fact(finding, {"volume_ml": measured}),))
+    return Disease((overlay,), (Fact(finding, {"volume_ml": measured}, (overlay,)),))
 
 
 def tumour(
@@ -131,13 +131,14 @@ def tumour(
     mass = head.brain.overlay(Tissue.TUMOUR, shape.share)
     measures = {"diameter_mm": size_mm, "volume_ml": head.brain.volume_ml(shape.share)}
     finding = Finding("brain_mass", side=side, region=region, size_mm=float(round(size_mm)))
-    facts = [Fact(finding, measures)]
+    oedema = head.brain.overlay(Tissue.OEDEMA, around)
+    facts = [Fact(finding, measures, (mass,))]
     volume = head.brain.volume_ml(around)
     if volume > 1:
         degree = severity(volume, (15.0, 50.0))
         swollen = Finding("brain_oedema", side=side, region=region, severity=degree)
-        facts.append(Fact(swollen, {"volume_ml": volume}))
-    return Disease((head.brain.overlay(Tissue.OEDEMA, around), mass), tuple(facts))
+        facts.append(Fact(swollen, {"volume_ml": volume}, (oedema,)))
+    return Disease((oedema, mass), tuple(facts))
 
 
 def calcification(
@@ -145,9 +146,10 @@ def calcification(
 ) -> Disease:
     """A speck of chalk."""
     share = _lump(head, side, region, size_mm, 0.2, generator).share
+    chalk = (head.brain.overlay(Tissue.CALCIFICATION, share),)
     finding = Finding("calcification", side=side, region=region, size_mm=float(round(size_mm)))
     measures = {"diameter_mm": size_mm, "volume_ml": head.brain.volume_ml(share)}
-    return Disease((head.brain.overlay(Tissue.CALCIFICATION, share),), (Fact(finding, measures),))
+    return Disease(chalk, (Fact(finding, measures, chalk),))
 
 
 def ventriculomegaly(head: Head, growth_mm: float) -> Disease:
@@ -233,8 +235,10 @@ def _more_fluid(
     near = distance_from(fluid, brain.spacing)
     share = ((growth_mm - near) / brain.spacing + 0.5).clamp(0, 1) * brain.where
     volume = brain.volume_ml(share)
+    more = (brain.overlay(Tissue.CSF, share),)
     fact = Fact(
         Finding(name, severity=severity(growth_mm, steps)),
         {"growth_mm": growth_mm, "volume_ml": volume},
+        more,
     )
-    return Disease((brain.overlay(Tissue.CSF, share),), (fact,))
+    return Disease(more, (fact,))

@@ -1,24 +1,33 @@
 """A study: one made-up patient, seen by a CT and several MRI protocols, and what is known of it."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import UInt8
+import torch.nn.functional as F
+from jaxtyping import Bool, UInt8
 from torch import Generator, Tensor
 
 from medgen.data.counterfactuals import Counterfactual
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Kind
-from medgen.phantom.acquisition import Averaging, acquire_ct, acquire_mri, turned_to_lps
+from medgen.phantom.acquisition import (
+    Averaging,
+    acquire_ct,
+    acquire_mri,
+    averaged_geometry,
+    turned_to_lps,
+)
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps, read_anatomy
 from medgen.phantom.counterfactual import counterfactuals
 from medgen.phantom.fact import Fact, absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.head_findings import NAMES, IllHead, drawn_names, fallen_ill
+from medgen.phantom.mask import masks_of
 from medgen.phantom.placement import STILL, PlacementConfig, place
 from medgen.phantom.procedural import procedural_head
 from medgen.phantom.protocol import TYPICAL, Relaxation, random_protocol
@@ -42,12 +51,14 @@ class SimulatedStudy:
         facts: What is known, as JSON takes it.
         report: What a radiologist would have written; None where nobody asked.
         counterfactuals: Reports with one fact changed.
+        masks: Where each finding is, by its name: in the volumes, and in the radiograph.
     """
 
     images: dict[Kind, MedicalImage]
     facts: dict[str, Any]
     report: str | None = None
     counterfactuals: tuple[Counterfactual, ...] = ()
+    masks: Mapping[str, Sequence[MedicalImage]] = field(default_factory=dict)
 
 
 def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
@@ -101,7 +112,28 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
         technique=technique,
         held_out=config.held_out,
     )
-    return SimulatedStudy(made, facts, report, tuple(changed))
+    found = masks_of(ill.facts, tissue) if config.masks else {}
+    masks = {
+        name: [mask_image(mask, geometry, fine, lps=config.lps)] for name, mask in found.items()
+    }
+    return SimulatedStudy(made, facts, report, tuple(changed), masks)
+
+
+def mask_image(
+    mask: Bool[Tensor, "i j k"], geometry: Geometry, fine: int, *, lps: bool = False
+) -> MedicalImage:
+    """A mask of the body as an image of ones and zeros.
+
+    Args:
+        mask: Not empty.
+        geometry: Of the body.
+        fine: How many of its voxels, a side, make one of the image; one with any of it is 1.
+        lps: Store it as `turned_to_lps` does.
+    """
+    factors = (fine,) * 3
+    coarse = F.max_pool3d(mask[None].float(), factors)[0].numpy().astype(np.uint8)
+    image = MedicalImage(coarse, averaged_geometry(geometry, factors))
+    return turned_to_lps(image) if lps else image
 
 
 def _ill(

@@ -36,6 +36,7 @@ class StudyConfig:
         has_report: Whether it has a report.
         held_out: Write the report in the words that are kept from training.
         counterfactuals: Rounds of reports with one fact changed.
+        masks: Tell where each finding is.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -56,6 +57,7 @@ class StudyConfig:
     has_report: bool = False
     held_out: bool = False
     counterfactuals: int = 0
+    masks: bool = False
     lps: bool = False
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from medgen.align.central import (
     met,
     wording_loss,
 )
+from medgen.align.grounding import Logits, grounding_loss
 from medgen.checkpoint import Card
 from medgen.config import from_mapping, read_mapping, to_mapping
 from medgen.data.manifest import read_manifest
@@ -28,10 +29,12 @@ from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
 from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner, save_aligner
+from medgen.tasks.align_patches import PatchItems, PatchLoss
 from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy, read_studies
 from medgen.tasks.distributed import join
-from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit import MODEL, Loss, Progress, fit
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.prefetch import MakeItem
 from medgen.tasks.snapshots import averaged_weights
 
 BUILT = "aligned"  # its name, if nobody gives it one
@@ -45,6 +48,9 @@ class AlignConfig:
     train: tuple[str, ...] = tuple(Modality)  # encoders that learn; of images, no other is used
     pairs: Pairs = "hub"  # which modalities meet: each the text, or all of them
     wordings: float = 1.0  # weight of: two reports of a study say the same; while text learns
+    decoys: int = 1  # reports with one fact changed, of each study, that mislead its images
+    grounding: float = 1.0  # weight of: cells of an image say which findings are there; with masks
+    patch: int = 0  # side of patches that encoders of images learn findings from, without reports
     invariant: float = 0.1  # weight of the visual invariant
     diag_weight: float = 1.0  # of its diagonal; 0 is the paper's literal statement
     vocabulary: int = 2048  # most pieces of text that the tokenizer learns
@@ -65,8 +71,13 @@ class AlignConfig:
         """Raises UsageError for a number that makes no sense."""
         if self.fit.batch < 2:
             raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
-        if self.invariant < 0 or not 0 <= self.max_bad <= 1:
-            raise UsageError("invariant must not be negative, and max_bad must be in [0, 1]")
+        if self.invariant < 0 or self.grounding < 0 or not 0 <= self.max_bad <= 1:
+            raise UsageError("weights must not be negative, and max_bad must be in [0, 1]")
+        strides = [2 ** len(getattr(self.encoders, name).widths) for name in self.images]
+        if self.patch < 0 or any(self.patch % stride for stride in strides):
+            raise UsageError(f"patches of {self.patch}: choose a multiple of {max(strides)}")
+        if not 1 <= self.decoys <= 100:
+            raise UsageError(f"{self.decoys} decoys: choose 1 to 100")
         if unknown := sorted(set(self.train) - set(Modality)) or not self.train:
             words = ", ".join(Modality)
             raise UsageError(f"train {unknown or 'nothing'}: choose from {words}")
@@ -100,10 +111,11 @@ def align(
     studies = _studies(config, manifest)
     aligner, tokenizer, config = _start(config, studies)
     aligner.train_only([Modality(name) for name in config.train])
-    items = AlignItems(studies, config.augment, config.fit.seed, is_pair=config.invariant > 0)
-    has_wordings = any(study.counterfactuals for study in studies)
-    loss = AlignLoss(tokenizer, config, has_wordings)
-    facts = {"config": _facts(config), "studies": len(studies)}
+    findings = _findings(studies) if config.grounding else ()
+    if findings:
+        aligner.ground(config.images, len(findings), seed=config.fit.seed)
+    items, loss = _lessons(config, studies, findings, tokenizer)
+    facts = {"config": _facts(config), "studies": len(studies), "findings": findings}
     yield from fit(aligner, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
@@ -112,10 +124,34 @@ def align(
             out / MODEL,
             card,
             config.encoders,
-            state,
+            {name: one for name, one in state.items() if not name.startswith("grounding.")},
             tokenizer=tokenizer,
             standard=config.standard,
         )
+
+
+def _lessons(
+    config: AlignConfig,
+    studies: Sequence[ReadStudy],
+    findings: tuple[str, ...],
+    tokenizer: Tokenizer,
+) -> tuple[MakeItem, Loss]:
+    """What is dealt out, and what is learned from it: patches, or whole images with reports."""
+    seed = config.fit.seed
+    if config.patch:
+        return PatchItems(
+            studies, config.images, findings, config.patch, config.augment, seed
+        ), PatchLoss()
+    has_wordings = any(study.counterfactuals for study in studies)
+    items = AlignItems(
+        studies,
+        config.augment,
+        seed,
+        is_pair=config.invariant > 0,
+        decoys=config.decoys,
+        findings=findings,
+    )
+    return items, AlignLoss(tokenizer, config, has_wordings)
 
 
 @dataclass(frozen=True)
@@ -125,14 +161,16 @@ class AlignLoss:
     tokenizer: Tokenizer
     config: AlignConfig
     has_wordings: bool = False  # some studies have several reports
+    known: dict[str, Tensor] = field(default_factory=dict)  # embedded once, while text is frozen
 
     def __call__(self, aligner: Aligner, items: Sequence[AlignItem]) -> dict[str, Tensor]:
         """The terms have the same names whatever the items lack."""
         device = aligner.temperature.log_scale.device
         images = self.config.images
         first, second = (self._batch(items, view, device) for view in (0, 1))
-        embedded = aligner(first)
-        decoys = self._texts(aligner, [item.decoy for item in items])
+        embedded, found = aligner.grounded(first) if images else ({}, {})
+        embedded[Modality.TEXT] = self._texts(aligner, [item.text for item in items])
+        decoys = self._decoys(aligner, items)
         groups = torch.tensor([item.group for item in items], device=device)
         scale = aligner.temperature()
         met = {name: embedded[name] for name in (Modality.TEXT, *images)}
@@ -144,6 +182,10 @@ class AlignLoss:
             losses["text-text"] = self.config.wordings * same
         total = torch.stack(list(losses.values())).sum()
         terms = {name: value.detach() for name, value in losses.items()}
+        for name in map(Modality, aligner.grounding):
+            grounding = self._grounding(items, name, found.get(name, []), device)
+            terms[f"grounding-{name}"] = grounding.detach()
+            total = total + self.config.grounding * grounding
         if self.config.invariant and images:
             views = aligner({name: second[name] for name in images})
             invariants = invariance_losses(
@@ -159,7 +201,40 @@ class AlignLoss:
     def _texts(self, aligner: Aligner, texts: Sequence[str | None]) -> Given:
         """Embedded reports; zeros where there is none."""
         device = aligner.temperature.log_scale.device
-        return aligner({Modality.TEXT: self._tokens(texts, device)})[Modality.TEXT]
+        if Modality.TEXT in self.config.train:
+            return aligner({Modality.TEXT: self._tokens(texts, device)})[Modality.TEXT]
+        new = sorted({text for text in texts if text is not None} - self.known.keys())
+        if new:
+            embedded = aligner({Modality.TEXT: self._tokens(new, device)})[Modality.TEXT].rows
+            self.known.update(zip(new, embedded.detach(), strict=True))
+        nothing = torch.zeros(aligner.embedding, device=device)
+        rows = [nothing if text is None else self.known[text] for text in texts]
+        present = torch.tensor([text is not None for text in texts], device=device)
+        return Given(torch.stack(rows), present)
+
+    def _decoys(self, aligner: Aligner, items: Sequence[AlignItem]) -> Given:
+        """Embedded reports that are wrong, as many for each study; zeros where there are fewer."""
+        most = self.config.decoys
+        texts = [[*item.decoys, *[None] * most][:most] for item in items]
+        flat = self._texts(aligner, [text for of in texts for text in of])
+        rows = flat.rows.unflatten(0, (len(items), most))
+        return Given(rows, flat.present.unflatten(0, (len(items), most)).any(1))
+
+    def _grounding(
+        self,
+        items: Sequence[AlignItem],
+        name: Modality,
+        found: Sequence[Logits],
+        device: torch.device,
+    ) -> Tensor:
+        """The grounding loss of one modality; 0 where no study of the batch has masks."""
+        masks = [item.masks.get(name) for item in items if name in item.views]
+        some = next((one for one in masks if one is not None), None)
+        if some is None or not found:
+            return torch.zeros((), device=device)
+        rows = torch.stack([torch.zeros_like(some) if one is None else one for one in masks])
+        known = torch.tensor([one is not None for one in masks])
+        return grounding_loss(found, rows.to(device), known.to(device))
 
     def _tokens(self, texts: Sequence[str | None], device: torch.device) -> Given:
         longest = self.config.encoders.text.max_tokens
@@ -171,7 +246,7 @@ class AlignLoss:
         self, items: Sequence[AlignItem], view: int, device: torch.device
     ) -> dict[Modality, Given]:
         """What the encoders take: zeros where a study lacks an image."""
-        batch = {Modality.TEXT: self._tokens([item.text for item in items], device)}
+        batch = {}
         for name in self.config.images:
             present = torch.tensor([name in item.views for item in items])
             space = (self.config.standard.side,) * 2
@@ -194,6 +269,7 @@ def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
         max_bad=config.max_bad,
         workers=config.fit.workers,
         cache=Path(config.cache) if config.cache else None,
+        has_masks=config.grounding > 0,
     )
     studies = list(reading)
     given = [_modalities(study) for study in studies]
@@ -206,10 +282,24 @@ def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
         raise UsageError(
             f"{manifest}: nothing to align; no study has a report and an image: {words}"
         )
+    if config.patch:
+        missing = [name for name in config.images if not any(name in one.masks for one in studies)]
+        if missing or not config.images or not config.grounding:
+            what = f"no {missing[0]}" if missing else "no image"
+            raise UsageError(
+                f"{manifest}: patches need masks, and {what} that learns has any; "
+                "write them with `medgen phantom --masks`, or leave out patch"
+            )
     texts = {study.text for study in studies if study.text}
     if config.pairs == "hub" and len(texts) < 2:
         raise UsageError(f"{manifest}: all reports say the same; there is nothing to tell apart")
     return studies
+
+
+def _findings(studies: Sequence[ReadStudy]) -> tuple[str, ...]:
+    """The names of all findings that somebody has drawn."""
+    drawn = (masks for study in studies for of in study.masks.values() for masks in of)
+    return tuple(sorted({name for masks in drawn for name in masks}))
 
 
 def _modalities(study: ReadStudy) -> set[Modality]:

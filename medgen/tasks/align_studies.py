@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,23 +11,26 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from medgen.align.augment import AugmentConfig, augmented
+from medgen.align.augment import AugmentConfig, augmented, augmented_with
 from medgen.data.counterfactuals import Counterfactual, read_counterfactuals
+from medgen.data.masks import mask_files
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
-from medgen.data.view_cache import cached_view
+from medgen.data.view_cache import cached_mask, cached_view
 from medgen.diffusion.noise import generator_for
 from medgen.errors import InputError, MedgenError
 from medgen.finding import Finding, Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
-from medgen.modality import Modality
+from medgen.modality import FACTS, Modality
 from medgen.tasks.prefetch import made_in_order
 
 LOG = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 50_000
 IMAGES = (Modality.XRAY, Modality.CT, Modality.MRI)
 View = Float[Tensor, "channels *space"]
+Masks = Mapping[str, Float[Tensor, "*half"]]
+Stack = Float[Tensor, "findings *half"]
 Thing = TypeVar("Thing")
 
 
@@ -42,6 +45,8 @@ class ReadStudy:
         group: Studies of one group have reports that say the same is there.
         counterfactuals: Reports of it with one fact changed.
         largest_mm: Of the sizes in the report; None if it measures nothing.
+        masks: By modality, for each image the share of each finding, at half the view's
+            resolution; nothing for a study that nobody has drawn masks for.
     """
 
     id: str
@@ -50,6 +55,7 @@ class ReadStudy:
     group: int
     counterfactuals: Sequence[Counterfactual] = ()
     largest_mm: float | None = None
+    masks: Mapping[Modality, Sequence[Masks]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,16 @@ class AlignItem:
         views: By modality, two views of one image, or the same one twice.
         group: As in the study.
         again: Another report of the study; None where there is only one.
-        decoy: `text` with one fact changed; None where there is none.
+        decoys: Reports with one fact changed, that of `text` first.
+        masks: By modality, where each finding lies in the first view; only of known studies.
     """
 
     text: str | None
     views: Mapping[Modality, tuple[View, View]]
     group: int
     again: str | None = None
-    decoy: str | None = None
+    decoys: tuple[str, ...] = ()
+    masks: Mapping[Modality, Stack] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,29 +87,49 @@ class AlignItems:
     augment: AugmentConfig
     seed: int
     is_pair: bool = True  # two different views of an image, or one
+    decoys: int = 1  # at most
+    findings: tuple[str, ...] = ()  # whose masks are given
 
     def __call__(self, number: int) -> AlignItem:
         """A study in random order, with two views of one image of each modality."""
         generator = generator_for(self.seed, number)
-        study = _one_of(self.studies, generator)
-        text, again, decoy = study.text, None, None
+        study = one_of(self.studies, generator)
+        text, again = study.text, None
+        decoys: list[str] = []
         if study.counterfactuals:
-            pair = _one_of(study.counterfactuals, generator)
-            text, decoy = pair.says, pair.changed
-            again = _one_of(study.counterfactuals, generator).says
-        views = {}
+            order = torch.randperm(len(study.counterfactuals), generator=generator).tolist()
+            text = study.counterfactuals[order[0]].says
+            decoys = [study.counterfactuals[at].changed for at in order[: self.decoys]]
+            again = one_of(study.counterfactuals, generator).says
+        views, where = {}, {}
         for modality, images in study.images.items():
-            image = _one_of(images, generator).float()
-            config = self.augment
-            if modality is Modality.CT:  # HU mean something
-                config = replace(config, gamma=0, contrast=0)
-            view = augmented(image, generator, config)
+            at = int(torch.randint(len(images), (), generator=generator))
+            image = images[at].float()
+            config = augment_for(modality, self.augment)
+            has_masks = bool(self.findings) and modality in study.masks
+            drawn = stacked(self.findings, study.masks[modality][at], image) if has_masks else None
+            view, moved = augmented_with(image, drawn, generator, config)
             views[modality] = view, augmented(image, generator, config) if self.is_pair else view
-        return AlignItem(text, views, study.group, again, decoy)
+            if moved is not None:
+                where[modality] = moved
+        return AlignItem(text, views, study.group, again, tuple(decoys), where)
 
 
-def _one_of(things: Sequence[Thing], generator: Generator) -> Thing:
+def one_of(things: Sequence[Thing], generator: Generator) -> Thing:
+    """Any of them, each as likely."""
     return things[int(torch.randint(len(things), (), generator=generator))]
+
+
+def augment_for(modality: Modality, config: AugmentConfig) -> AugmentConfig:
+    """How views of a modality may differ: the values of a CT, HU, mean something."""
+    return replace(config, gamma=0, contrast=0) if modality is Modality.CT else config
+
+
+def stacked(findings: Sequence[str], masks: Masks, image: View) -> Stack:
+    """The masks of these findings, zeros where an image does not show one."""
+    half = [size // 2 for size in image.shape[1:]]
+    nothing = torch.zeros(half)
+    return torch.stack([masks[name].float() if name in masks else nothing for name in findings])
 
 
 def read_studies(
@@ -113,6 +141,7 @@ def read_studies(
     max_bad: float = 0.05,
     workers: int = 0,
     cache: Path | None = None,
+    has_masks: bool = False,
 ) -> Iterator[ReadStudy]:
     """Read reports and images; what cannot be read is left out and told once.
 
@@ -124,6 +153,7 @@ def read_studies(
         max_bad: Share of the studies that may have something unreadable.
         workers: Processes that read ahead.
         cache: Folder of the images as they were read before.
+        has_masks: Read the masks, too.
 
     Yields:
         Studies with at least two of text, X-ray, CT and MRI, or with counterfactual reports.
@@ -134,7 +164,7 @@ def read_studies(
     """
     groups: dict[frozenset[Finding], int] = {}
     bad = 0
-    read = _Reader(studies, config, tuple(modalities), cache)
+    read = _Reader(studies, config, tuple(modalities), cache, has_masks)
     ahead = made_in_order(read, range(len(studies)), workers=workers, ahead=4)
     for at, (study, found) in enumerate(zip(studies, ahead, strict=True)):
         if isinstance(found, MedgenError):
@@ -146,8 +176,12 @@ def read_studies(
                     f"{max_bad:.0%} of all; the last: {error}"
                 ) from error
             continue
-        text, arrays, changed = found
+        text, arrays, changed, drawn = found
         images = {name: [torch.from_numpy(one) for one in of] for name, of in arrays.items()}
+        masks = {
+            modality: [{name: torch.from_numpy(one) for name, one in each.items()} for each in of]
+            for modality, of in drawn.items()
+        }
         if (text is not None) + len(images) < 2 and not (text and changed):
             continue
         said = frozenset(
@@ -156,7 +190,7 @@ def read_studies(
         # A study without a report is equal to no other.
         group = groups.setdefault(said, len(groups)) if text is not None else -1 - at
         largest = max((one.size_mm for one in said if one.size_mm), default=None)
-        yield ReadStudy(study.id, text, images, group, changed, largest)
+        yield ReadStudy(study.id, text, images, group, changed, largest, masks)
 
 
 def read_report(study: Study) -> str | None:
@@ -181,7 +215,8 @@ def read_report(study: Study) -> str | None:
     return text.strip() or None
 
 
-Contents = tuple[str | None, dict[Modality, list[np.ndarray]], list[Counterfactual]]
+Drawn = dict[Modality, list[dict[str, np.ndarray]]]
+Contents = tuple[str | None, dict[Modality, list[np.ndarray]], list[Counterfactual], Drawn]
 
 
 @dataclass(frozen=True)
@@ -192,6 +227,7 @@ class _Reader:
     config: StandardConfig
     modalities: Collection[Modality]
     cache: Path | None
+    has_masks: bool
 
     def __call__(self, number: int) -> Contents | MedgenError:
         study = self.studies[number]
@@ -205,6 +241,21 @@ class _Reader:
                 if modality in self.modalities and study.of(modality)
             }
             changed = read_counterfactuals(study.counterfactuals) if study.counterfactuals else []
-            return read_report(study), images, changed
+            return read_report(study), images, changed, self._masks(study, images)
         except MedgenError as error:
             return error
+
+    def _masks(self, study: Study, images: Collection[Modality]) -> Drawn:
+        if not self.has_masks or study.masks is None:
+            return {}
+        drawn: Drawn = {}
+        for modality in images:
+            masks = mask_files(study.masks, axes=FACTS[modality].axes)
+            drawn[modality] = [
+                {
+                    name: cached_mask(mask, path, modality, self.config, self.cache)
+                    for name, mask in masks.items()
+                }
+                for path in study.of(modality)
+            ]
+        return drawn

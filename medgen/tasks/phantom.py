@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from medgen.data.counterfactuals import write_counterfactuals
 from medgen.data.manifest import write_manifest
+from medgen.data.masks import write_masks
 from medgen.data.study import Study
 from medgen.errors import OutputError, UsageError
 from medgen.io import files
@@ -25,6 +26,7 @@ from medgen.tasks.memory import keep_freed_memory
 FINDINGS = "findings.json"
 REPORT = "report.txt"
 COUNTERFACTUALS = "counterfactuals.json"
+MASKS = "masks"
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def write_study(item: Item, config: PhantomConfig) -> Written:
             (folder / REPORT).write_text(made.report + "\n", encoding="utf-8")
         if made.counterfactuals:
             write_counterfactuals(made.counterfactuals, folder / COUNTERFACTUALS)
+        if config.study.masks:
+            write_masks(made.masks, folder / MASKS, provenance=provenance)
         _write_json(made.facts, folder / FINDINGS)
     return _read_study(item.path)
 
@@ -139,10 +143,9 @@ def _read_study(folder: Path) -> Written:
     for kind in kinds:
         names = [folder / _file_name(kind, each) for each in ("nifti", "dicom")]
         images[kind] = next((path for path in names if path.exists()), names[0])
-    text, changed = (
-        path if path.exists() else None for path in (folder / REPORT, folder / COUNTERFACTUALS)
-    )
-    study = Study(folder.name, folder.name, images, text, counterfactuals=changed)
+    others = (folder / name for name in (REPORT, COUNTERFACTUALS, MASKS))
+    text, changed, masks = (path if path.exists() else None for path in others)
+    study = Study(folder.name, folder.name, images, text, counterfactuals=changed, masks=masks)
     return Written(study, facts)
 
 

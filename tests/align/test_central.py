@@ -91,9 +91,10 @@ def test_the_invariant_is_of_images_and_of_those_that_are_there(weights: dict[st
 
 def test_wrong_reports_mislead_the_images_of_their_own_study() -> None:
     batch = embedded()
-    decoys = Given(drawn(9), torch.tensor([True, False, True, True, False]))
+    several = torch.stack([drawn(9), drawn(8)], dim=1)
+    decoys = Given(several, torch.tensor([True, False, True, True, False]))
     rows = torch.tensor([0, 2, 4])
-    own = decoys.rows[rows] * torch.tensor([1.0, 1.0, 0.0])[:, None]
+    own = several[rows] * torch.tensor([1.0, 1.0, 0.0])[:, None, None]
     expected = alignment_loss(batch[TEXT].rows[rows], batch[XRAY].rows[rows], SCALE, decoys=own)
     found = alignment_losses(batch, SCALE, decoys=decoys)["text-xray"]
     torch.testing.assert_close(found, expected)
@@ -102,7 +103,8 @@ def test_wrong_reports_mislead_the_images_of_their_own_study() -> None:
 
 def test_two_reports_of_a_study_are_a_pair_like_any_other() -> None:
     given = torch.tensor([True, True, True, False, True])
-    one, other, decoys = (Given(drawn(seed), given) for seed in (20, 21, 22))
+    one, other = (Given(drawn(seed), given) for seed in (20, 21))
+    decoys = Given(drawn(22)[:, None], given)
     groups = torch.tensor([1, 2, 1, 3, 4])
     expected = alignment_loss(
         *(each.rows[given] for each in (one, other)),

@@ -99,13 +99,14 @@ def test_autocast_does_not_round_similarities() -> None:
 
 
 def test_a_decoy_is_one_more_negative_and_zeros_are_none() -> None:
-    one, other, decoys = (F.normalize(torch.randn(3, 4), dim=1) for _ in range(3))
-    decoys[1] = 0
+    one, other = (F.normalize(torch.randn(3, 4), dim=1) for _ in range(2))
+    decoys = F.normalize(torch.randn(3, 2, 4), dim=-1)
+    decoys[1] = decoys[2, 0] = 0
     scale = torch.tensor(5.0)
     expected = []
     for row in range(3):
         logits = [scale * one[row] @ item for item in other]
-        logits += [scale * one[row] @ decoys[row]] if row != 1 else []
+        logits += [scale * one[row] @ decoy for decoy in decoys[row] if decoy.any()]
         expected.append(torch.stack(logits).logsumexp(0) - logits[row])
     found = info_nce(one, other, scale, decoys=decoys)
     torch.testing.assert_close(found, torch.stack(expected).mean())
@@ -115,13 +116,13 @@ def test_a_decoy_gives_a_batch_of_one_something_to_learn() -> None:
     one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
     scale = torch.tensor(1.0)
     assert info_nce(one, other, scale) == 0
-    same = info_nce(one, other, scale, decoys=other)
+    same = info_nce(one, other, scale, decoys=other[:, None])
     assert same.item() == pytest.approx(math.log(2))
 
 
 def test_decoys_mislead_only_those_that_look_for_their_kind() -> None:
-    one, other, decoys = (F.normalize(torch.randn(4, 6), dim=1) for _ in range(3))
-    scale = torch.tensor(3.0)
+    one, other, decoy = (F.normalize(torch.randn(4, 6), dim=1) for _ in range(3))
+    decoys, scale = decoy[:, None], torch.tensor(3.0)
     there, back = info_nce(one, other, scale), info_nce(other, one, scale, decoys=decoys)
     found = alignment_loss(one, other, scale, decoys=decoys)
     torch.testing.assert_close(found, (there + back) / 2)

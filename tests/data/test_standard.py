@@ -42,7 +42,7 @@ def test_a_volume_is_turned_upright(codes: str) -> None:
     for axis, code in enumerate(codes):
         voxels = np.flip(voxels, axis) if code in "LPI" else voxels
     found = standard_view(volume(codes, np.ascontiguousarray(voxels)), Modality.CT, SMALL)
-    assert found.shape == (3, 16, 12, 20)
+    assert found.shape == (4, 16, 12, 20)
     assert (found[2, 9:] == 1).all()
     assert (found[:, :7, :, :9] == -1).all()
     soft = torch.tensor([float(window.normalise(np.full(1, 40.0))[0]) for window in CT_WINDOWS])
@@ -92,4 +92,4 @@ def test_a_flat_radiograph_is_no_error() -> None:
 
 
 def test_channels_are_those_of_the_view() -> None:
-    assert [channels_of(each) for each in (Modality.CT, Modality.MRI, Modality.XRAY)] == [3, 1, 1]
+    assert [channels_of(each) for each in (Modality.CT, Modality.MRI, Modality.XRAY)] == [4, 1, 1]

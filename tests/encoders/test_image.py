@@ -13,7 +13,7 @@ SPACES = {2: (24, 16), 3: (16, 8, 8)}
 def encoder_of(spatial_dims: int) -> ImageEncoder:
     torch.manual_seed(0)
     return ImageEncoder(
-        ImageEncoderConfig(spatial_dims, 1, (8, 8, 16), 4, width=16, heads=2, embedding=12)
+        ImageEncoderConfig(spatial_dims, 1, (8, 8, 16), width=16, heads=2, embedding=12)
     )
 
 

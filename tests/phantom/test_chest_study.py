@@ -10,7 +10,7 @@ from medgen.errors import UsageError
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind
-from medgen.phantom.chest_study import CT, TEXT, XRAY, ChestConfig, collimated, simulate_chest
+from medgen.phantom.chest_study import CT, TEXT, XRAY, ChestConfig, collimation, simulate_chest
 from medgen.phantom.study import SimulatedStudy
 
 COARSE = ChestConfig(seed=3, spacing=4.0)
@@ -66,7 +66,8 @@ def test_a_collimated_radiograph_keeps_the_lungs(study: SimulatedStudy) -> None:
     image = study.images[XRAY]
     rows, columns = image.voxels.shape
     lungs = (10, 20), (30, 60)  # of 40 and 80 voxels
-    cut = collimated(image, lungs, (40, 40, 80), 1.0, torch.Generator().manual_seed(0))
-    height, width = cut.voxels.shape
+    generator = torch.Generator().manual_seed(0)
+    box = collimation((rows, columns), lungs, (40, 40, 80), 1.0, generator)
+    height, width = image.voxels[box].shape
     assert rows * 30 / 80 < height <= rows
     assert columns * 10 / 40 < width <= columns

@@ -23,14 +23,14 @@ from medgen.tasks.fit import MODEL
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
 
-IMAGE = ImageEncoderConfig(widths=(8, 16), norm_groups=4, width=16, layers=1, heads=2, embedding=16)
+IMAGE = ImageEncoderConfig(widths=(8, 16), width=16, layers=1, heads=2, embedding=16)
 TINY = AlignConfig(
     vocabulary=300,
     standard=StandardConfig(side=16, shape=(8, 8, 8), spacings=(8.0,)),
     encoders=EncodersConfig(
         text=TextEncoderConfig(max_tokens=48, width=16, layers=1, heads=2, embedding=16),
         xray=replace(IMAGE, spatial_dims=2),
-        ct=replace(IMAGE, in_channels=3),
+        ct=replace(IMAGE, in_channels=4),
         mri=IMAGE,
     ),
     fit=FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=5, ema_decay=0.9, log_every=1),
