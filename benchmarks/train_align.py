@@ -1,8 +1,9 @@
 """Train the bundled encoders again: the commands, in order, and nothing hidden between them.
 
-Patients in words teach the text encoder to read; then it stays as it is, while the encoders of
-radiographs, CT and MRI learn to meet it, each from simulated patients: two processes at a time, a
-core each. The four are joined at the end. Stopped at any moment, the same command continues.
+Patients in words teach the text encoder to read; then it stays as it is. Patches of simulated
+patients teach the encoders of CT and MRI what findings look like, and whole images teach them, and
+that of radiographs, to meet the text: two processes at a time, a core each. The four are joined at
+the end. Stopped at any moment, the same command continues.
 """
 
 import argparse
@@ -43,38 +44,52 @@ class Phase:
     """One run of `medgen align`.
 
     Attributes:
-        encoder: What it trains; the name of its folder is `align-` and this.
+        name: Of its folder, after `align-`.
+        encoder: What it trains.
         manifest: Of its studies, in `out`.
         steps: How many.
         settings: What differs from the defaults.
+        init: The phase whose encoders it starts from.
     """
 
+    name: str
     encoder: str
     manifest: str
     steps: int
     settings: dict[str, str]
+    init: "Phase | None" = None
 
 
 STUDIES = (
     Studies(
         "align-heads",
-        "--anatomy head --with text,ct,mri --contrasts t1,t2,flair --spacing 1.5 -n 900 --seed 101",
+        "--anatomy head --with text,ct,mri --contrasts t1,t2,flair --spacing 1.5 --masks -n 900 "
+        "--seed 101",
         "training-heads",
     ),
-    Studies("align-chests", "--anatomy thorax --with text,xray,ct -n 900 --seed 201"),
-    Studies("align-thorax", "--anatomy thorax --with text,xray,ct -n 300 --seed 202", "thorax"),
+    Studies("align-chests", "--anatomy thorax --with text,xray,ct --masks -n 900 --seed 201"),
+    Studies(
+        "align-thorax", "--anatomy thorax --with text,xray,ct --masks -n 300 --seed 202", "thorax"
+    ),
 )
 ROUNDS = "3"  # of counterfactual reports
 TEXT = Phase(
+    "text",
     "text",
     "words/manifest.jsonl",
     700,
     {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.seed": "1"},
 )
+PATCH = {"patch": "24", "fit.batch": "48", "fit.learning_rate": "4e-3"}
+WHOLE = {"decoys": "12", "invariant": "0", "fit.learning_rate": "1e-3"}
+PATCHES = (
+    Phase("ct-patches", "ct", "bodies.jsonl", 1500, PATCH, TEXT),
+    Phase("mri-patches", "mri", "heads.jsonl", 1000, PATCH, TEXT),
+)
 IMAGES = (
-    Phase("xray", "chests.jsonl", 3000, {"fit.batch": "32", "fit.learning_rate": "3e-4"}),
-    Phase("ct", "bodies.jsonl", 2000, {"fit.batch": "16", "fit.learning_rate": "3e-4"}),
-    Phase("mri", "heads.jsonl", 1500, {"fit.batch": "16", "fit.learning_rate": "3e-4"}),
+    Phase("xray", "xray", "chests.jsonl", 1500, WHOLE | {"fit.batch": "32"}, TEXT),
+    Phase("ct", "ct", "bodies.jsonl", 1200, WHOLE | {"fit.batch": "16"}, PATCHES[0]),
+    Phase("mri", "mri", "heads.jsonl", 1000, WHOLE | {"fit.batch": "16"}, PATCHES[1]),
 )
 MANIFESTS = {
     "heads.jsonl": ("align-heads",),
@@ -89,8 +104,9 @@ def stages(data: Path, out: Path) -> list[list[Line]]:
         [["-m", "benchmarks.thorax", "--data", str(data), "-o", str(out / "thorax")]],
         [["-m", "benchmarks.words", "-n", "4000", "-o", str(out / "words")]],
         *([_phantom(each, out)] for each in STUDIES),
-        [_align(TEXT, out, init=None)],
-        [_align(phase, out, init=TEXT) for phase in IMAGES],
+        [_align(TEXT, out)],
+        [_align(phase, out) for phase in PATCHES],
+        [_align(phase, out) for phase in IMAGES],
     ]
 
 
@@ -102,8 +118,8 @@ def _phantom(studies: Studies, out: Path) -> Line:
     ]
 
 
-def _align(phase: Phase, out: Path, init: Phase | None) -> Line:
-    start = ["--init", str(_run(init, out) / "model")] if init else []
+def _align(phase: Phase, out: Path) -> Line:
+    start = ["--init", str(_run(phase.init, out) / "model")] if phase.init else []
     settings = [
         word
         for key, value in (BATCH | phase.settings).items()
@@ -112,12 +128,12 @@ def _align(phase: Phase, out: Path, init: Phase | None) -> Line:
     return [
         *("-m", "medgen", "align", str(out / phase.manifest), "--train", phase.encoder, *start),
         *("--card", str(CARD), "-o", str(_run(phase, out)), "--steps", str(phase.steps)),
-        *("--resume", *settings),
+        *("--cache", str(out / "views"), "--resume", *settings),
     ]
 
 
 def _run(phase: Phase, out: Path) -> Path:
-    return out / f"align-{phase.encoder}"
+    return out / f"align-{phase.name}"
 
 
 def link_heads(data: Path, folder: Path) -> None:

@@ -1,12 +1,15 @@
 """`medgen align`: studies with reports in, encoders that agree out."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medgen.cli.options import Config, Device, Json, OwnSeed, RecordTo, Set
+from medgen.errors import UsageError
 
 
 def align(
@@ -51,6 +54,12 @@ def align(
         Path | None,
         typer.Option("--card", metavar="TOML", help="Name, summary and licences of the model."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="NPZ", help="Train nothing: embeddings of the studies, by --init."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     seed: OwnSeed = None,
     device: Device = None,
@@ -65,6 +74,15 @@ def align(
     from medgen.tasks.align import AlignConfig
     from medgen.tasks.align import align as run
 
+    if export is not None:
+        given = {
+            "--train": train,
+            "--steps": steps,
+            "--minutes": minutes,
+            "--resume": resume or None,
+        }
+        _export(manifest, init, export, given, max_bad, allow_outside, device, as_json=as_json)
+        return
     fit = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
     flags: dict[str, Any] = {
         "init": init,
@@ -82,3 +100,28 @@ def align(
         "align", resolved, done, out, manifest=manifest, resume=resume, record=record
     )
     typer.echo(json.dumps(result) if as_json else result["model"])
+
+
+def _export(
+    manifest: Path,
+    model: str | None,
+    out: Path,
+    training: Mapping[str, object],
+    max_bad: float | None,
+    allow_outside: bool,
+    device: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    from medgen.tasks.embeddings import export_embeddings
+    from medgen.tasks.retrieval import RetrievalConfig
+
+    if wrong := [name for name, value in training.items() if value is not None]:
+        raise UsageError(f"--export trains nothing; leave {' and '.join(wrong)} out")
+    if model is None:
+        raise UsageError("--export needs encoders; name them with --init")
+    config = RetrievalConfig(model, allow_outside=allow_outside)
+    config = replace(config, max_bad=config.max_bad if max_bad is None else max_bad)
+    config = replace(config, device=device or config.device)
+    count = export_embeddings(manifest, config, out)
+    typer.echo(json.dumps({"embeddings": str(out), "studies": count}) if as_json else str(out))

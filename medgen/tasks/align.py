@@ -34,6 +34,7 @@ from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy,
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Loss, Progress, fit
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.prefetch import MakeItem
 from medgen.tasks.snapshots import averaged_weights
 
@@ -258,6 +259,7 @@ class AlignLoss:
 
 
 def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
+    give_back_large_arrays()
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
     phrases = load_phrases()

@@ -93,7 +93,7 @@ def evaluate_retrieval(manifest: Path, config: RetrievalConfig) -> RetrievalRepo
         ModelError: If the model has no encoders.
     """
     loaded = load_aligner(config.model, choose_device(config.device))
-    found = embed(loaded, _studies(manifest, loaded, config))
+    found = embed(loaded, studies_of(manifest, loaded, config))
     pairs = {}
     for one, other in combinations(Modality, 2):
         both = ~np.isnan(found.vectors[one][:, 0]) & ~np.isnan(found.vectors[other][:, 0])
@@ -210,7 +210,14 @@ def _embedded(
     return vectors
 
 
-def _studies(manifest: Path, loaded: LoadedAligner, config: RetrievalConfig) -> Iterator[ReadStudy]:
+def studies_of(
+    manifest: Path, loaded: LoadedAligner, config: RetrievalConfig
+) -> Iterator[ReadStudy]:
+    """The studies of a manifest, as these encoders take them.
+
+    Raises:
+        InputError: If the manifest is wrong, has none, or too many cannot be read.
+    """
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [study for study in listed if config.split in (None, study.split)]
     if not chosen:

@@ -2,25 +2,36 @@
 
 from pathlib import Path
 
-from benchmarks.train_align import IMAGES, MANIFESTS, STUDIES, TEXT, link_heads, stages
+from benchmarks.train_align import (
+    IMAGES,
+    MANIFESTS,
+    PATCHES,
+    STUDIES,
+    TEXT,
+    link_heads,
+    stages,
+)
 
 OUT = Path("runs")
 
 
-def test_every_encoder_is_trained_from_the_text_encoder() -> None:
-    *_, text, images = stages(Path("data"), OUT)
+def test_every_encoder_is_trained_from_one_that_is_there() -> None:
+    *_, text, patches, images = stages(Path("data"), OUT)
     assert len(text) == 1
     assert "--init" not in text[0]
-    for line, phase in zip(images, IMAGES, strict=True):
-        assert line[line.index("--init") + 1] == str(OUT / "align-text" / "model")
-        assert line[line.index("--train") + 1] == phase.encoder
+    made = [str(OUT / "align-text" / "model")]
+    for lines, phases in ((patches, PATCHES), (images, IMAGES)):
+        for line, phase in zip(lines, phases, strict=True):
+            assert line[line.index("--init") + 1] in made
+            assert line[line.index("--train") + 1] == phase.encoder
+        made += [str(OUT / f"align-{phase.name}" / "model") for phase in phases]
     assert {TEXT.encoder, *(phase.encoder for phase in IMAGES)} == {"text", "xray", "ct", "mri"}
 
 
 def test_manifests_are_of_folders_that_are_made() -> None:
     made = {each.name for each in STUDIES}
     assert {folder for folders in MANIFESTS.values() for folder in folders} == made
-    assert {phase.manifest for phase in IMAGES} == set(MANIFESTS)
+    assert {phase.manifest for phase in (*PATCHES, *IMAGES)} == set(MANIFESTS)
 
 
 def test_held_out_heads_are_not_linked(tmp_path: Path) -> None:

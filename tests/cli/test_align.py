@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medgen.cli import app
@@ -22,6 +23,16 @@ def test_encoders_come_of_made_up_chests(
     result = json.loads(capsys.readouterr().out)
     assert (Path(result["model"]) / "model.json").is_file()
     assert set(result["loss"]) == {"total", "invariant", "text-xray", "text-ct", "text-mri"}
+    out = tmp_path / "embeddings.npz"
+    export = ["align", str(chests / "manifest.jsonl"), "--init", result["model"]]
+    assert app.main([*export, "--export", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"embeddings": str(out), "studies": 3}
+    found = np.load(out)  # without pickle
+    assert found["id"].tolist() == ["study-0001", "study-0002", "study-0003"]
+    for name in ("text", "xray", "ct"):
+        assert np.linalg.norm(found[name], axis=1) == pytest.approx([1] * 3, abs=1e-5)
+    assert np.isnan(found["mri"]).all()
+    assert app.main([*export, "--export", str(out)]) == 7  # it is there
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,10 @@ def test_encoders_come_of_made_up_chests(
         ("", ["--max-bad", "3"], 2, "max-bad"),
         ("", ["--set", "fit.batch=1"], 2, "batch of one"),
         ("", ["--init", "nothing-there"], 4, "has no studies"),
+        ("", ["--export", "e.npz"], 2, "--init"),
+        ("", ["--export", "e.npz", "--init", "m", "--steps", "2"], 2, "leave --steps out"),
+        ("", ["--export", "e.txt", "--init", "m"], 2, ".npz"),
+        ("", ["--export", "e.npz", "--init", "m"], 5, "no such model"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
