@@ -85,12 +85,12 @@ class PatchItems:
         before = (torch.rand(len(place), generator=generator) * half).long()
         most = (torch.tensor(image.shape[1:]) // 2 - half).clamp(min=0)
         corner = torch.minimum((place - before).clamp(min=0), most).tolist()
-        fine = (slice(None), *(slice(2 * at, 2 * at + self.side) for at in corner))
-        coarse = (slice(None), *(slice(at, at + half) for at in corner))
-        there = stacked(self.findings, masks, image)[coarse]
-        config = augment_for(modality, self.augment)
-        config = replace(config, shift=0, erase=0)
-        view, moved = augmented_with(image[fine].float(), there, generator, config)
+        fine = tuple(slice(2 * at, 2 * at + self.side) for at in corner)
+        coarse = tuple(slice(at, at + half) for at in corner)
+        part = image[(slice(None), *fine)].float()
+        there = stacked(self.findings, {name: mask[coarse] for name, mask in masks.items()}, part)
+        config = replace(augment_for(modality, self.augment), shift=0, erase=0)
+        view, moved = augmented_with(part, there, generator, config)
         assert moved is not None
         return Patch(view, moved)
 

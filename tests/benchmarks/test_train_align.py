@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.train_align import (
+    CARD,
     IMAGES,
     MANIFESTS,
     PATCHES,
@@ -11,6 +12,8 @@ from benchmarks.train_align import (
     link_heads,
     stages,
 )
+from medgen.checkpoint import Card
+from medgen.config import from_mapping, read_mapping
 
 OUT = Path("runs")
 
@@ -41,3 +44,10 @@ def test_held_out_heads_are_not_linked(tmp_path: Path) -> None:
     link_heads(tmp_path, tmp_path / "links")
     names = [path.name for path in sorted((tmp_path / "links").iterdir())]
     assert names == ["head_01.nii.gz", "head_18.nii.gz"]
+
+
+def test_the_card_is_one() -> None:
+    basis = {"name": "", "version": "", "task": ""}
+    card = from_mapping(Card, basis | read_mapping(CARD), origin=str(CARD))
+    assert card.task == "align"
+    assert card.training_range is not None
