@@ -17,8 +17,10 @@ from medgen.modality import Modality
 
 CT_WINDOWS = (Window(-1000, 300), Window(-40, 120), Window(0, 80), Window(0, 1500))
 """Lung, soft tissue, brain and bone, in HU: one channel each, as radiologists look at a CT."""
+MRI_CHANNELS = 2  # its values, and their ranks
 AIR_HU = -1000.0
 BODY = 0.3  # of the window: brighter is body; -610 HU in CT
+AIR_MRI = -0.9  # in [-1, 1]: what is no brighter has no rank
 STRAYS = 0.005  # share of it, at either end, that may be a table
 GREY_PERCENTILES = (1.0, 99.0)  # of a radiograph, to -1 and 1
 
@@ -41,7 +43,7 @@ class StandardConfig:
 
 def channels_of(modality: Modality) -> int:
     """How many channels the standard view of a modality has."""
-    return len(CT_WINDOWS) if modality is Modality.CT else 1
+    return {Modality.XRAY: 1, Modality.CT: len(CT_WINDOWS), Modality.MRI: MRI_CHANNELS}[modality]
 
 
 def standard_view(
@@ -50,14 +52,17 @@ def standard_view(
     """The image as an encoder takes it, in [-1, 1].
 
     A radiograph stays as it is looked at, whole, with black beside it where it is no square. A
-    volume is turned upright, and cut or filled with air around the middle of its field of view.
+    volume is turned upright, and cut or filled with air around the middle of its field of view. A
+    CT has a channel for each of the windows; an MRI its values, in which fat outshines the brain,
+    and their ranks, in which every tissue takes its share of the range.
     """
     if modality is Modality.XRAY:
         return radiograph_view(image.voxels, config.side)
     window, grid = _framed(image, modality, config)
     if modality is Modality.MRI:
         volume = resample(image.voxels, image.geometry, grid, fill=window.low)
-        return torch.from_numpy(window.normalise(volume))[None]
+        values = torch.from_numpy(window.normalise(volume))
+        return torch.stack([values, ranked(values)])
     hu = resample(image.voxels, image.geometry, grid, fill=AIR_HU)
     return torch.from_numpy(np.stack([window.normalise(hu) for window in CT_WINDOWS]))
 
@@ -85,6 +90,19 @@ def standard_mask(
     _, grid = _framed(image, modality, config)
     share = torch.from_numpy(resample(there, mask.geometry, grid, fill=0.0))
     return F.max_pool3d(share[None], 2)[0]
+
+
+def ranked(values: Float[Tensor, "*space"]) -> Float[Tensor, "*space"]:
+    """Every voxel's rank among those of the body, -1 to 1: blind to gain, offset and gamma.
+
+    Equal values have one rank, the highest of theirs. Air, `AIR_MRI` at most, is -1.
+    """
+    body = values > AIR_MRI
+    inside = values[body]
+    places = torch.searchsorted(inside.sort().values, inside, right=True)
+    ranks = torch.full_like(values, -1.0)
+    ranks[body] = 2 * places.to(values) / max(1, len(inside)) - 1
+    return ranks
 
 
 def _framed(image: MedicalImage, modality: Modality, config: StandardConfig) -> tuple[Window, Grid]:

@@ -20,7 +20,7 @@ from medgen.modality import Modality
 Stat = tuple[str, int, int]
 """Of a file: where it is, its bytes, and when it changed, ns."""
 
-VERSION = 2  # of what `standard_view` and `standard_mask` do
+VERSION = 3  # of what `standard_view` and `standard_mask` do
 
 
 def cached_view(

@@ -10,6 +10,7 @@ from medgen.data.standard import (
     StandardConfig,
     channels_of,
     radiograph_view,
+    ranked,
     standard_grid,
     standard_view,
 )
@@ -67,9 +68,25 @@ def test_an_mri_fills_its_window_and_air_is_black() -> None:
     found = standard_view(
         volume("RAS", voxels, Kind(Modality.MRI, Contrast.T1)), Modality.MRI, SMALL
     )
-    assert found.shape == (1, *SMALL.shape)
+    assert found.shape == (2, *SMALL.shape)
     assert found[0, 8, 6, 10] == pytest.approx(2 / HEADROOM - 1)
     assert found[0, 0, 0, 0] == -1
+
+
+def test_ranks_of_an_mri_do_not_change_with_gain_or_gamma() -> None:
+    values = torch.rand(6, 5, 4, generator=torch.Generator().manual_seed(0)) * 1.7 - 0.8
+    values[0] = -1
+    found = ranked(values)
+    assert torch.equal(found, ranked(2 * ((values + 1) / 2) ** 0.8 - 1))
+    assert (found[0] == -1).all()
+    inside = found[1:].flatten().sort().values
+    assert torch.allclose(inside, 2 * torch.arange(1, 101) / 100 - 1)
+
+
+def test_equal_values_have_one_rank_and_air_none() -> None:
+    values = torch.tensor([-1.0, 0.5, 0.5, 0.7, -0.95])
+    assert ranked(values).tolist() == pytest.approx([-1, 1 / 3, 1 / 3, 1, -1])
+    assert (ranked(torch.full((3, 2), -1.0)) == -1).all()
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(40, 80), (80, 40), (16, 16), (33, 70)])
@@ -92,4 +109,4 @@ def test_a_flat_radiograph_is_no_error() -> None:
 
 
 def test_channels_are_those_of_the_view() -> None:
-    assert [channels_of(each) for each in (Modality.CT, Modality.MRI, Modality.XRAY)] == [4, 1, 1]
+    assert [channels_of(each) for each in (Modality.CT, Modality.MRI, Modality.XRAY)] == [4, 2, 1]
