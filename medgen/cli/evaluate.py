@@ -112,6 +112,7 @@ def _evaluate_retrieval(
         console.print(table)
     size = next(iter(found.pairs.values())).there.gallery
     typer.echo(f"{found.studies} studies, galleries of {size}; equal reports are equally right")
+    typer.echo(f"{found.unseen_words:.1%} of the reports' words are new to the text encoder")
 
 
 def _print(result: "Evaluation") -> None:

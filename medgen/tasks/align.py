@@ -1,6 +1,7 @@
 """Align: studies with reports and images in, encoders that agree on them out."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.prefetch import MakeItem
 from medgen.tasks.snapshots import averaged_weights
 
+LOG = logging.getLogger(__name__)
+UNSEEN = 0.2  # of the words of the reports: more are worth a warning
 BUILT = "aligned"  # its name, if nobody gives it one
 
 
@@ -317,12 +320,24 @@ def _start(
         sizes = {str(name): loaded.aligner.encoders[str(name)].config for name in Modality}
         encoders = EncodersConfig(**sizes)  # type: ignore[arg-type]
         config = replace(config, encoders=encoders, standard=loaded.standard)
+        _warn_of_new_words(loaded.tokenizer, studies)
         return loaded.aligner.train(), loaded.tokenizer, config
     tokenizer = train_tokenizer(_texts(studies), config.vocabulary)
     text = replace(config.encoders.text, vocabulary=tokenizer.size)
     config = replace(config, encoders=replace(config.encoders, text=text))
     torch.manual_seed(config.fit.seed)
     return new_aligner(config.encoders), tokenizer, config
+
+
+def _warn_of_new_words(tokenizer: Tokenizer, studies: Sequence[ReadStudy]) -> None:
+    shares = [tokenizer.unseen_share(study.text) for study in studies if study.text]
+    share = sum(shares) / max(1, len(shares))
+    if share > UNSEEN:
+        LOG.warning(
+            "%.0f %% of the reports' words are new to the text encoder; "
+            "it reads what it was trained on: let `text` learn, or start without --init",
+            100 * share,
+        )
 
 
 def _texts(studies: Sequence[ReadStudy]) -> Iterator[str]:

@@ -52,6 +52,7 @@ class Embedded:
         vectors: By modality; NaN for a study without it.
         sizes: The largest size in each report, in words.
         margins: By image and change: similarity to the true text minus that to the false one.
+        unseen: Of each report: share of the words that the text encoder never read.
     """
 
     ids: tuple[str, ...]
@@ -59,6 +60,7 @@ class Embedded:
     vectors: dict[Modality, Float[np.ndarray, "studies embedding"]]
     sizes: tuple[str, ...]
     margins: dict[str, dict[str, list[float]]]
+    unseen: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class RetrievalReport:
         pairs: By pair, as `text-ct`, of modalities that two or more studies have together.
         choices: By image and changed fact, of studies with counterfactual reports: how often the
             image is closer to the true report.
+        unseen_words: Share of the reports' words that the text encoder never read; a report in
+            another language has most of them.
     """
 
     medgen: str
@@ -79,6 +83,7 @@ class RetrievalReport:
     studies: int
     pairs: dict[str, Agreement]
     choices: dict[str, dict[str, Choice]]
+    unseen_words: float
 
     def to_json(self) -> str:
         """One JSON document."""
@@ -113,7 +118,12 @@ def evaluate_retrieval(manifest: Path, config: RetrievalConfig) -> RetrievalRepo
     }
     card = loaded.card
     return RetrievalReport(
-        __version__, f"{card.name} {card.version}", len(found.ids), pairs, choices
+        __version__,
+        f"{card.name} {card.version}",
+        len(found.ids),
+        pairs,
+        choices,
+        float(np.mean(found.unseen)) if found.unseen else 0.0,
     )
 
 
@@ -127,11 +137,13 @@ def embed(loaded: LoadedAligner, studies: Iterator[ReadStudy] | Sequence[ReadStu
     rows: dict[Modality, list[np.ndarray]] = {name: [] for name in Modality}
     sizes: list[str] = []
     margins: dict[str, dict[str, list[float]]] = {}
+    unseen: list[float] = []
     left = iter(studies)
     while some := list(islice(left, BATCH)):
         ids += [study.id for study in some]
         groups += [study.group for study in some]
         sizes += [in_words(study.largest_mm) for study in some]
+        unseen += [loaded.tokenizer.unseen_share(study.text) for study in some if study.text]
         for name in Modality:
             rows[name].append(_embedded(loaded, name, some))
         for at, study in enumerate(some):
@@ -142,7 +154,7 @@ def embed(loaded: LoadedAligner, studies: Iterator[ReadStudy] | Sequence[ReadStu
         name: np.concatenate(parts) if parts else np.empty((0, width), np.float32)
         for name, parts in rows.items()
     }
-    return Embedded(tuple(ids), tuple(groups), vectors, tuple(sizes), margins)
+    return Embedded(tuple(ids), tuple(groups), vectors, tuple(sizes), margins, tuple(unseen))
 
 
 def in_words(size_mm: float | None) -> str:

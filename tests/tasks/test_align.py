@@ -93,7 +93,21 @@ def test_retrieval_measures_just_that(trained: Path, manifest: Path) -> None:
     both = found.pairs["text-xray"]
     assert both.there.recall[1] == both.back.recall[1] == 1
     assert both.there.chance_recall[1] == 0.25
+    assert found.unseen_words == 0
     assert json.loads(found.to_json())["pairs"]["text-xray"]["there"]["median_rank"] == 1
+
+
+def test_a_report_in_another_language_is_told(
+    trained: Path, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (manifest.parent / "german.txt").write_text("Raumforderung im rechten Oberlappen.")
+    rows = manifest.read_text().replace("1.txt", "german.txt")
+    listed = manifest.parent / "german.jsonl"
+    listed.write_text(rows)
+    found = evaluate_retrieval(listed, RetrievalConfig(str(trained)))
+    assert found.unseen_words == pytest.approx(1 / 4)  # all the words of one of four reports
+    list(align(replace(TINY, init=str(trained)), tmp_path / "run", manifest=listed))
+    assert "25 % of the reports' words are new to the text encoder" in caplog.text
 
 
 def test_a_split_that_is_not_there_is_said(trained: Path, manifest: Path) -> None:
