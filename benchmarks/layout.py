@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.results import Column, Table
+from benchmarks.retrieval_tables import retrieval_tables
 from benchmarks.rows import Row
 from benchmarks.tables import (
     ct_table,
@@ -87,4 +88,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
             CODEC,
             [("largest_hu", Column("largest error, HU", 5)), ("mean_hu", Column("mean, HU", 5))],
         ),
+        *retrieval_tables(parts["retrieval"]),
     ]

@@ -17,13 +17,14 @@ from jaxtyping import Float
 
 from medgen.data.manifest import read_manifest
 from medgen.encoders.text import TextEncoder
-from medgen.metrics.choice import choice
+from medgen.metrics.choice import Choice, choice
 from medgen.metrics.phrases import load_phrases
-from medgen.metrics.retrieval import agreement
+from medgen.metrics.retrieval import Agreement, agreement
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
 from medgen.tasks.document import to_document
+from medgen.tasks.retrieval import in_words
 
 SMALL = {2: 12, 3: 4}  # pixels a side: a sixteenth of a radiograph, 56 to 100 mm of a volume
 RIDGES = (1.0, 10.0, 100.0, 1000.0)  # chosen on a fifth of the training studies
@@ -74,6 +75,27 @@ def unit(rows: Features) -> Features:
     return scaled
 
 
+def probe(
+    loaded: LoadedAligner,
+    name: Modality,
+    seen: Sequence[ReadStudy],
+    unseen: Sequence[ReadStudy],
+) -> tuple[Agreement, dict[str, Choice]]:
+    """Fit on the seen studies, all of which have a report and this image; measure on the unseen."""
+    weights = fitted(features(seen, name), embedded(loaded, [study.text or "" for study in seen]))
+    images = unit(features(unseen, name) @ weights)
+    texts = embedded(loaded, [study.text or "" for study in unseen])
+    groups = np.array([study.group for study in unseen])
+    sizes = [in_words(study.largest_mm) for study in unseen]
+    margins: dict[str, list[float]] = {}
+    for image, study in zip(images, unseen, strict=True):
+        for pair in study.counterfactuals:
+            says, changed = embedded(loaded, [pair.says, pair.changed])
+            margins.setdefault(str(pair.change), []).append(float((says - changed) @ image))
+    found = agreement(texts, images, groups=groups, parts=sizes, gallery=GALLERY)
+    return found, {change: choice(each) for change, each in margins.items()}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print retrieval and choices of each modality as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.probe", description=__doc__)
@@ -92,24 +114,10 @@ def main(arguments: list[str] | None = None) -> int:
         seen, unseen = ([s for s in part if s.text and name in s.images] for part in (train, test))
         if len(seen) < 10 or len(unseen) < 2:
             continue
-        weights = fitted(
-            features(seen, name), embedded(loaded, [study.text or "" for study in seen])
-        )
-        images = unit(features(unseen, name) @ weights)
-        texts = embedded(loaded, [study.text or "" for study in unseen])
-        groups = np.array([study.group for study in unseen])
-        margins: dict[str, list[float]] = {}
-        for image, study in zip(images, unseen, strict=True):
-            for pair in study.counterfactuals:
-                says, changed = embedded(loaded, [pair.says, pair.changed])
-                margins.setdefault(str(pair.change), []).append(float((says - changed) @ image))
+        retrieved, choices = probe(loaded, name, seen, unseen)
         found[f"text-{name}"] = {
-            "retrieval": json.loads(
-                to_document(agreement(texts, images, groups=groups, gallery=GALLERY))
-            ),
-            "choices": {
-                change: json.loads(to_document(choice(each))) for change, each in margins.items()
-            },
+            "retrieval": json.loads(to_document(retrieved)),
+            "choices": {change: json.loads(to_document(one)) for change, one in choices.items()},
         }
     print(json.dumps(found, indent=2))
     return 0

@@ -29,6 +29,7 @@ from benchmarks.layout import tables
 from benchmarks.machine import machine, today
 from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
 from benchmarks.results import write_results
+from benchmarks.retrieval import retrievals
 from benchmarks.roundtrip import roundtrips
 from benchmarks.rows import Row, Store, measure
 from benchmarks.sigma import coverages
@@ -42,7 +43,7 @@ from medgen.tasks.translate import calibration_of
 from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
-PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec", "retrieval")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -56,6 +57,8 @@ class BenchConfig:
         out: Keeps rows, previews and results.
         model: medgen's model, by name or folder.
         unet: Folder of the baseline network.
+        encoders: The aligned encoders, by name or folder.
+        studies: Where `benchmarks.train_align` keeps its studies.
         device: Where to compute; speed is always measured on the CPU.
         threads: Of every computation.
         only: Parts to measure; of the others only what is kept is told.
@@ -68,6 +71,8 @@ class BenchConfig:
     out: Path
     model: str
     unet: Path
+    encoders: str
+    studies: Path
     device: str
     threads: int
     only: tuple[str, ...]
@@ -108,8 +113,10 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
         case "speed":
             head = partial(_t1_of_first_head, config)
             return speeds(head, who.regress.key, store, _speed(config))
-        case _:
+        case "codec":
             return roundtrips(data, who.model.translator.ct_codec, store)
+        case _:
+            return retrievals(data, config.encoders, config.studies, store)
 
 
 def _measure(
@@ -183,6 +190,8 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR")
     parser.add_argument("--model", default="base", help="a bundled model's name, or a folder")
     parser.add_argument("--unet", type=Path, default=Path("runs/unet/model"), metavar="DIR")
+    parser.add_argument("--encoders", default="aligned", help="as --model, of the encoders")
+    parser.add_argument("--studies", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
@@ -200,6 +209,8 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
         out=given.out,
         model=given.model,
         unet=given.unet,
+        encoders=given.encoders,
+        studies=given.studies,
         device=given.device,
         threads=given.threads,
         only=only,

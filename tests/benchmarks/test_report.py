@@ -5,16 +5,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import report
 from benchmarks.goals import goals
 from benchmarks.layout import tables
 from benchmarks.results import write_results
+from benchmarks.retrieval import figures
 from benchmarks.rows import Row
 from benchmarks.tables import ct_table
+from medgen.metrics.choice import choice
+from medgen.metrics.retrieval import agreement
 
-PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec", "retrieval")
 FIGURES = ("mae", "psnr", "ms_ssim", "mae_air", "mae_soft", "mae_bone", "dice_bone")
 
 
@@ -25,6 +29,14 @@ def row(part: str, subject: str, method: str, **scores: float) -> Row:
 def ct_row(part: str, subject: str, method: str, error: float) -> Row:
     scores = {figure: error / (7 + at) for at, figure in enumerate(FIGURES)} | {"mae": error}
     return row(part, subject, method, **scores)
+
+
+def found() -> dict[str, float]:
+    """Three texts find their CT at once; two CTs of three choose the right side."""
+    one = np.eye(3, dtype=np.float32)
+    sizes = ["10 to 20 mm"] * 3
+    pairs = {"text-ct": agreement(one, one, parts=sizes)}
+    return figures(pairs, {"ct": {"side": choice([0.1, 0.2, -0.3])}})
 
 
 def toy_parts() -> dict[str, list[Row]]:
@@ -41,6 +53,7 @@ def toy_parts() -> dict[str, list[Row]]:
         "skull": [row("skull", "t1_x", "regress", closed_share=0.983)],
         "sigma": [row("sigma-pairs", "STS_1", "diffuse", coverage=0.951, sigma=33.0, mae=41.0)],
         "mri": [row("mri", "STS_1", "regress", psnr=21.3, ssim=0.61)],
+        "retrieval": [Row("retrieval", "heldout", "", "", "encoders", found(), 0.0, "", "")],
     }
 
 
@@ -105,6 +118,21 @@ def test_goals_are_held_against_the_means() -> None:
     assert share.value == pytest.approx(1 - 63.3 / 103.3)
     assert (share.is_reached, unet.is_reached) == (True, True)
     assert [aim.is_reached for aim in aims] == [True, False]  # 75 and 60 HU
+
+
+def test_encoders_stand_beside_chance_and_by_size() -> None:
+    parts = toy_parts()
+    retrieved, chosen, sizes = tables(parts)[-3:]
+    assert [line[:3] for line in retrieved.lines] == [["text", "ct", 1.0], ["ct", "text", 1.0]]
+    titles = [column.title for column in retrieved.columns]
+    assert retrieved.lines[0][titles.index("chance R@5")] == 1.0
+    assert retrieved.lines[0][titles.index("probe R@5")] is None
+    assert chosen.lines[0][:3] == ["ct", "side", pytest.approx(2 / 3)]
+    assert sizes.lines[0] == ["text", "ct", None, 1.0, None, None, None]
+    reached = {goal.what: goal.is_reached for goal in goals(parts)}
+    assert reached["text finds ct: R@5"] is True
+    assert reached["ct: side told apart"] is False
+    assert reached["text finds mri: R@5"] is None
 
 
 def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
