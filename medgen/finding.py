@@ -20,6 +20,15 @@ class Side(StrEnum):
     BOTH = "both"
 
 
+class Course(StrEnum):
+    """What has become of it since the patient's last study."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    LARGER = "larger"
+    GONE = "gone"
+
+
 @dataclass(frozen=True)
 class Finding:
     """What is seen, or not, and where.
@@ -31,6 +40,7 @@ class Finding:
         region: From the phrase files: `upper_lobe`, `frontal` …; None where nobody says.
         size_mm: Largest diameter; None where nobody measured.
         severity: `small`, `moderate` or `large`; None where nobody says.
+        course: Since the last study; None where nobody says. What is gone is absent.
     """
 
     name: str
@@ -39,3 +49,4 @@ class Finding:
     region: str | None = None
     size_mm: float | None = None
     severity: str | None = None
+    course: Course | None = None

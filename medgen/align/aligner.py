@@ -1,6 +1,6 @@
 """The encoders of all modalities, side by side, and the temperature of their shared space."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -52,19 +52,18 @@ class Aligner(nn.Module):
 
         A modality that no study has finds nothing.
         """
-        present = next(iter(batch.values())).present
-        nobody = Given(torch.zeros(len(present), 0), torch.zeros_like(present))
-        embedded: dict[Modality, Given] = {}
         found: dict[Modality, list[Logits]] = {}
-        for name in map(Modality, self.encoders):
-            given = batch.get(name, nobody)
-            embeddings = self.temperature.log_scale.new_zeros(len(present), self.embedding)
-            if given.present.any():
-                encoded, cells = self._encode(name, given.rows[given.present])
-                embeddings = embeddings.index_put((given.present,), encoded.embedding)
-                found |= {name: cells} if cells else {}
-            embedded[name] = Given(embeddings, given.present)
-        return embedded, found
+
+        def encode(name: Modality, rows: Tensor) -> Encoded:
+            encoded, cells = self._encode(name, rows)
+            found.update({name: cells} if cells else {})
+            return encoded
+
+        return self._embedded(batch, encode), found
+
+    def read(self, batch: Batch) -> dict[Modality, Given]:
+        """As `forward`, from the coarsest grid of features of each image instead of the image."""
+        return self._embedded(batch, lambda name, rows: self._image_encoder(name).read(rows))
 
     def ground(self, modalities: Collection[Modality], findings: int, *, seed: int) -> None:
         """Let these encoders of images also learn where so many findings are."""
@@ -78,10 +77,32 @@ class Aligner(nn.Module):
         found: list[Logits] = self.grounding[name](self._image_encoder(name).features(patches))
         return found
 
-    def train_only(self, modalities: Collection[Modality]) -> None:
-        """Freeze all encoders but these; the temperature is always trained."""
+    def train_only(self, modalities: Collection[Modality], *, has_features: bool = True) -> None:
+        """Freeze all encoders but these; the temperature is always trained.
+
+        Args:
+            modalities: What learns.
+            has_features: Of images, the convolutions, too.
+        """
         for name, encoder in self.encoders.items():
             encoder.requires_grad_(Modality(name) in modalities)
+            if isinstance(encoder, ImageEncoder) and not has_features:
+                encoder.levels.requires_grad_(False)
+
+    def _embedded(
+        self, batch: Batch, encode: Callable[[Modality, Tensor], Encoded]
+    ) -> dict[Modality, Given]:
+        present = next(iter(batch.values())).present
+        nobody = Given(torch.zeros(len(present), 0), torch.zeros_like(present))
+        embedded: dict[Modality, Given] = {}
+        for name in map(Modality, self.encoders):
+            given = batch.get(name, nobody)
+            embeddings = self.temperature.log_scale.new_zeros(len(present), self.embedding)
+            if given.present.any():
+                encoded = encode(name, given.rows[given.present])
+                embeddings = embeddings.index_put((given.present,), encoded.embedding)
+            embedded[name] = Given(embeddings, given.present)
+        return embedded
 
     def _encode(self, name: Modality, rows: Tensor) -> tuple[Encoded, list[Logits]]:
         if name not in self.grounding:

@@ -24,7 +24,7 @@ def phantom(
         Literal["head", "thorax"], typer.Option("--anatomy", help="Which part of the body.")
     ] = "head",
     number: Annotated[
-        int, typer.Option("-n", "--number", min=1, metavar="N", help="How many studies.")
+        int, typer.Option("-n", "--number", min=1, metavar="N", help="How many patients.")
     ] = 1,
     seed: Seed = 0,
     labels: Annotated[
@@ -55,6 +55,9 @@ def phantom(
         ),
     ] = 0,
     masks: Annotated[bool, typer.Option("--masks", help="Where each finding is.")] = False,
+    follow_up: Annotated[
+        bool, typer.Option("--follow-up", help="A second, later study of each patient.")
+    ] = False,
     spacing: Annotated[
         float | None,
         typer.Option("--spacing", metavar="MM", help="Voxel size: 1 for a head, 2 for a thorax."),
@@ -124,6 +127,7 @@ def phantom(
         "held_out": held_out,
         "counterfactuals": counterfactuals,
         "masks": masks,
+        "follow_up": follow_up,
         "lps": file_format == "dicom",
     }
     wanted = _kinds(kinds) if kinds else None
@@ -144,7 +148,7 @@ def phantom(
         images = {str(kind): str(path) for kind, path in one.study.images.items()}
         return {"study": one.study.id, "images": images}
 
-    for one in watched(simulate(config, out, jobs=jobs), "phantom", total=number):
+    for one in watched(simulate(config, out, jobs=jobs), "phantom", total=number * (1 + follow_up)):
         folder = out / one.study.id
         typer.echo(json.dumps(line(one)) if as_json else str(folder))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.phrases import Mention, Phrases
 
 SENTENCE_END = re.compile(r"(?<!\d)[.!?;:]+(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n|\n(?=\s*[-*•\d])")
@@ -19,6 +19,7 @@ SIZE = re.compile(
 )
 JOINT = re.compile(r",\s*(?:and\s+)?|\s+and\s+", re.IGNORECASE)
 STARTS_ANEW = re.compile(r"(?:an?|the|there|new|stable|unchanged|persistent)\b", re.IGNORECASE)
+ITEM_END = re.compile(r"\s*(?:$|,|and\b)", re.IGNORECASE)
 GOES_ON = re.compile(r"\b(?:n?or)\b", re.IGNORECASE)
 STRENGTH = (Presence.ABSENT, Presence.UNCERTAIN, Presence.PRESENT)
 
@@ -80,10 +81,17 @@ def _items(part: str, phrases: Phrases) -> Iterator[str]:
     start = 0
     for joint in JOINT.finditer(part):
         rest = part[joint.end() :]
-        if _starts_anew(rest, phrases) and not GOES_ON.search(rest):
+        is_anew = _starts_anew(rest, phrases) and not _is_course(rest, phrases)
+        if is_anew and not GOES_ON.search(rest):
             yield part[start : joint.start()]
             start = joint.end()
     yield part[start:]
+
+
+def _is_course(rest: str, phrases: Phrases) -> bool:
+    """Whether an item is only a word like `stable`, which is said of what came before."""
+    word = phrases.course.pattern.match(rest)
+    return word is not None and bool(ITEM_END.match(rest, word.end()))
 
 
 def _starts_anew(rest: str, phrases: Phrases) -> bool:
@@ -94,20 +102,26 @@ def _starts_anew(rest: str, phrases: Phrases) -> bool:
 def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
     names = list(phrases.finding.find(clause))
     doubts = list(phrases.uncertain.find(clause))
-    denials = [one for one in phrases.absent.find(clause) if not _overlaps(one, doubts)]
+    courses = list(phrases.course.find(clause))
+    stays = [
+        one for one in courses if one.meaning == Course.UNCHANGED
+    ]  # `no change` denies nothing
+    denials = [one for one in phrases.absent.find(clause) if not _overlaps(one, doubts + stays)]
     sides, regions = list(phrases.side.find(clause)), list(phrases.region.find(clause))
     sizes = [Mention(str(_millimetres(m)), *m.span()) for m in SIZE.finditer(clause)]
     severities = list(phrases.severity.find(clause))
     for name in names:
         side = None if name.meaning in phrases.unsided else _nearest(name, sides)
         size = _own(name, sizes, names)
+        presence = _presence(name, denials, doubts)
         yield Finding(
             name.meaning,
-            _presence(name, denials, doubts),
+            presence,
             side=Side(side) if side else None,
             region=_nearest(name, regions),
             size_mm=float(size) if size else None,
             severity=_own(name, severities, names),
+            course=_course(name, courses, names, presence),
         )
 
 
@@ -137,6 +151,16 @@ def _own(name: Mention, mentions: Sequence[Mention], names: Sequence[Mention]) -
         return min(names, key=lambda one: (_gap(one, mention), one.start < mention.start))
 
     return _nearest(name, [mention for mention in mentions if owner(mention) is name])
+
+
+def _course(
+    name: Mention, courses: Sequence[Mention], names: Sequence[Mention], presence: Presence
+) -> Course | None:
+    """What has become of it; of what is absent, only that it is gone."""
+    word = _own(name, courses, names)
+    course = Course(word) if word else None
+    is_absent = presence is Presence.ABSENT
+    return course if (course is Course.GONE) == is_absent else None
 
 
 def _gap(one: Mention, other: Mention) -> int:
@@ -172,7 +196,12 @@ def _stronger(one: Finding, other: Finding) -> Finding:
     if first.presence != second.presence:
         return first
     size = first.size_mm if first.size_mm is not None else second.size_mm
-    return replace(first, size_mm=size, severity=first.severity or second.severity)
+    return replace(
+        first,
+        size_mm=size,
+        severity=first.severity or second.severity,
+        course=first.course or second.course,
+    )
 
 
 def _covers(one: Finding, other: Finding) -> bool:

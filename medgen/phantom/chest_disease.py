@@ -28,6 +28,7 @@ MENISCUS_MM = 26.0  # how far fluid climbs along the chest wall
 EFFUSION_ML = (300.0, 800.0)  # from small to moderate, and from there to large
 PNEUMOTHORAX_SHARE = (0.2, 0.4)
 LOBE_SHARE = (0.35, 0.65)
+FULLEST = 0.85  # share of a side of the chest that fluid may take
 
 
 def effusion(chest: Chest, side: Side, volume_ml: float) -> Disease:
@@ -37,7 +38,7 @@ def effusion(chest: Chest, side: Side, volume_ml: float) -> Disease:
     height = up if chest.is_upright else front
     potential = height - MENISCUS_MM * torch.exp(-lung.depth() / 9)
     voxel_ml = lung.spacing**3 / 1000
-    share, level = lung.lowest(potential, min(volume_ml / voxel_ml, 0.85 * lung.voxels))
+    share, level = lung.lowest(potential, min(volume_ml / voxel_ml, FULLEST * lung.voxels))
     squeezed = 0.3 * torch.exp(-(potential - level).clamp(min=0) / 8) * lung.where
     measured = lung.volume_ml(share)
     finding = Finding("pleural_effusion", side=side, severity=severity(measured, EFFUSION_ML))
@@ -95,13 +96,24 @@ def atelectasis(chest: Chest, lobe: Part, share: float, generator: Generator) ->
     return _in_lobe("atelectasis", lung, lobe, Tissue.COLLAPSED_LUNG, full, share)
 
 
-def nodule(chest: Chest, lobe: Part, size_mm: float, generator: Generator) -> Disease:
-    """A round lesion; a mass if it is larger than 30 mm."""
+def nodule(
+    chest: Chest, lobe: Part, size_mm: float, generator: Generator, *, room_mm: float | None = None
+) -> Disease:
+    """A round lesion; a mass if it is larger than 30 mm.
+
+    Args:
+        chest: Whose lung it is in.
+        lobe: Of the lung.
+        size_mm: Its diameter.
+        generator: Source of its place and shape.
+        room_mm: The diameter that its place has room for; as `size_mm` if not given.
+    """
+    room_mm = room_mm or size_mm
     lung = chest.lobe(lobe)
     depth = lung.depth()
-    fits = depth >= min(size_mm / 2, 0.9 * float(depth.max()))
+    fits = depth >= min(room_mm / 2, 0.9 * float(depth.max()))
     centre = lung.somewhere(generator, fits)
-    uneven = smooth_field(lung.where.shape, max(2, 0.4 * size_mm / lung.spacing), generator)[0]
+    uneven = smooth_field(lung.where.shape, max(2, 0.4 * room_mm / lung.spacing), generator)[0]
     radius = size_mm / 2 * (1 + 0.06 * uneven.clamp(-2, 2))
     share = ((radius - lung.distance(centre)) / lung.spacing + 0.5).clamp(0, 1) * lung.where
     tissue = Tissue.CALCIFICATION if chance(0.1, generator) else Tissue.TUMOUR

@@ -10,6 +10,7 @@ from torch import Generator
 from medgen.finding import Side
 from medgen.phantom import chest_disease as disease
 from medgen.phantom.chest import Chest
+from medgen.phantom.course import Moment, Visit
 from medgen.phantom.fact import Disease
 from medgen.phantom.field import chance, uniform
 from medgen.phantom.part import LOBES, LUNGS, Part
@@ -50,21 +51,26 @@ def drawn_names(generator: Generator) -> list[str]:
     return [list(OFTEN)[at] for at in chosen.tolist()]
 
 
-def diseases(chest: Chest, names: list[str], generator: Generator) -> Iterator[Disease]:
+def diseases(chest: Chest, names: list[str], visit: Visit) -> Iterator[Disease]:
     """Put these findings into a chest; one that there is no room for is left out.
 
-    Disease of the pleura comes last, over all that is in the lung, but takes its room first.
+    Disease of the pleura comes last, over all that is in the lung, but takes its room first. Room
+    is taken by the sizes that were drawn, so that both visits of a patient find as much.
     """
     room = _Room([Side.LEFT, Side.RIGHT], list(LOBES))
-    pleural = [name for name in PLEURAL if name in names]
-    over = [one for name in pleural for one in PLEURAL[name](chest, room, generator)]
+
+    def drawn(name: str, draw: Draw) -> Iterator[Disease]:
+        for one in draw(chest, room, visit.generators(name), visit.moment(name)):
+            yield visit.seen(name, one)
+
+    over = [one for name, draw in PLEURAL.items() if name in names for one in drawn(name, draw)]
     for name in names:
         if name not in PLEURAL:
-            yield from OTHERS[name](chest, room, generator)
+            yield from drawn(name, OTHERS[name])
     yield from over
 
 
-def _effusion(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _effusion(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
     if not room.sides:
         return
     sides = [_taken(room.sides, generator)]
@@ -74,61 +80,83 @@ def _effusion(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disea
         volume = _scaled(50, 1500, generator)
         covers = [lobe for lobe in LUNGS[side] if volume > HIDDEN_ML or LOBES[lobe] == "lower_lobe"]
         room.lobes = [lobe for lobe in room.lobes if lobe not in covers]
-        yield disease.effusion(chest, side, volume)
+        lung = chest.lung(side)
+        most = disease.FULLEST * lung.voxels * lung.spacing**3 / 1000
+        yield disease.effusion(chest, side, moment.size(volume, 50, min(1500, most)))
 
 
-def _pneumothorax(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _pneumothorax(
+    chest: Chest, room: _Room, generator: Generator, moment: Moment
+) -> Iterator[Disease]:
     if not room.sides:
         return
     side = _taken(room.sides, generator)
     share = _scaled(0.05, 0.6, generator)
     if share > HIDDEN_SHARE:
         room.lobes = [lobe for lobe in room.lobes if lobe not in LUNGS[side]]
-    yield disease.pneumothorax(chest, side, share)
+    yield disease.pneumothorax(chest, side, moment.size(share, 0.05, 0.6))
 
 
-def _consolidation(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _consolidation(
+    chest: Chest, room: _Room, generator: Generator, moment: Moment
+) -> Iterator[Disease]:
     if room.lobes:
         lobe = _taken(room.lobes, generator)
-        yield disease.consolidation(chest, lobe, uniform(0.15, 0.9, generator), generator)
+        share = moment.size(uniform(0.15, 0.9, generator), 0.15, 0.9)
+        yield disease.consolidation(chest, lobe, share, generator)
 
 
-def _atelectasis(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _atelectasis(
+    chest: Chest, room: _Room, generator: Generator, moment: Moment
+) -> Iterator[Disease]:
     if room.lobes:
         lobe = _taken(room.lobes, generator)
-        yield disease.atelectasis(chest, lobe, uniform(0.12, 0.8, generator), generator)
+        share = moment.size(uniform(0.12, 0.8, generator), 0.12, 0.8)
+        yield disease.atelectasis(chest, lobe, share, generator)
 
 
-def _nodule(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _nodule(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
     if room.lobes:
         lobe = _taken(room.lobes, generator)
-        yield disease.nodule(chest, lobe, uniform(4, 30, generator), generator)
+        yield _lump(chest, lobe, (4, 30), generator, moment)
 
 
-def _mass(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _mass(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
     if room.lobes:
         lobe = _taken(room.lobes, generator)
-        yield disease.nodule(chest, lobe, uniform(31, 70, generator), generator)
+        yield _lump(chest, lobe, (31, 70), generator, moment)
 
 
-def _emphysema(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
-    yield disease.emphysema(chest, uniform(0.12, 0.6, generator), generator)
+def _lump(
+    chest: Chest, lobe: Part, ends: tuple[float, float], generator: Generator, moment: Moment
+) -> Disease:
+    """A nodule or mass of a diameter between the ends, mm; one that grows stays where it is."""
+    drawn = uniform(*ends, generator)
+    size, largest = moment.size(drawn, *ends), moment.largest(drawn, *ends)
+    return disease.nodule(chest, lobe, size, generator, room_mm=largest)
 
 
-def _oedema(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
-    yield disease.oedema(chest, uniform(0.14, 0.55, generator))
+def _emphysema(
+    chest: Chest, room: _Room, generator: Generator, moment: Moment
+) -> Iterator[Disease]:
+    share = moment.size(uniform(0.12, 0.6, generator), 0.12, 0.6)
+    yield disease.emphysema(chest, share, generator)
 
 
-def _fracture(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _oedema(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
+    yield disease.oedema(chest, moment.size(uniform(0.14, 0.55, generator), 0.14, 0.55))
+
+
+def _fracture(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
     yield disease.fracture(chest, _a_side(generator), generator)
 
 
-def _device(chest: Chest, room: _Room, generator: Generator) -> Iterator[Disease]:
+def _device(chest: Chest, room: _Room, generator: Generator, moment: Moment) -> Iterator[Disease]:
     side = Side.LEFT if chance(0.7, generator) else Side.RIGHT
     yield disease.pacemaker(chest, side, generator)
 
 
-Draw = Callable[[Chest, _Room, Generator], Iterator[Disease]]
+Draw = Callable[[Chest, _Room, Generator, Moment], Iterator[Disease]]
 PLEURAL: dict[str, Draw] = {"pleural_effusion": _effusion, "pneumothorax": _pneumothorax}
 OTHERS: dict[str, Draw] = {
     "emphysema": _emphysema,

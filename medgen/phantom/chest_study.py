@@ -1,6 +1,7 @@
 """A study of a chest: one made-up patient, its CT and radiograph, the report, and what is true."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from medgen.phantom.chest import Chest
 from medgen.phantom.chest_disease import heart_size
 from medgen.phantom.chest_findings import LARGE_HEART, OFTEN, diseases, drawn_names
 from medgen.phantom.counterfactual import counterfactuals
+from medgen.phantom.course import single, visit_of
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.mask import masks_of, shaded
@@ -66,6 +68,7 @@ class ChestConfig:
         held_out: Write reports in the words that are kept from training.
         counterfactuals: Rounds of reports with one fact changed.
         masks: Tell where each finding is.
+        follow_up: Every patient is seen twice.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -79,6 +82,7 @@ class ChestConfig:
     held_out: bool = False
     counterfactuals: int = 0
     masks: bool = False
+    follow_up: bool = False
     lps: bool = False
 
     def __post_init__(self) -> None:
@@ -99,8 +103,13 @@ class ChestConfig:
         return 1 if self.spacing <= 2.5 else math.ceil(self.spacing / 2)
 
 
-def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
+def simulate_chest(config: ChestConfig, index: int, *, is_later: bool = False) -> SimulatedStudy:
     """Make study number `index`, from 0; nothing else decides what is in it.
+
+    Args:
+        config: Of all studies.
+        index: Number of the patient.
+        is_later: The second study of the patient, where there are two.
 
     Raises:
         InputError: If the label map cannot be read.
@@ -115,18 +124,23 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
     assert anatomy.part is not None
     chest = Chest(anatomy.tissue, anatomy.part, spacing, is_upright)
     body = embody(chest.tissue, spacing=spacing, generator=patient)
-    ill = list(diseases(chest, names, patient))
+    visit = single(patient)
+    if config.follow_up:
+        visit = visit_of(names, config.seed, index, is_later=is_later)
+    ill = list(diseases(chest, names, visit))
     body = replace(body, overlays=tuple(one for each in ill for one in each.overlays))
     facts = [fact for each in ill for fact in each.facts]
     heart = heart_size(chest)
-    facts = [*facts, *([heart] if heart else []), *absent(OFTEN, facts)]
+    facts += [visit.stays(heart)] if heart else []
+    facts += absent(OFTEN, facts)
     view: View = "pa" if is_upright else "ap"
     found = masks_of(facts, body.tissue) if config.masks else {}
-    images, masks, details = _images(body, found, _extent(anatomy.part), config, view, index)
-    technique = f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph."
+    seen = ("later",) if is_later else ()
+    images, masks, details = _images(body, found, _extent(anatomy.part), config, view, index, seen)
+    technique = visit.compared(f"{'PA' if view == 'pa' else 'Supine AP'} chest radiograph.")
     report = report_of(
         facts,
-        generator=generator_of(config.seed, index, "text"),
+        generator=generator_of(config.seed, index, "text", *seen),
         technique=technique,
         held_out=config.held_out,
     )
@@ -149,6 +163,7 @@ def simulate_chest(config: ChestConfig, index: int) -> SimulatedStudy:
             "age_years": age,
             "posture": "upright" if is_upright else "supine",
             "view": view,
+            **visit.as_json(),
             "findings": [fact.as_json() for fact in facts],
             "images": details,
         },
@@ -189,13 +204,14 @@ def _images(
     config: ChestConfig,
     view: View,
     index: int,
+    seen: Sequence[str],
 ) -> tuple[dict[Kind, MedicalImage], dict[str, list[MedicalImage]], dict[str, Any]]:
     """The images, the masks that belong to each of them, and how they were taken."""
     images: dict[Kind, MedicalImage] = {}
     masks: dict[str, list[MedicalImage]] = {name: [] for name in found}
     details: dict[str, Any] = {}
     if CT in config.kinds:
-        generator = generator_of(config.seed, index, "ct")
+        generator = generator_of(config.seed, index, "ct", *seen)
         agent = uniform(80, 260, generator) if chance(AGENT, generator) else 0.0
         scan = CTScan(config.fwhm_mm, config.noise_hu, agent)
         i, j, k = body.tissue.shape
@@ -207,7 +223,7 @@ def _images(
         for name, mask in found.items():
             masks[name].append(mask_image(mask, geometry, config.fine, lps=config.lps))
     if XRAY in config.kinds:
-        generator = generator_of(config.seed, index, "xray")
+        generator = generator_of(config.seed, index, "xray", *seen)
         hu = render_ct(body, CTScan(fwhm_mm=0, noise_hu=0), generator=generator)
         exposure = random_exposure(view, generator)
         beyond = round(BEYOND_MM / body.spacing)

@@ -39,6 +39,7 @@ class Fact:
             "region": finding.region,
             "size_mm": finding.size_mm,
             "severity": finding.severity,
+            "course": finding.course and str(finding.course),
         }
         return {key: value for key, value in known.items() if value is not None} | {
             key: float(f"{value:.4g}") for key, value in self.measures.items()
@@ -91,9 +92,11 @@ def report_of(
 def said_of(facts: Sequence[Fact], generator: Generator) -> list[Finding]:
     """All findings that are there and some of those that are not, in any order."""
     said = [
-        fact.finding
-        for fact in facts
-        if fact.finding.presence is not Presence.ABSENT or chance(SAID, generator)
+        fact.finding for fact in facts if _must_be_said(fact.finding) or chance(SAID, generator)
     ]
     order = torch.randperm(len(said), generator=generator).tolist()
     return [said[at] for at in order]
+
+
+def _must_be_said(finding: Finding) -> bool:
+    return finding.presence is not Presence.ABSENT or finding.course is not None

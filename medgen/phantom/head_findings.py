@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from medgen.finding import Side
 from medgen.phantom import head_disease as disease
+from medgen.phantom.course import Visit
 from medgen.phantom.fact import Disease, Fact
 from medgen.phantom.field import chance, uniform
 from medgen.phantom.head_disease import REGIONS, Head
@@ -52,7 +53,7 @@ def drawn_names(generator: Generator) -> list[str]:
 
 
 def fallen_ill(
-    tissue: UInt8[Tensor, "i j k"], spacing: float, names: list[str], generator: Generator
+    tissue: UInt8[Tensor, "i j k"], spacing: float, names: list[str], visit: Visit
 ) -> IllHead:
     """Put these findings into a head; a place that the image does not show is not chosen.
 
@@ -60,7 +61,7 @@ def fallen_ill(
         tissue: `Tissue` of each voxel.
         spacing: Voxel size, mm.
         names: From `OFTEN`.
-        generator: Source of places, sizes and shapes.
+        visit: Source of places, sizes and shapes, and when it is.
     """
     head = Head.of(tissue, spacing)
     places = [
@@ -70,24 +71,34 @@ def fallen_ill(
         if head.region(side, region).any()
     ]
     facts: list[Fact] = []
+    is_pushed = False
     plans: list[tuple[str, Place | None, float]] = []
     for name in names:
-        place, size = None, _size(name, generator)
+        generator, moment = visit.generators(name), visit.moment(name)
+        low, high = SIZES[name]
+        drawn = low * (high / low) ** uniform(0, 1, generator)  # small ones as often as large ones
+        place, size, largest = None, moment.size(drawn, low, high), moment.largest(drawn, low, high)
         if name in LOCAL:
             if not places:
                 continue
             place = places.pop(int(uniform(0, len(places), generator)))
             if place[1] in ("basal_ganglia", "cerebellum"):
-                size *= 0.6
-            if name in PUSHING and size > LARGE_MM and not facts and chance(PUSHES, generator):
+                size, largest = 0.6 * size, 0.6 * largest
+            is_large = name in PUSHING and largest > LARGE_MM
+            if is_large and not is_pushed and chance(PUSHES, generator):
+                is_pushed = True
                 shift = uniform(0.12, 0.26, generator) * size
-                tissue, fact = disease.shifted(head, place[0], shift)
-                head = Head.of(tissue, spacing)
-                facts.append(fact)
+                pushed, fact = disease.shifted(head, place[0], shift)
+                facts += visit.seen(name, Disease((), (fact,))).facts
+                if moment.is_there:
+                    tissue, head = pushed, Head.of(pushed, spacing)
         plans.append((name, place, size))
     # Fluid first: lumps lie over it.
     plans.sort(key=lambda plan: plan[1] is not None)
-    found = [_made(head, *plan, generator) for plan in plans]
+    found = [
+        visit.seen(plan[0], _made(head, *plan, visit.generators(f"{plan[0]} itself")))
+        for plan in plans
+    ]
     facts = [fact for one in found for fact in one.facts] + facts
     return IllHead(tissue, tuple(found), tuple(facts))
 
@@ -98,18 +109,12 @@ def _made(head: Head, name: str, place: Place | None, size: float, generator: Ge
     return LOCAL[name](head, *place, size, generator)
 
 
-def _size(name: str, generator: Generator) -> float:
-    """mm, but ml of an infarct; small ones as often as large ones."""
-    low, high = SIZES[name]
-    return low * (high / low) ** uniform(0, 1, generator)
-
-
 def _tumour(head: Head, side: Side, region: str, size: float, generator: Generator) -> Disease:
     oedema = uniform(0, 14, generator)
     return disease.tumour(head, side, region, size, oedema, generator)
 
 
-SIZES = {
+SIZES = {  # mm, but ml of an infarct
     "haemorrhage": (8.0, 55.0),
     "infarct": (2.0, 110.0),
     "brain_mass": (8.0, 55.0),

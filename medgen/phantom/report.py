@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator
 
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.phantom.field import generator_of, uniform
 
 HELD_OUT = 4  # every so many-th way of saying something is held out
@@ -69,6 +69,25 @@ ABSENT = (
     "there are no signs of {it}{where}",
     "the images show no {it}{where}",
 )
+GONE = (
+    "{it}{where} {has} resolved",
+    "resolution of {it}{where}",
+    "{it}{where} {is} no longer seen",
+    "{it} {is} no longer visible{where}",
+    "the previous {it}{where} {has} resolved",
+    "{it}{where} {is} no longer present",
+    "interval resolution of {it}{where}",
+    "{it}{where} {has} cleared",
+    "complete resolution of {it}{where}",
+    "the former {it}{where} {has} cleared",
+    "the known {it}{where} {is} no longer seen",
+    "the earlier {it}{where} {is} no longer visible",
+)
+COURSES = {  # adjectives
+    Course.NEW: ("new", "newly developed", "newly seen"),
+    Course.UNCHANGED: ("unchanged", "stable", "persistent"),
+    Course.LARGER: ("larger", "increased", "enlarging"),
+}
 SENTENCES = {
     Presence.PRESENT: PRESENT,
     Presence.UNCERTAIN: UNCERTAIN,
@@ -204,7 +223,7 @@ def write_report(
     technique: str = "",
     held_out: bool = False,
 ) -> Report:
-    """Say what is true of a patient: all findings, then what is or may be there, without sizes.
+    """Say what is true of a patient: all findings, then what is, may be or was there, unmeasured.
 
     Args:
         findings: Facts, the absent ones that are worth a word among them.
@@ -219,7 +238,11 @@ def write_report(
         raise ValueError(f"there is no word for {', '.join(unknown)}")
     seed = int(torch.randint(2**62, (), generator=generator))
     nothing = _closed(_one_of(NOTHING_ELSE, generator, held_out))
-    short = [replace(one, size_mm=None) for one in findings if one.presence is not Presence.ABSENT]
+    short = [
+        replace(one, size_mm=None)
+        for one in findings
+        if one.presence is not Presence.ABSENT or one.course is not None
+    ]
     said, concluded = (
         " ".join(_sentences(of, seed, part, held_out)) or nothing
         for part, of in (("findings", findings), ("impression", short))
@@ -237,7 +260,9 @@ def _sentences(findings: Sequence[Finding], seed: int, part: str, held_out: bool
 
 def sentence(finding: Finding, *, generator: Generator, held_out: bool = False) -> str:
     """One fact in one sentence."""
-    template = _one_of(SENTENCES[finding.presence], generator, held_out)
+    is_gone = finding.course is Course.GONE
+    templates = GONE if is_gone else SENTENCES[finding.presence]
+    template = _one_of(templates, generator, held_out)
     noun = NOUNS[finding.name]
     name = _one_of(noun.names, generator, held_out)
     adjectives, where = _placed(finding, generator)
@@ -245,6 +270,8 @@ def sentence(finding: Finding, *, generator: Generator, held_out: bool = False) 
     if finding.severity:
         words_for = SEVERITIES if noun.counts else DEGREES
         adjectives = [_one_of(words_for[finding.severity], generator, False), *adjectives]
+    if finding.course in COURSES:
+        adjectives = [_one_of(COURSES[finding.course], generator, False), *adjectives]
     are_several = finding.side is Side.BOTH and noun.counts
     if are_several:
         name = _several(name)
@@ -254,10 +281,8 @@ def sentence(finding: Finding, *, generator: Generator, held_out: bool = False) 
     size = _size(finding.size_mm, generator, held_out) if finding.size_mm else ""
     if not is_absent and "{size}" not in template and size:
         where += size
-    verb = "are" if are_several else "is"
-    words = template.format(
-        it=" ".join([*adjectives, name]), where=where, size=size, **{"is": verb}
-    )
+    verbs = {"is": "are", "has": "have"} if are_several else {"is": "is", "has": "has"}
+    words = template.format(it=" ".join([*adjectives, name]), where=where, size=size, **verbs)
     return _closed(words)
 
 

@@ -24,6 +24,7 @@ from medgen.phantom.acquisition import (
 )
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps, read_anatomy
 from medgen.phantom.counterfactual import counterfactuals
+from medgen.phantom.course import Visit, single, visit_of
 from medgen.phantom.fact import Fact, absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.head_findings import NAMES, IllHead, drawn_names, fallen_ill
@@ -61,8 +62,13 @@ class SimulatedStudy:
     masks: Mapping[str, Sequence[MedicalImage]] = field(default_factory=dict)
 
 
-def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
+def simulate_study(config: StudyConfig, index: int, *, is_later: bool = False) -> SimulatedStudy:
     """Make study number `index`, from 0; nothing else decides what is in it.
+
+    Args:
+        config: Of all studies.
+        index: Number of the patient.
+        is_later: The second study of the patient, where there are two.
 
     Raises:
         InputError: If the label map cannot be read.
@@ -72,7 +78,7 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
     patient = generator_of(config.seed, index, "patient")
     anatomy = _anatomy(config, index, spacing)
     tissue, geometry, missing = _placed(anatomy, config, fine, patient)
-    ill = _ill(tissue, spacing, config, index)
+    ill, visit = _ill(tissue, spacing, config, index, is_later=is_later)
     body = embody(ill.tissue, spacing=spacing, generator=patient)
     body = replace(body, overlays=tuple(one for each in ill.diseases for one in each.overlays))
     relaxation = Relaxation.textbook().varied(patient)
@@ -83,12 +89,14 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
         "number": index,
         "missing": missing,
         **_measured(tissue, spacing),
+        **visit.as_json(),
         "findings": [fact.as_json() for fact in ill.facts],
         "images": {},
     }
     images = {}
+    seen = ("later",) if is_later else ()
     for name in (*(("ct",) if config.has_ct else ()), *config.contrasts):
-        generator = generator_of(config.seed, index, name)
+        generator = generator_of(config.seed, index, name, *seen)
         if name == "ct":
             image, scan = _ct(body, geometry, config, generator)
         else:
@@ -102,8 +110,8 @@ def simulate_study(config: StudyConfig, index: int) -> SimulatedStudy:
             **scan,
         }
     made = {kind: image for kind, image in images.items() if kind}
-    technique = _technique(made)
-    report = _report(ill.facts, technique, config, index) if config.has_report else None
+    technique = visit.compared(_technique(made))
+    report = _report(ill.facts, technique, config, index, seen) if config.has_report else None
     changed = counterfactuals(
         ill.facts,
         rounds=config.counterfactuals,
@@ -137,15 +145,22 @@ def mask_image(
 
 
 def _ill(
-    tissue: UInt8[Tensor, "i j k"], spacing: float, config: StudyConfig, index: int
-) -> IllHead:
+    tissue: UInt8[Tensor, "i j k"],
+    spacing: float,
+    config: StudyConfig,
+    index: int,
+    *,
+    is_later: bool,
+) -> tuple[IllHead, Visit]:
     """The patient with or without disease; what is not there is a fact where some might be."""
     generator = generator_of(config.seed, index, "disease")
-    if not config.ill:
-        return IllHead(tissue, (), ())
-    names = drawn_names(generator) if chance(config.ill, generator) else []
-    ill = fallen_ill(tissue, spacing, names, generator) if names else IllHead(tissue, (), ())
-    return replace(ill, facts=(*ill.facts, *absent(NAMES, ill.facts)))
+    names = drawn_names(generator) if config.ill and chance(config.ill, generator) else []
+    visit = single(generator)
+    if config.follow_up:
+        visit = visit_of(names, config.seed, index, is_later=is_later)
+    ill = fallen_ill(tissue, spacing, names, visit) if names else IllHead(tissue, (), ())
+    facts = (*ill.facts, *absent(NAMES, ill.facts)) if config.ill else ()
+    return replace(ill, facts=facts), visit
 
 
 def _technique(images: Iterable[Kind]) -> str:
@@ -153,8 +168,14 @@ def _technique(images: Iterable[Kind]) -> str:
     return f"{' and '.join(modalities)} of the head." if modalities else ""
 
 
-def _report(facts: Sequence[Fact], technique: str, config: StudyConfig, index: int) -> str:
-    generator = generator_of(config.seed, index, "text")
+def _report(
+    facts: Sequence[Fact],
+    technique: str,
+    config: StudyConfig,
+    index: int,
+    seen: Sequence[str],
+) -> str:
+    generator = generator_of(config.seed, index, "text", *seen)
     report = report_of(facts, generator=generator, technique=technique, held_out=config.held_out)
     return report.text
 

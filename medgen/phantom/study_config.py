@@ -37,6 +37,7 @@ class StudyConfig:
         held_out: Write the report in the words that are kept from training.
         counterfactuals: Rounds of reports with one fact changed.
         masks: Tell where each finding is.
+        follow_up: Every patient is seen twice.
         lps: Store axial slices as scanners do, left and front first.
     """
 
@@ -58,6 +59,7 @@ class StudyConfig:
     held_out: bool = False
     counterfactuals: int = 0
     masks: bool = False
+    follow_up: bool = False
     lps: bool = False
 
     def __post_init__(self) -> None:

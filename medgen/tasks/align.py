@@ -12,6 +12,7 @@ from torch import Tensor
 from medgen.align.aligner import Aligner
 from medgen.align.augment import AugmentConfig
 from medgen.align.central import (
+    Batch,
     Given,
     Pairs,
     alignment_losses,
@@ -23,15 +24,17 @@ from medgen.align.grounding import Logits, grounding_loss
 from medgen.checkpoint import Card
 from medgen.config import from_mapping, read_mapping, to_mapping
 from medgen.data.manifest import read_manifest
-from medgen.data.standard import StandardConfig, channels_of
+from medgen.data.standard import StandardConfig
 from medgen.data.study import Split
 from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
 from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
+from medgen.tasks.align_cells import CellItems, cells_of
 from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner, save_aligner
 from medgen.tasks.align_patches import PatchItems, PatchLoss
 from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy, read_studies
+from medgen.tasks.device import choose_device
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Loss, Progress, fit
 from medgen.tasks.fit_config import FitConfig
@@ -55,6 +58,7 @@ class AlignConfig:
     decoys: int = 1  # reports with one fact changed, of each study, that mislead its images
     grounding: float = 1.0  # weight of: cells of an image say which findings are there; with masks
     patch: int = 0  # side of patches that encoders of images learn findings from, without reports
+    cells: int = 0  # views of each image whose features are kept; then only their reader learns
     invariant: float = 0.1  # weight of the visual invariant
     diag_weight: float = 1.0  # of its diagonal; 0 is the paper's literal statement
     vocabulary: int = 2048  # most pieces of text that the tokenizer learns
@@ -80,6 +84,8 @@ class AlignConfig:
         strides = [2 ** len(getattr(self.encoders, name).widths) for name in self.images]
         if self.patch < 0 or any(self.patch % stride for stride in strides):
             raise UsageError(f"patches of {self.patch}: choose a multiple of {max(strides)}")
+        if self.cells < 0 or (self.cells and self.patch):
+            raise UsageError("choose cells, 1 or more views of each image, or patch, or neither")
         if not 1 <= self.decoys <= 100:
             raise UsageError(f"{self.decoys} decoys: choose 1 to 100")
         if unknown := sorted(set(self.train) - set(Modality)) or not self.train:
@@ -114,11 +120,11 @@ def align(
     _card(config)  # a mistake in it must not wait for the end of the training
     studies = _studies(config, manifest)
     aligner, tokenizer, config = _start(config, studies)
-    aligner.train_only([Modality(name) for name in config.train])
-    findings = _findings(studies) if config.grounding else ()
+    aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
+    findings = _findings(studies) if config.grounding and not config.cells else ()
     if findings:
         aligner.ground(config.images, len(findings), seed=config.fit.seed)
-    items, loss = _lessons(config, studies, findings, tokenizer)
+    items, loss = _lessons(config, aligner, studies, findings, tokenizer)
     facts = {"config": _facts(config), "studies": len(studies), "findings": findings}
     yield from fit(aligner, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
@@ -136,17 +142,25 @@ def align(
 
 def _lessons(
     config: AlignConfig,
+    aligner: Aligner,
     studies: Sequence[ReadStudy],
     findings: tuple[str, ...],
     tokenizer: Tokenizer,
 ) -> tuple[MakeItem, Loss]:
-    """What is dealt out, and what is learned from it: patches, or whole images with reports."""
+    """What is dealt out, and what is learned from it: patches, or images with reports."""
     seed = config.fit.seed
     if config.patch:
         return PatchItems(
             studies, config.images, findings, config.patch, config.augment, seed
         ), PatchLoss()
     has_wordings = any(study.counterfactuals for study in studies)
+    if config.cells:
+        device = choose_device(config.fit.device)
+        cells = cells_of(
+            aligner.to(device), studies, config.images, config.cells, config.augment, seed
+        )
+        kept = CellItems(studies, cells, seed, config.invariant > 0, config.decoys)
+        return kept, AlignLoss(tokenizer, config, has_wordings)
     items = AlignItems(
         studies,
         config.augment,
@@ -172,7 +186,7 @@ class AlignLoss:
         device = aligner.temperature.log_scale.device
         images = self.config.images
         first, second = (self._batch(items, view, device) for view in (0, 1))
-        embedded, found = aligner.grounded(first) if images else ({}, {})
+        embedded, found = self._seen(aligner, first) if images else ({}, {})
         embedded[Modality.TEXT] = self._texts(aligner, [item.text for item in items])
         decoys = self._decoys(aligner, items)
         groups = torch.tensor([item.group for item in items], device=device)
@@ -191,7 +205,7 @@ class AlignLoss:
             terms[f"grounding-{name}"] = grounding.detach()
             total = total + self.config.grounding * grounding
         if self.config.invariant and images:
-            views = aligner({name: second[name] for name in images})
+            views, _ = self._seen(aligner, {name: second[name] for name in images})
             invariants = invariance_losses(
                 {name: embedded[name] for name in images},
                 {name: views[name] for name in images},
@@ -201,6 +215,12 @@ class AlignLoss:
             terms["invariant"] = invariant.detach()
             total = total + self.config.invariant * invariant
         return {"total": total, **terms}
+
+    def _seen(
+        self, aligner: Aligner, batch: Batch
+    ) -> tuple[dict[Modality, Given], dict[Modality, list[Logits]]]:
+        """Embedded images, and what their cells find; or embedded features that were kept."""
+        return (aligner.read(batch), {}) if self.config.cells else aligner.grounded(batch)
 
     def _texts(self, aligner: Aligner, texts: Sequence[str | None]) -> Given:
         """Embedded reports; zeros where there is none."""
@@ -253,9 +273,8 @@ class AlignLoss:
         batch = {}
         for name in self.config.images:
             present = torch.tensor([name in item.views for item in items])
-            space = (self.config.standard.side,) * 2
-            shape = self.config.standard.shape if name is not Modality.XRAY else space
-            nothing = torch.zeros(channels_of(name), *shape)
+            some = next((item.views[name][0] for item in items if name in item.views), None)
+            nothing = torch.zeros(1) if some is None else torch.zeros_like(some)
             rows = [item.views[name][view] if name in item.views else nothing for item in items]
             batch[name] = Given(torch.stack(rows).to(device), present.to(device))
         return batch

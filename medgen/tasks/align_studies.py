@@ -94,13 +94,7 @@ class AlignItems:
         """A study in random order, with two views of one image of each modality."""
         generator = generator_for(self.seed, number)
         study = one_of(self.studies, generator)
-        text, again = study.text, None
-        decoys: list[str] = []
-        if study.counterfactuals:
-            order = torch.randperm(len(study.counterfactuals), generator=generator).tolist()
-            text = study.counterfactuals[order[0]].says
-            decoys = [study.counterfactuals[at].changed for at in order[: self.decoys]]
-            again = one_of(study.counterfactuals, generator).says
+        text, again, decoys = said_of(study, self.decoys, generator)
         views, where = {}, {}
         for modality, images in study.images.items():
             at = int(torch.randint(len(images), (), generator=generator))
@@ -112,7 +106,19 @@ class AlignItems:
             views[modality] = view, augmented(image, generator, config) if self.is_pair else view
             if moved is not None:
                 where[modality] = moved
-        return AlignItem(text, views, study.group, again, tuple(decoys), where)
+        return AlignItem(text, views, study.group, again, decoys, where)
+
+
+def said_of(
+    study: ReadStudy, decoys: int, generator: Generator
+) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """A report of a study, another one, and at most so many with one fact changed."""
+    if not study.counterfactuals:
+        return study.text, None, ()
+    order = torch.randperm(len(study.counterfactuals), generator=generator).tolist()
+    wrong = tuple(study.counterfactuals[at].changed for at in order[:decoys])
+    again = one_of(study.counterfactuals, generator).says
+    return study.counterfactuals[order[0]].says, again, wrong
 
 
 def one_of(things: Sequence[Thing], generator: Generator) -> Thing:
@@ -185,7 +191,9 @@ def read_studies(
         if (text is not None) + len(images) < 2 and not (text and changed):
             continue
         said = frozenset(
-            one for one in read_findings(text or "", phrases) if one.presence is Presence.PRESENT
+            replace(one, course=None)  # which no image shows
+            for one in read_findings(text or "", phrases)
+            if one.presence is Presence.PRESENT
         )
         # A study without a report is equal to no other.
         group = groups.setdefault(said, len(groups)) if text is not None else -1 - at

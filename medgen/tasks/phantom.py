@@ -27,13 +27,14 @@ FINDINGS = "findings.json"
 REPORT = "report.txt"
 COUNTERFACTUALS = "counterfactuals.json"
 MASKS = "masks"
+FOLLOW_UP = "-follow-up"  # ends the name of a patient's second study
 
 
 @dataclass(frozen=True)
 class PhantomConfig:
     """Which studies to make, and how to store them."""
 
-    number: int = 1  # of studies
+    number: int = 1  # of patients, each with one study or, with `follow_up`, two
     format: Literal["nifti", "dicom"] = "nifti"
     study: StudyConfig | ChestConfig = field(default_factory=StudyConfig)  # of heads or chests
     overwrite: bool = False
@@ -78,7 +79,7 @@ def simulate(config: PhantomConfig, out: Path, *, jobs: int = 1) -> Iterator[Wri
     if config.study.labels:
         label_maps(config.study.labels)
     _check(config, out)
-    names = [study_name(index) for index in range(config.number)]
+    names = study_names(config)
     items = [Item(name, out / name) for name in names]
     written = []
     for result in run_batch(items, partial(write_study, config=config), jobs=jobs):
@@ -93,7 +94,7 @@ def simulate(config: PhantomConfig, out: Path, *, jobs: int = 1) -> Iterator[Wri
 
 
 def study_name(index: int) -> str:
-    """What study number `index` is called; people count from 1.
+    """What the first study of patient `index` is called; people count from 1.
 
     Example:
         >>> study_name(0)
@@ -102,18 +103,25 @@ def study_name(index: int) -> str:
     return f"study-{index + 1:04d}"
 
 
+def study_names(config: PhantomConfig) -> list[str]:
+    """What all of the studies are called, a patient's after one another."""
+    endings = ("", FOLLOW_UP) if config.study.follow_up else ("",)
+    return [f"{study_name(index)}{end}" for index in range(config.number) for end in endings]
+
+
 def write_study(item: Item, config: PhantomConfig) -> Written:
     """Make one study in the folder `item.path`; its name says which it is."""
     keep_freed_memory()
-    index = int(item.name.rpartition("-")[2]) - 1
+    index = int(item.name.removesuffix(FOLLOW_UP).rpartition("-")[2]) - 1
+    is_later = item.name.endswith(FOLLOW_UP)
     if config.skip_existing and (item.path / FINDINGS).is_file():
         return _read_study(item.path)
     with atomic_folder(item.path, overwrite=config.overwrite) as folder:
         if isinstance(config.study, ChestConfig):
-            made, simulator = simulate_chest(config.study, index), "chest simulator"
+            made, simulator = simulate_chest(config.study, index, is_later=is_later), "chest"
         else:
-            made, simulator = simulate_study(config.study, index), "head simulator"
-        provenance = Provenance("phantom", simulator, seed=config.study.seed)
+            made, simulator = simulate_study(config.study, index, is_later=is_later), "head"
+        provenance = Provenance("phantom", f"{simulator} simulator", seed=config.study.seed)
         for kind, image in made.images.items():
             files.write(image, folder / _file_name(kind, config.format), provenance=provenance)
         if made.report is not None:
@@ -145,7 +153,8 @@ def _read_study(folder: Path) -> Written:
         images[kind] = next((path for path in names if path.exists()), names[0])
     others = (folder / name for name in (REPORT, COUNTERFACTUALS, MASKS))
     text, changed, masks = (path if path.exists() else None for path in others)
-    study = Study(folder.name, folder.name, images, text, counterfactuals=changed, masks=masks)
+    patient = folder.name.removesuffix(FOLLOW_UP)
+    study = Study(folder.name, patient, images, text, counterfactuals=changed, masks=masks)
     return Written(study, facts)
 
 
@@ -158,8 +167,8 @@ def _check(config: PhantomConfig, out: Path) -> None:
         refuse_existing(out / name, overwrite=replace)
     check_writable(out / MANIFEST, overwrite=replace)
     if not replace:
-        for index in range(config.number):
-            refuse_existing(out / study_name(index))
+        for name in study_names(config):
+            refuse_existing(out / name)
 
 
 def _write_json(value: object, path: Path, *, overwrite: bool = False) -> None:

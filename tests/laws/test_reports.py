@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Generator
 
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
-from medgen.phantom.report import HELD_OUT, NOUNS, REGIONS, SENTENCES, sentence, write_report
+from medgen.phantom.report import GONE, HELD_OUT, NOUNS, REGIONS, SENTENCES, sentence, write_report
 
 PHRASES = load_phrases()
 THORAX = ["upper_lobe", "lower_lobe", "apex", "base", None]
@@ -34,6 +34,7 @@ def fact(name: str, generator: Generator) -> Finding:
         region=pick(HEAD if name in IN_HEAD else THORAX, generator) if has_place else None,
         size_mm=pick([None, 4.0, 12.0, 25.0], generator) if has_place else None,
         severity=pick([None, "small", "moderate", "large"], generator),
+        course=pick([None, None, Course.NEW, Course.UNCHANGED, Course.LARGER], generator),
     )
 
 
@@ -43,6 +44,17 @@ def test_every_fact_is_read_as_it_was_written(name: str, held_out: bool) -> None
     for seed in range(60):
         generator = Generator().manual_seed(seed)
         true = fact(name, generator)
+        words = sentence(true, generator=generator, held_out=held_out)
+        assert read_findings(words, PHRASES) == [true], words
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("name", NOUNS)
+def test_what_is_gone_is_read_as_absent_and_gone(name: str, held_out: bool) -> None:
+    for seed in range(30):
+        generator = Generator().manual_seed(seed)
+        side = None if name in UNSIDED else pick([Side.LEFT, Side.RIGHT, Side.BOTH], generator)
+        true = Finding(name, Presence.ABSENT, side=side, course=Course.GONE)
         words = sentence(true, generator=generator, held_out=held_out)
         assert read_findings(words, PHRASES) == [true], words
 
@@ -69,7 +81,7 @@ def test_facts_can_be_said_in_many_ways() -> None:
         true = Finding(name, presence)
         ways = {sentence(true, generator=Generator().manual_seed(seed)) for seed in range(300)}
         assert len(ways) >= 9
-    assert all(len(templates) >= 12 for templates in SENTENCES.values())
+    assert all(len(templates) >= 12 for templates in (*SENTENCES.values(), GONE))
 
 
 def test_held_out_sentences_are_never_in_training() -> None:

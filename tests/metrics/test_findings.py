@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medgen.errors import InputError, UsageError
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import FOLDER, load_phrases
 
@@ -30,6 +30,8 @@ def said(words: str) -> set[Finding]:
                 facts["side"] = SIDES[word]
             elif word in ("small", "moderate", "large"):
                 facts["severity"] = word
+            elif word in list(Course):
+                facts["course"] = Course(word)
             elif word.replace(".", "").isdigit():
                 facts["size_mm"] = float(word)
             else:
@@ -42,7 +44,7 @@ SENTENCES = {
     # there, and where
     "The cardiac silhouette is mildly enlarged.": "+cardiomegaly small",
     "Endotracheal tube terminates 4 cm above the carina.": "+device",
-    "1.5 cm calcified nodule in the right apex, stable.": "+nodule R apex 15",
+    "1.5 cm calcified nodule in the right apex, stable.": "+nodule R apex 15 unchanged",
     "Small left pleural effusion.": "+pleural_effusion L small",
     "There is a moderate right-sided pneumothorax.": "+pneumothorax R moderate",
     "Bilateral pleural effusions": "+pleural_effusion B",
@@ -65,7 +67,7 @@ SENTENCES = {
     ),
     "Pneumothorax is not seen.": "-pneumothorax",
     "Effusion and pneumothorax are absent": "-pleural_effusion, -pneumothorax",
-    "The left effusion has resolved": "-pleural_effusion L",
+    "The left effusion has resolved": "-pleural_effusion L gone",
     "Without evidence of acute infarct or hemorrhage": "-infarct, -haemorrhage",
     "Heart size is normal.": "-cardiomegaly",
     "The heart is not enlarged": "-cardiomegaly",
@@ -80,9 +82,16 @@ SENTENCES = {
     "No effusion. Pneumothorax.": "-pleural_effusion, +pneumothorax",
     "No effusion on the right, a small one on the left": "-pleural_effusion R",
     "Cardiomegaly, no oedema": "+cardiomegaly, -oedema",
-    "Status post removal of the chest tube": "-device",
+    "Status post removal of the chest tube": "-device gone",
     "No mass effect": "-mass_effect",
-    "The previously seen left pneumothorax is no longer visible.": "-pneumothorax L",
+    "The previously seen left pneumothorax is no longer visible.": "-pneumothorax L gone",
+    # since the last study
+    "New small left effusion.": "+pleural_effusion L small new",
+    "Unchanged cardiomegaly, increased oedema": "+cardiomegaly unchanged, +oedema larger",
+    "No significant change in the right effusion.": "+pleural_effusion R unchanged",
+    "The left pneumothorax has increased, the right is gone": "+pneumothorax L larger",
+    "No new consolidation": "-consolidation",
+    "Stable left nodule, and no effusion": "+nodule L unchanged, -pleural_effusion",
     # perhaps
     "Possible pneumonia.": "?pneumonia",
     "Pneumonia cannot be excluded.": "?pneumonia",

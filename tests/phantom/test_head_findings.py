@@ -10,6 +10,7 @@ from torch import Generator
 from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
+from medgen.phantom.course import single
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.head_findings import NAMES, OFTEN, IllHead, drawn_names, fallen_ill
 from medgen.phantom.study import simulate_study
@@ -21,7 +22,7 @@ PHRASES = load_phrases()
 
 def ill(seed: int) -> IllHead:
     generator = Generator().manual_seed(seed)
-    return fallen_ill(toy_tissue(), SPACING, drawn_names(generator), generator)
+    return fallen_ill(toy_tissue(), SPACING, drawn_names(generator), single(generator))
 
 
 def test_one_to_three_each_at_most_once() -> None:

@@ -22,6 +22,7 @@ from medgen.tasks.align_model import EncodersConfig, load_aligner
 from medgen.tasks.fit import MODEL
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
+from tests.tasks.align_toy import PLACES, write_corners
 
 IMAGE = ImageEncoderConfig(widths=(8, 16), width=16, layers=1, heads=2, embedding=16)
 TINY = AlignConfig(
@@ -36,29 +37,12 @@ TINY = AlignConfig(
     fit=FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=5, ema_decay=0.9, log_every=1),
 )
 DEVICE = torch.device("cpu")
-PLACES = {  # where a bright square lies, as rows and columns of an eighth
-    "Mass in the left upper lobe.": (1, 5),
-    "Mass in the right upper lobe.": (1, 1),
-    "Mass in the left lower lobe.": (5, 5),
-    "Mass in the right lower lobe.": (5, 1),
-}
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four radiographs with a square in one corner, and the reports that say which."""
-    folder = tmp_path_factory.mktemp("studies")
-    rows = []
-    for number, (text, (row, column)) in enumerate(PLACES.items()):
-        grey = np.full((64, 64), 40, np.uint8)
-        grey[8 * row : 8 * row + 16, 8 * column : 8 * column + 16] = 250
-        Image.fromarray(grey).save(folder / f"{number}.png")
-        (folder / f"{number}.txt").write_text(text)
-        names = {"xray": f"{number}.png", "text": f"{number}.txt"}
-        rows.append({"id": f"s{number}", "patient": f"p{number}", **names})
-    path = folder / "manifest.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return write_corners(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from medgen.errors import InputError, UsageError
 FOLDER = Path(__file__).parent
 TABLES = (
     *("absent", "uncertain", "ends", "side", "severity"),
-    *("finding", "unsided", "region", "says"),
+    *("course", "finding", "unsided", "region", "says"),
 )
 
 
@@ -58,6 +58,7 @@ class Phrases:
         ends: What ends the reach of both.
         side: Words for `left`, `right` and `both`.
         severity: Words for `small`, `moderate` and `large`.
+        course: Words for `new`, `unchanged`, `larger` and `gone`.
         finding: Names of findings.
         region: Parts of the body.
         says: Statements that deny findings without naming them.
@@ -70,6 +71,7 @@ class Phrases:
     ends: Lexicon
     side: Lexicon
     severity: Lexicon
+    course: Lexicon
     finding: Lexicon
     region: Lexicon
     says: Lexicon
