@@ -1,9 +1,9 @@
 """Train the bundled encoders again: the commands, in order, and nothing hidden between them.
 
 Patients in words teach the text encoder to read; then it stays as it is. Patches of simulated
-patients teach the encoders of CT and MRI what findings look like, and whole images teach them, and
-that of radiographs, to meet the text: two processes at a time, a core each. The four are joined at
-the end. Stopped at any moment, the same command continues.
+patients teach the convolutions of CT and MRI what findings look like, whole images those of
+radiographs. Then what reads their features learns to meet the text: two processes at a time, a core
+each. The four are joined at the end. Stopped at any moment, the same command continues.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from medgen.checkpoint import load_part, model_folder, save_model, verify
 from medgen.data.manifest import read_manifest, write_manifest
 
 CARD = Path(__file__).with_name("align_card.toml")
-BATCH = {"fit.ema_decay": "0.99", "fit.warmup": "50"}
+FIT = {"fit.ema_decay": "0.99", "fit.warmup": "50"}
 Line = list[str]
 
 
@@ -81,15 +81,19 @@ TEXT = Phase(
     {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.seed": "1"},
 )
 PATCH = {"patch": "24", "fit.batch": "48", "fit.learning_rate": "4e-3"}
-WHOLE = {"decoys": "12", "invariant": "0", "fit.learning_rate": "1e-3"}
-PATCHES = (
+PATCH |= {"fit.ema_decay": "0.98", "fit.warmup": "30"}
+WHOLE = {"decoys": "12", "invariant": "0", "fit.batch": "32", "fit.learning_rate": "1e-3"}
+CELLS = {"decoys": "12", "invariant": "0", "fit.batch": "64", "fit.learning_rate": "2e-3"}
+CELLS |= {"cells": "3", "grounding": "0"}
+FEATURES = (
+    Phase("xray-images", "xray", "chests.jsonl", 1500, WHOLE, TEXT),
     Phase("ct-patches", "ct", "bodies.jsonl", 1500, PATCH, TEXT),
-    Phase("mri-patches", "mri", "heads.jsonl", 1000, PATCH, TEXT),
+    Phase("mri-patches", "mri", "heads.jsonl", 1500, PATCH, TEXT),
 )
 IMAGES = (
-    Phase("xray", "xray", "chests.jsonl", 1500, WHOLE | {"fit.batch": "32"}, TEXT),
-    Phase("ct", "ct", "bodies.jsonl", 1200, WHOLE | {"fit.batch": "16"}, PATCHES[0]),
-    Phase("mri", "mri", "heads.jsonl", 1000, WHOLE | {"fit.batch": "16"}, PATCHES[1]),
+    Phase("xray", "xray", "chests.jsonl", 500, CELLS, FEATURES[0]),
+    Phase("ct", "ct", "bodies.jsonl", 1000, CELLS, FEATURES[1]),
+    Phase("mri", "mri", "heads.jsonl", 700, CELLS, FEATURES[2]),
 )
 MANIFESTS = {
     "heads.jsonl": ("align-heads",),
@@ -105,7 +109,7 @@ def stages(data: Path, out: Path) -> list[list[Line]]:
         [["-m", "benchmarks.words", "-n", "4000", "-o", str(out / "words")]],
         *([_phantom(each, out)] for each in STUDIES),
         [_align(TEXT, out)],
-        [_align(phase, out) for phase in PATCHES],
+        [_align(phase, out) for phase in FEATURES],
         [_align(phase, out) for phase in IMAGES],
     ]
 
@@ -122,7 +126,7 @@ def _align(phase: Phase, out: Path) -> Line:
     start = ["--init", str(_run(phase.init, out) / "model")] if phase.init else []
     settings = [
         word
-        for key, value in (BATCH | phase.settings).items()
+        for key, value in (FIT | phase.settings).items()
         for word in ("--set", f"{key}={value}")
     ]
     return [

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from benchmarks.train_align import (
     CARD,
+    FEATURES,
     IMAGES,
     MANIFESTS,
-    PATCHES,
     STUDIES,
     TEXT,
     link_heads,
@@ -23,7 +23,7 @@ def test_every_encoder_is_trained_from_one_that_is_there() -> None:
     assert len(text) == 1
     assert "--init" not in text[0]
     made = [str(OUT / "align-text" / "model")]
-    for lines, phases in ((patches, PATCHES), (images, IMAGES)):
+    for lines, phases in ((patches, FEATURES), (images, IMAGES)):
         for line, phase in zip(lines, phases, strict=True):
             assert line[line.index("--init") + 1] in made
             assert line[line.index("--train") + 1] == phase.encoder
@@ -34,7 +34,7 @@ def test_every_encoder_is_trained_from_one_that_is_there() -> None:
 def test_manifests_are_of_folders_that_are_made() -> None:
     made = {each.name for each in STUDIES}
     assert {folder for folders in MANIFESTS.values() for folder in folders} == made
-    assert {phase.manifest for phase in (*PATCHES, *IMAGES)} == set(MANIFESTS)
+    assert {phase.manifest for phase in (*FEATURES, *IMAGES)} == set(MANIFESTS)
 
 
 def test_held_out_heads_are_not_linked(tmp_path: Path) -> None:
