@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.results import Column, Table
-from benchmarks.retrieval_tables import retrieval_tables
+from benchmarks.retrieval_tables import ablation_table, retrieval_tables
 from benchmarks.rows import Row
 from benchmarks.tables import (
     ct_table,
@@ -89,4 +89,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
             [("largest_hu", Column("largest error, HU", 5)), ("mean_hu", Column("mean, HU", 5))],
         ),
         *retrieval_tables(parts["retrieval"]),
+        ablation_table(parts["ablation"]),
     ]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks import heldout, report
+from benchmarks.align_ablation import ablations
 from benchmarks.cases import (
     Case,
     held_out_heads,
@@ -43,7 +44,7 @@ from medgen.tasks.translate import calibration_of
 from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
-PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec", "retrieval")
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec", "retrieval", "ablation")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -115,8 +116,10 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return speeds(head, who.regress.key, store, _speed(config))
         case "codec":
             return roundtrips(data, who.model.translator.ct_codec, store)
-        case _:
+        case "retrieval":
             return retrievals(data, config.encoders, config.studies, store)
+        case _:
+            return ablations(data, config.encoders, config.studies, out, store)
 
 
 def _measure(

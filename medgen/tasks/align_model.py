@@ -29,8 +29,8 @@ class EncodersConfig:
     Attributes:
         text: Of reports.
         xray: Of radiographs.
-        ct: Of CT, in three windows.
-        mri: Of MRI of any contrast.
+        ct: Of CT, a channel for each window.
+        mri: Of MRI of any contrast: values and ranks.
     """
 
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)

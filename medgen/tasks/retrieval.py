@@ -99,6 +99,22 @@ def evaluate_retrieval(manifest: Path, config: RetrievalConfig) -> RetrievalRepo
     """
     loaded = load_aligner(config.model, choose_device(config.device))
     found = embed(loaded, studies_of(manifest, loaded, config))
+    pairs = agreements(found, config.gallery)
+    if not pairs:
+        raise InputError(f"{manifest}: no two studies have two modalities in common")
+    card = loaded.card
+    return RetrievalReport(
+        __version__,
+        f"{card.name} {card.version}",
+        len(found.ids),
+        pairs,
+        choices_of(found),
+        float(np.mean(found.unseen)) if found.unseen else 0.0,
+    )
+
+
+def agreements(found: Embedded, gallery: int) -> dict[str, Agreement]:
+    """By pair, as `text-ct`, of modalities that two or more studies have together."""
     pairs = {}
     for one, other in combinations(Modality, 2):
         both = ~np.isnan(found.vectors[one][:, 0]) & ~np.isnan(found.vectors[other][:, 0])
@@ -108,23 +124,17 @@ def evaluate_retrieval(manifest: Path, config: RetrievalConfig) -> RetrievalRepo
                 found.vectors[other][both],
                 groups=np.array(found.groups)[both],
                 parts=[size for size, is_in in zip(found.sizes, both, strict=True) if is_in],
-                gallery=config.gallery,
+                gallery=gallery,
             )
-    if not pairs:
-        raise InputError(f"{manifest}: no two studies have two modalities in common")
-    choices = {
+    return pairs
+
+
+def choices_of(found: Embedded) -> dict[str, dict[str, Choice]]:
+    """By image and changed fact: how often the image is closer to the true report."""
+    return {
         name: {change: choice(margins) for change, margins in sorted(by_change.items())}
         for name, by_change in found.margins.items()
     }
-    card = loaded.card
-    return RetrievalReport(
-        __version__,
-        f"{card.name} {card.version}",
-        len(found.ids),
-        pairs,
-        choices,
-        float(np.mean(found.unseen)) if found.unseen else 0.0,
-    )
 
 
 def embed(loaded: LoadedAligner, studies: Iterator[ReadStudy] | Sequence[ReadStudy]) -> Embedded:

@@ -1,0 +1,133 @@
+"""What the visual invariant and the hub are worth: the same readers, trained with and without.
+
+The convolutions and the text encoder are those of the finished encoders, and stay; what reads the
+features of radiographs and CTs of the training chests begins anew for each variant, with the same
+seed, steps and order of studies, and is then asked about the held-out chests.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from benchmarks import heldout_studies
+from benchmarks.machine import commit, today
+from benchmarks.probe import GALLERY
+from benchmarks.retrieval import figures
+from benchmarks.rows import Row, Store
+from medgen.align.aligner import Aligner
+from medgen.data.manifest import read_manifest
+from medgen.encoders.image import ImageEncoder
+from medgen.metrics.phrases import load_phrases
+from medgen.modality import Modality
+from medgen.tasks.align import AlignConfig, AlignLoss
+from medgen.tasks.align_cells import CellItems, Cells, cells_of
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.align_studies import ReadStudy, read_studies
+from medgen.tasks.fit import fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.retrieval import agreements, choices_of, embed
+from medgen.tasks.snapshots import averaged_weights
+
+PART = "ablation"
+IMAGES = (Modality.XRAY, Modality.CT)
+VIEWS = 2
+SEEDS = (0, 1)
+BASIS = AlignConfig(
+    train=("xray", "ct"),
+    cells=VIEWS,
+    decoys=12,
+    grounding=0.0,
+    invariant=0.0,
+    fit=FitConfig(steps=250, batch=32, learning_rate=2e-3, warmup=50, ema_decay=0.98),
+)
+VARIANTS = {
+    "text as hub, no invariant": BASIS,
+    "text as hub, off-diagonal invariant": replace(BASIS, invariant=0.1, diag_weight=0.0),
+    "text as hub, full invariant": replace(BASIS, invariant=0.1),
+    "all pairs, no invariant": replace(BASIS, pairs="all"),
+}
+
+
+@dataclass(frozen=True)
+class Chests:
+    """What every variant is given: training chests with kept features, and held-out chests."""
+
+    studies: Sequence[ReadStudy]
+    cells: Sequence[Cells]
+    heldout: Sequence[ReadStudy]
+
+
+def ablations(data: Path, model: str, studies: Path, out: Path, store: Store) -> Iterator[Row]:
+    """A row for each variant and seed.
+
+    Args:
+        data: The data folder.
+        model: The finished encoders, by name or folder.
+        studies: Where `benchmarks.train_align` has its studies; nothing is measured without them.
+        out: Keeps the runs.
+        store: Keeps the rows.
+    """
+    listed = studies / "chests.jsonl"
+    if not listed.exists():
+        return
+
+    @cache
+    def chests() -> Chests:
+        heldout_studies.write(data, studies / "heldout")
+        return _chests(model, listed, studies)
+
+    for name, config in VARIANTS.items():
+        for seed in SEEDS:
+            key = name.replace(" ", "-").replace(",", "")
+            path = store.path(PART, key, str(seed), "heldout")
+            folder = out / "ablation" / f"{key}-{seed}"
+            make = partial(_measured, name, config, seed, folder, model, chests)
+            if row := store.row(path, make):
+                yield row
+
+
+def _chests(model: str, listed: Path, studies: Path) -> Chests:
+    give_back_large_arrays()
+    loaded, phrases = load_aligner(model, torch.device("cpu")), load_phrases()
+    reading = read_studies(
+        read_manifest(listed), loaded.standard, phrases, modalities=IMAGES, cache=studies / "views"
+    )
+    seen = list(reading)
+    cells = cells_of(loaded.aligner, seen, IMAGES, VIEWS, BASIS.augment, 0)
+    shown = [replace(study, images={}) for study in seen]  # features are enough
+    test = read_manifest(studies / "heldout" / "chest" / "manifest.jsonl")
+    return Chests(shown, cells, list(read_studies(test, loaded.standard, phrases)))
+
+
+def _measured(
+    name: str, config: AlignConfig, seed: int, folder: Path, model: str, chests: "partial[Chests]"
+) -> Row:
+    given, loaded = chests(), load_aligner(model, torch.device("cpu"))
+    aligner = with_new_readers(loaded.aligner, seed).train()
+    aligner.train_only(IMAGES, has_features=False)
+    items = CellItems(given.studies, given.cells, seed, config.invariant > 0, config.decoys)
+    loss = AlignLoss(loaded.tokenizer, config, has_wordings=True)
+    for _ in fit(aligner, items, loss, replace(config.fit, seed=seed), folder, resume=True):
+        pass
+    _, state = averaged_weights(folder)
+    aligner.load_state_dict(state)
+    trained = LoadedAligner(aligner.eval(), loaded.tokenizer, loaded.standard, loaded.card)
+    found = embed(trained, given.heldout)
+    scores = figures(agreements(found, GALLERY), choices_of(found))
+    return Row(PART, str(seed), "", "", name, scores, 0.0, commit(), today())
+
+
+def with_new_readers(aligner: Aligner, seed: int) -> Aligner:
+    """The same convolutions; what reads them knows nothing."""
+    torch.manual_seed(seed)
+    for name in IMAGES:
+        encoder = aligner.encoders[name]
+        assert isinstance(encoder, ImageEncoder)
+        new = ImageEncoder(encoder.config)
+        new.levels.load_state_dict(encoder.levels.state_dict())
+        aligner.encoders[name] = new
+    return aligner
