@@ -93,7 +93,7 @@ def phantom(
     ] = None,
     fwhm: Annotated[
         float | None,
-        typer.Option("--fwhm", min=0, metavar="MM", help="Sharpness; as --spacing if not given."),
+        typer.Option("--fwhm", min=0, metavar="MM", help="Blur: 1 for a head, 2 for a thorax."),
     ] = None,
     thick: Annotated[
         float | None,

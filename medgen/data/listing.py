@@ -80,8 +80,9 @@ class Listing:
         """
         if self.problems:
             count = len(self.problems) - 1
-            more = f" (and {count} more problems)" if count else ""
-            raise InputError(f"{path}: {self.problems[0]}{more}; `medgen info` lists all of them")
+            others = "1 more problem" if count == 1 else f"{count} more problems"
+            more = f" (and {others}; `medgen info` lists all of them)" if count else ""
+            raise InputError(f"{path}: {self.problems[0]}{more}")
         return list(self.studies.values())
 
 

@@ -53,7 +53,9 @@ def test_a_contradiction_names_the_earlier_entry_in_the_words_of_its_list(tmp_pa
 
 def test_a_list_with_a_problem_gives_no_studies(tmp_path: Path) -> None:
     problems = (Problem(3, "ct", "is odd"), Problem(4, "", "is odd too"))
-    with pytest.raises(InputError, match=r"^x\.csv: line 3: ct: is odd \(and 1 more problems\)"):
+    with pytest.raises(
+        InputError, match=r"^x\.csv: line 3: ct: is odd \(and 1 more problem; `medg"
+    ):
         Listing({}, problems).without_problems(Path("x.csv"))
 
 
