@@ -15,7 +15,7 @@ import torch
 from benchmarks import heldout_studies
 from benchmarks.machine import commit, today
 from benchmarks.probe import GALLERY
-from benchmarks.retrieval import figures
+from benchmarks.retrieval import encoders_at, figures
 from benchmarks.rows import Row, Store
 from medgen.align.aligner import Aligner
 from medgen.data.manifest import read_manifest
@@ -67,12 +67,12 @@ def ablations(data: Path, model: str, studies: Path, out: Path, store: Store) ->
     Args:
         data: The data folder.
         model: The finished encoders, by name or folder.
-        studies: Where `benchmarks.train_align` has its studies; nothing is measured without them.
+        studies: Where `benchmarks.train_align` has its studies; nothing is measured without either.
         out: Keeps the runs.
         store: Keeps the rows.
     """
     listed = studies / "chests.jsonl"
-    if not listed.exists():
+    if encoders_at(model) is None or not listed.exists():
         return
 
     @cache

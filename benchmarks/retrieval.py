@@ -13,8 +13,9 @@ import torch
 from benchmarks import heldout_studies, probe
 from benchmarks.machine import commit, today
 from benchmarks.rows import Row, Store
-from medgen.checkpoint import model_folder, read_card
+from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
+from medgen.errors import ModelError
 from medgen.metrics.choice import Choice
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.retrieval import Agreement
@@ -38,12 +39,12 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
 
     Args:
         data: The data folder, of whose label maps the held-out heads are made.
-        model: Of the encoders, by name or folder.
+        model: Of the encoders, by name or folder; nothing is measured without them.
         studies: Where `benchmarks.train_align` has its studies; `heldout` is written beside them.
         store: Keeps the rows.
     """
-    card = read_card(model_folder(model))
-    if not all(str(name) in card.parts for name in Modality):
+    card = encoders_at(model)
+    if card is None:
         return
     key = "".join(card.parts[str(name)].sha256[:4] for name in Modality)
     makers = {
@@ -56,6 +57,15 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
         path = store.path(PART, method, key, "heldout")
         if row := store.row(path, partial(_row, method, make)):
             yield row
+
+
+def encoders_at(model: str) -> Card | None:
+    """The card of these encoders; None if they are not there: nothing is measured then."""
+    try:
+        card = read_card(model_folder(model))
+    except ModelError:
+        return None
+    return card if all(str(name) in card.parts for name in Modality) else None
 
 
 def _row(method: str, make: "partial[dict[str, float]]") -> Row:
