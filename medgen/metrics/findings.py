@@ -103,9 +103,8 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
     names = list(phrases.finding.find(clause))
     doubts = list(phrases.uncertain.find(clause))
     courses = list(phrases.course.find(clause))
-    stays = [
-        one for one in courses if one.meaning == Course.UNCHANGED
-    ]  # `no change` denies nothing
+    # `no change` denies nothing
+    stays = [one for one in courses if one.meaning == Course.UNCHANGED]
     denials = [one for one in phrases.absent.find(clause) if not _overlaps(one, doubts + stays)]
     sides, regions = list(phrases.side.find(clause)), list(phrases.region.find(clause))
     sizes = [Mention(str(_millimetres(m)), *m.span()) for m in SIZE.finditer(clause)]

@@ -1,8 +1,8 @@
 """Cells: the features of each image are computed once, and what reads them sees them often.
 
-Convolutions over a volume cost ten times as much as the transformer that reads what they make of
-it, and learn what findings look like from patches; to tell a whole image takes the transformer many
-more batches, and larger ones, than the convolutions need.
+Moving a volume and convolving it costs far more than the transformer that reads the result. The
+convolutions learn what findings look like from patches; to tell a whole image takes the transformer
+many more batches, and larger ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
