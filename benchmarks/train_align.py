@@ -1,9 +1,10 @@
-"""Train the bundled encoders again: the commands, in order, and nothing hidden between them.
+"""Train the encoders: the commands, in order, and nothing hidden between them.
 
 Patients in words teach the text encoder to read; then it stays as it is. Patches of simulated
-patients teach the convolutions of CT and MRI what findings look like, whole images those of
-radiographs. Then what reads their features learns to meet the text: two processes at a time, a core
-each. The four are joined at the end. Stopped at any moment, the same command continues.
+patients teach the convolutions of CT and MRI what findings look like; then what reads their
+features learns to meet the text. Radiographs are small enough to learn both at once. Two processes
+run at a time, a core each; the four encoders are joined at the end. Stopped at any moment, the same
+command continues.
 """
 
 import argparse
@@ -86,14 +87,13 @@ WHOLE = {"decoys": "12", "invariant": "0", "fit.batch": "32", "fit.learning_rate
 CELLS = {"decoys": "12", "invariant": "0", "fit.batch": "64", "fit.learning_rate": "2e-3"}
 CELLS |= {"cells": "3", "grounding": "0"}
 FEATURES = (
-    Phase("xray-images", "xray", "chests.jsonl", 1500, WHOLE, TEXT),
     Phase("ct-patches", "ct", "bodies.jsonl", 1500, PATCH, TEXT),
     Phase("mri-patches", "mri", "heads.jsonl", 1500, PATCH, TEXT),
 )
 IMAGES = (
-    Phase("xray", "xray", "chests.jsonl", 500, CELLS, FEATURES[0]),
-    Phase("ct", "ct", "bodies.jsonl", 1000, CELLS, FEATURES[1]),
-    Phase("mri", "mri", "heads.jsonl", 700, CELLS, FEATURES[2]),
+    Phase("xray", "xray", "chests.jsonl", 1500, WHOLE, TEXT),
+    Phase("ct", "ct", "bodies.jsonl", 1000, CELLS, FEATURES[0]),
+    Phase("mri", "mri", "heads.jsonl", 700, CELLS, FEATURES[1]),
 )
 MANIFESTS = {
     "heads.jsonl": ("align-heads",),
