@@ -290,16 +290,16 @@ def _extent(part: Tensor) -> Box:
 
 def random_exposure(view: View, generator: Generator) -> Exposure:
     """Some room's tube and detector: 110 to 140 kV standing, 80 to 110 kV at the bed."""
-    volts = uniform(110, 140, generator) if view == "pa" else uniform(80, 110, generator)
+    is_standing = view == "pa"
     return Exposure(
         view,
         pixel_mm=PIXEL_MM,
-        kilovolts=volts,
+        kilovolts=uniform(*((110, 140) if is_standing else (80, 110)), generator),
         source_mm=SOURCE_MM[view],
         scatter=uniform(0.1, 0.3, generator),
         scatter_mm=uniform(25, 60, generator),
-        photons=10 ** uniform(6, 6.5, generator),
-        structure=uniform(0.007, 0.021, generator),
+        photons=10 ** uniform(5.55, 6.4, generator),
+        structure=uniform(*((0.010, 0.019) if is_standing else (0.008, 0.030)), generator),
     )
 
 
@@ -309,12 +309,13 @@ def random_display(view: View, generator: Generator) -> Display:
     The ranges are those with which histogram and spectrum are most like those of real radiographs:
     `python -m benchmarks.radiographs`.
     """
+    is_standing = view == "pa"
     return Display(
-        contrast=uniform(0.43, 0.52, generator),
-        detail=uniform(1.6, 2.3, generator),
-        detail_mm=uniform(10, 30, generator),
-        edge=uniform(1.1, 1.5, generator) if view == "pa" else uniform(2.3, 3.0, generator),
-        edge_mm=uniform(1.0, 2.5, generator),
+        contrast=uniform(*((0.29, 0.39) if is_standing else (0.37, 0.45)), generator),
+        detail=uniform(*((1.7, 2.45) if is_standing else (0.8, 1.5)), generator),
+        detail_mm=uniform(*((26, 41) if is_standing else (12, 25)), generator),
+        edge=uniform(*((2.1, 2.5) if is_standing else (3.1, 4.1)), generator),
+        edge_mm=uniform(1.3, 2.6, generator),
     )
 
 

@@ -13,6 +13,7 @@ from medgen.phantom.resolution import FWHM_PER_SIGMA, gaussian_kernel
 Volume = Float[Tensor, "i j k"]
 Image = Float[Tensor, "rows columns"]
 STRUCTURE_MM = 12.5
+STRUCTURE_FALL = 0.42  # power of the frequency with which the amplitude of finer structure falls
 DARKEST = 1e-6  # of the open beam: what a detector still tells from nothing
 
 
@@ -99,12 +100,12 @@ def structure(
 ) -> Float[Tensor, "rows columns"]:
     """Random shadows of unit variance, most of them about as long as `STRUCTURE_MM`.
 
-    The amplitude rises with the frequency up to there, and falls with it beyond.
+    The amplitude rises with the frequency up to there, and falls slowly beyond.
     """
     rows, columns = size
     down, across = torch.fft.fftfreq(rows, pixel_mm), torch.fft.rfftfreq(columns, pixel_mm)
     frequency = torch.hypot(down[:, None], across) * STRUCTURE_MM
-    amplitude = frequency.clamp(max=1) / (1 + frequency.square()).sqrt()
+    amplitude = frequency.clamp(max=1) / (1 + frequency.square()) ** (STRUCTURE_FALL / 2)
     noise = torch.fft.rfft2(torch.randn(size, generator=generator))
     shadows = torch.fft.irfft2(noise * amplitude, size)
     return shadows / shadows.std()

@@ -30,6 +30,7 @@ SQUARE = 2.3  # exponent of the rib cage's cross-section: 2 is an ellipse, more 
 TWIGS = 220  # ends of vessels in each lung
 TWIG_MM = 1.05  # radius of such an end
 CORTICAL, SPONGY = Tissue.CORTICAL_BONE, Tissue.SPONGY_BONE
+SHELL = Tissue.MARROW
 
 Distance = Float[Tensor, "i j k"]
 Where = Bool[Tensor, "i j k"]
@@ -274,14 +275,21 @@ def _abdomen(
     canvas.paint(deep & (x > -45 + 0.6 * (-y)), Tissue.LIVER)
     canvas.paint_ellipsoid((-92, -42, -132), (34, 42, 50), Tissue.SPLEEN, where=deep)
     top = -108 + sizes.breath
-    canvas.paint_ellipsoid((-66, 30, top - 38), (38, 40, 46), Tissue.MUSCLE, where=deep)
-    gas = top - uniform(12, 44, generator)
-    canvas.paint_ellipsoid((-66, 30, top - 38), (34, 36, 42), Tissue.SOFT, where=deep)
-    canvas.paint_ellipsoid((-66, 30, top - 38), (34, 36, 42), Tissue.AIR, where=deep & (z > gas))
+    size, across = uniform(0.45, 1.0, generator), uniform(-84, -56, generator)
+    middle, radii = (across, 30, top - 42 * size), (34 * size, 36 * size, 42 * size)
+    wall = (radii[0] + 4, radii[1] + 4, radii[2] + 4)
+    canvas.paint_ellipsoid(middle, wall, Tissue.MUSCLE, where=deep)
+    gas = top - uniform(0, 40, generator) * size
+    canvas.paint_ellipsoid(middle, radii, Tissue.SOFT, where=deep)
+    canvas.paint_ellipsoid(middle, radii, Tissue.AIR, where=deep & (z > gas))
 
 
 def _spine(canvas: Canvas, sizes: ThoraxSizes) -> None:
-    """Vertebrae with discs between, their processes, and the canal."""
+    """Vertebrae with discs between, their processes, and the canal.
+
+    Their cortex is half a millimetre thick (Ritzel et al. 1997, 10.1359/jbmr.1997.12.1.89): a
+    voxel of it is as dense as the skull's diploe.
+    """
     back = -sizes.half_depth
     part, _ = canvas.part((-42, back - 55, -250), (42, back + 45, 190))
     x, y, z = part.axes
@@ -289,18 +297,18 @@ def _spine(canvas: Canvas, sizes: ThoraxSizes) -> None:
     within = torch.remainder(z + 8, 24.0)
     is_disc = within < 4.5
     column = (x / 16.5).square() + ((y - middle) / 14).square()
-    part.paint((column < 1) & ~is_disc, CORTICAL)
+    part.paint((column < 1) & ~is_disc, SHELL)
     edge = (within > 6.2) & (within < 22.5)
     part.paint((column < 0.80) & edge, SPONGY)
     part.paint((column < 1) & is_disc, Tissue.CARTILAGE)
     arch = torch.hypot(x / 1.1, y - middle + 24)
     level = (within > 8) & (within < 21)
-    part.paint((arch < 14) & (arch > 9) & level, CORTICAL)
+    part.paint((arch < 14) & (arch > 9) & level, SHELL)
     wing = (x.abs() < 36) & ((y - middle + 27 + 0.25 * x.abs()).abs() < 4.5)
-    part.paint(wing & (within > 11) & (within < 20), CORTICAL)
+    part.paint(wing & (within > 11) & (within < 20), SHELL)
     thorn = (x.abs() < 3.5) & (y < middle - 33) & (y > middle - 58)
     lean = torch.remainder(z + 8 - 0.8 * (y - middle + 33), 24.0)
-    part.paint(thorn & (lean > 8) & (lean < 19), CORTICAL)
+    part.paint(thorn & (lean > 8) & (lean < 19), SHELL)
     part.paint(arch < 9, Tissue.CSF)
     part.paint(arch < 5, Tissue.WHITE_MATTER)
 
@@ -310,14 +318,14 @@ def _great_vessels(canvas: Canvas, sizes: ThoraxSizes) -> None:
     r, back = sizes.aorta, -sizes.half_depth
     descending = (-20, back + 38, 20)
     paths = [
-        (((2, 16, -22), (14, 24, 8), (14, 20, 30), (2, 2, 46), (-14, -22, 44)), r),
-        (((-14, -22, 44), descending, (-18, back + 34, -60), (-6, back + 34, -190)), 0.88 * r),
+        (((2, 16, -22), (14, 24, 8), (14, 20, 30), (0, 2, 46), (-20, -22, 44)), r),
+        (((-20, -22, 44), descending, (-18, back + 34, -60), (-6, back + 34, -190)), 0.88 * r),
         (((26, 8, 64), (24, 6, -20)), 9.0),
         (((18, 2, -60), (20, 0, -110)), 11.0),
         (((-12, 34, -8), (-18, 16, 12), (-40, -8, 6)), 12.0),
         (((-14, 14, 8), (18, -2, 0), (42, -8, -6)), 10.5),
         (((8, 8, 44), (20, -4, 84), (28, -8, 150)), 5.0),
-        (((-12, -8, 46), (-20, -10, 84), (-26, -10, 150)), 4.5),
+        (((-14, -8, 46), (-20, -10, 84), (-26, -10, 150)), 4.5),
         (((26, 8, 62), (34, 0, 88), (40, -4, 150)), 6.0),
         (((26, 8, 58), (-20, 14, 74), (-40, -2, 96), (-42, -4, 150)), 6.0),
     ]
