@@ -63,18 +63,18 @@ class Aligner(nn.Module):
 
     def read(self, batch: Batch) -> dict[Modality, Given]:
         """As `forward`, from the coarsest grid of features of each image instead of the image."""
-        return self._embedded(batch, lambda name, rows: self._image_encoder(name).read(rows))
+        return self._embedded(batch, lambda name, rows: self.image_encoder(name).read(rows))
 
     def ground(self, modalities: Collection[Modality], findings: int, *, seed: int) -> None:
         """Let these encoders of images also learn where so many findings are."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for name in modalities:
-                self.grounding[name] = Grounding(self._image_encoder(name).config, findings)
+                self.grounding[name] = Grounding(self.image_encoder(name).config, findings)
 
     def find(self, name: Modality, patches: Image) -> list[Logits]:
         """What the convolutions of a grounded encoder find in patches of images."""
-        found: list[Logits] = self.grounding[name](self._image_encoder(name).features(patches))
+        found: list[Logits] = self.grounding[name](self.image_encoder(name).features(patches))
         return found
 
     def train_only(self, modalities: Collection[Modality], *, has_features: bool = True) -> None:
@@ -108,12 +108,20 @@ class Aligner(nn.Module):
         if name not in self.grounding:
             encoded: Encoded = self.encoders[name](rows)
             return encoded, []
-        encoder = self._image_encoder(name)
+        encoder = self.image_encoder(name)
         features = encoder.features(rows)
         encoded = encoder.read(features[-1])
         return encoded, self.grounding[name](features, encoded)
 
-    def _image_encoder(self, name: Modality) -> ImageEncoder:
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """Of reports and prompts."""
+        encoder = self.encoders[Modality.TEXT]
+        assert isinstance(encoder, TextEncoder)
+        return encoder
+
+    def image_encoder(self, name: Modality) -> ImageEncoder:
+        """Of the images of a modality."""
         encoder = self.encoders[name]
         assert isinstance(encoder, ImageEncoder)
         return encoder

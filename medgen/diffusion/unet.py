@@ -29,6 +29,8 @@ class UNetConfig:
         norm_groups: Groups of the normalisation; divides every width.
         context_width: Width of the context tokens; None for a network without cross-attention.
         num_labels: How many classes `label` may name; None for a network without labels.
+        is_summarised: Whether the context's mean is told to every block as well, beside the time.
+            What concerns the whole image is so learned in far fewer steps. Not with labels.
 
     Raises:
         ValueError: If the numbers above contradict each other.
@@ -44,8 +46,11 @@ class UNetConfig:
     norm_groups: int = 32
     context_width: int | None = None
     num_labels: int | None = None
+    is_summarised: bool = False
 
     def __post_init__(self) -> None:
+        if self.is_summarised and (self.context_width is None or self.num_labels is not None):
+            raise ValueError("a network is summarised with a context and without labels only")
         if self.spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims is {self.spatial_dims}; it must be 2 or 3")
         if len(self.attention) != len(self.widths):
@@ -77,9 +82,16 @@ class UNet(nn.Module):
             num_head_channels=[max(1, width // config.heads) for width in config.widths],
             with_conditioning=config.context_width is not None,
             cross_attention_dim=config.context_width,
-            num_class_embeds=config.num_labels,
+            num_class_embeds=1 if config.is_summarised else config.num_labels,
             use_flash_attention=True,  # PyTorch's fused attention: the same numbers, less memory
         )
+        if config.is_summarised and config.context_width is not None:
+            # MONAI adds what this says of the class to its embedding of the time.
+            width = 4 * config.widths[0]
+            summary = nn.Sequential(
+                nn.Linear(config.context_width, width), nn.SiLU(), nn.Linear(width, width)
+            )
+            self.unet.add_module("class_embedding", summary)
 
     def forward(
         self,
@@ -100,7 +112,10 @@ class UNet(nn.Module):
         self._check_given("label", self.config.num_labels, label)
         padded = pad_to_multiple(latent, 2 ** (len(self.config.widths) - 1))
         timesteps = (TIMESTEPS * time.float()).expand(len(latent))
-        prediction = self.unet(padded, timesteps, context=context, class_labels=label)
+        said = label
+        if self.config.is_summarised and context is not None:
+            said = context.mean(1).expand(len(latent), -1)
+        prediction = self.unet(padded, timesteps, context=context, class_labels=said)
         return crop_to_grid(prediction, latent.shape[2:])
 
     def _check_given(self, name: str, built_for: int | None, given: Tensor | None) -> None:

@@ -96,6 +96,10 @@ class Tokenizer:
         words = _words(text)
         return sum(word not in self.words for word in words) / max(1, len(words))
 
+    def unseen(self, text: str) -> tuple[str, ...]:
+        """The words of a text that the corpus did not have, each once, in their order."""
+        return tuple(dict.fromkeys(word for word in _words(text) if word not in self.words))
+
     def to_json(self) -> str:
         """All there is to know, as `from_json` reads it; equal tokenizers give equal text."""
         values = {

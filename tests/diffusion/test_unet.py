@@ -109,3 +109,25 @@ def test_a_layer_on_the_map_is_run_once_for_every_answer():
 def test_the_usual_size_is_what_was_measured():
     network = UNet(UNetConfig(in_channels=16, context_width=64))
     assert sum(weight.numel() for weight in network.parameters()) == 5_400_712
+
+
+@torch.no_grad()
+def test_a_summary_reaches_every_block_and_only_its_own_item():
+    network = tiny(spatial_dims=2, context_width=6, is_summarised=True)
+    for layer in attention_layers(network).values():  # deaf to the context itself
+        for name, weight in layer.named_parameters():
+            if name.startswith(("to_k", "to_v")) and weight.shape[-1] == 6:
+                weight.zero_()
+    latent, time = torch.randn(2, 3, 8, 8), torch.tensor([0.5])
+    context = torch.randn(2, 4, 6)
+    answer = network(latent, time, context)
+    changed = network(latent, time, torch.cat([context[:1], context[1:] + 1]))
+    torch.testing.assert_close(changed[0], answer[0])
+    assert not torch.allclose(changed[1], answer[1], atol=1e-3)
+
+
+def test_a_summary_is_of_a_context():
+    with pytest.raises(ValueError, match="summarised with a context and without labels"):
+        UNetConfig(is_summarised=True)
+    with pytest.raises(ValueError, match="summarised with a context and without labels"):
+        UNetConfig(is_summarised=True, context_width=6, num_labels=3)
