@@ -30,6 +30,16 @@ def stem_of(path: Path) -> str:
     return name[: len(name) - len(suffix)] or name
 
 
+def safe_name(word: str) -> str:
+    """A word as a part of a file's name on any system.
+
+    Example:
+        >>> safe_name("case 3: left/right"), safe_name("../..")
+        ('case 3_ left_right', '_')
+    """
+    return _FORBIDDEN.sub("_", word).strip(" .").removeprefix("..") or "_"
+
+
 def format_of(path: Path) -> FileFormat:
     """The file kind that an output path asks for; no known suffix is a folder of DICOM.
 

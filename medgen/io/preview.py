@@ -1,5 +1,7 @@
-"""A picture for people: source beside result in three planes, with the scale of the result."""
+"""Pictures for people: source beside result in three planes, or many radiographs on one sheet."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +58,43 @@ def write_preview(
     if sigma is not None:
         bright = Shown(0.0, _bright(sigma), shown(result).unit)
         rows.append(draw_row(sigma, bright, "sigma: one standard deviation"))
-    picture = np.concatenate(rows, axis=0)
+    return _saved(np.concatenate(rows, axis=0), path, provenance, overwrite=overwrite)
+
+
+def write_sheet(
+    radiographs: Sequence[MedicalImage],
+    path: Path,
+    *,
+    provenance: Provenance,
+    overwrite: bool = False,
+) -> Path:
+    """Draw radiographs on one sheet, as near to a square as they come, row by row.
+
+    Args:
+        radiographs: At least one; each from its darkest to its brightest pixel.
+        path: PNG to write.
+        provenance: Goes into the PNG's text.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: If it exists or cannot be written.
+    """
+    columns = math.ceil(math.sqrt(len(radiographs)))
+    blank = np.zeros((PANEL, PANEL), np.uint8)
+    panels = [panel(_spread(one.voxels), (1.0, 1.0)) for one in radiographs]
+    panels += [blank] * (-len(panels) % columns)
+    rows = [np.concatenate(panels[at : at + columns], 1) for at in range(0, len(panels), columns)]
+    return _saved(np.concatenate(rows), path, provenance, overwrite=overwrite)
+
+
+def _spread(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
+    low, high = float(voxels.min()), float(voxels.max())
+    return (voxels.astype(np.float32) - low) / max(high - low, 1e-6)
+
+
+def _saved(
+    picture: UInt8[np.ndarray, "..."], path: Path, provenance: Provenance, *, overwrite: bool
+) -> Path:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Description", provenance.sentence)
     notes.add_text("Synthetic", "yes")

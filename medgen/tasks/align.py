@@ -1,6 +1,5 @@
 """Align: studies with reports and images in, encoders that agree on them out."""
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,6 @@ from medgen.align.central import (
     wording_loss,
 )
 from medgen.align.grounding import Logits, grounding_loss
-from medgen.checkpoint import Card
-from medgen.config import from_mapping, read_mapping, to_mapping
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Split
@@ -40,6 +37,7 @@ from medgen.tasks.fit import MODEL, Loss, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.prefetch import MakeItem
+from medgen.tasks.run_card import card_of, facts_of
 from medgen.tasks.snapshots import averaged_weights
 
 LOG = logging.getLogger(__name__)
@@ -117,7 +115,7 @@ def align(
         InputError: If the manifest is wrong, or too many studies cannot be read.
         OutputError: If `out` cannot be written.
     """
-    _card(config)  # a mistake in it must not wait for the end of the training
+    card = card_of(config.card, BUILT, "align")  # its mistakes must not wait for the end
     studies = _studies(config, manifest)
     aligner, tokenizer, config = _start(config, studies)
     aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
@@ -125,11 +123,11 @@ def align(
     if findings:
         aligner.ground(config.images, len(findings), seed=config.fit.seed)
     items, loss = _lessons(config, aligner, studies, findings, tokenizer)
-    facts = {"config": _facts(config), "studies": len(studies), "findings": findings}
+    facts = {"config": facts_of(config), "studies": len(studies), "findings": findings}
     yield from fit(aligner, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
-        card = replace(_card(config), steps=step, extra={"training": _facts(config)})
+        card = replace(card, steps=step, extra={"training": facts_of(config)})
         save_aligner(
             out / MODEL,
             card,
@@ -364,19 +362,3 @@ def _texts(studies: Sequence[ReadStudy]) -> Iterator[str]:
     for study in studies:
         yield from (study.text,) if study.text else ()
         yield from (text for pair in study.counterfactuals for text in (pair.says, pair.changed))
-
-
-def _facts(config: AlignConfig) -> dict[str, object]:
-    """The settings that decide the weights; a resumed run must have the same."""
-    facts = to_mapping(replace(config, card=None, cache=None))
-    facts.pop("fit")  # `fit` compares its own
-    if facts.get("init"):
-        facts["init"] = Path(str(facts["init"])).name
-    return dict(json.loads(json.dumps(facts)))
-
-
-def _card(config: AlignConfig) -> Card:
-    """The card as far as a person writes it; the defaults say that nobody has."""
-    values = read_mapping(Path(config.card)) if config.card else {}
-    basis = {"name": BUILT, "version": "1", "task": "align"}
-    return from_mapping(Card, basis | values, origin=config.card or "card")

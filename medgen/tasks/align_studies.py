@@ -148,6 +148,7 @@ def read_studies(
     workers: int = 0,
     cache: Path | None = None,
     has_masks: bool = False,
+    least: int = 2,
 ) -> Iterator[ReadStudy]:
     """Read reports and images; what cannot be read is left out and told once.
 
@@ -160,9 +161,10 @@ def read_studies(
         workers: Processes that read ahead.
         cache: Folder of the images as they were read before.
         has_masks: Read the masks, too.
+        least: How many of text, X-ray, CT and MRI a study must have.
 
     Yields:
-        Studies with at least two of text, X-ray, CT and MRI, or with counterfactual reports.
+        Studies with so many of them, or with counterfactual reports.
         Images are half precision.
 
     Raises:
@@ -188,7 +190,7 @@ def read_studies(
             modality: [{name: torch.from_numpy(one) for name, one in each.items()} for each in of]
             for modality, of in drawn.items()
         }
-        if (text is not None) + len(images) < 2 and not (text and changed):
+        if (text is not None) + len(images) < least and not (text and changed):
             continue
         said = frozenset(
             replace(one, course=None)  # which no image shows

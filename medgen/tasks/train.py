@@ -1,15 +1,14 @@
 """Train: simulated heads and real pairs in, a model folder out."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from medgen.checkpoint import Card, TrainingRange
-from medgen.config import from_mapping, read_mapping, to_mapping
+from medgen.config import to_mapping
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
 from medgen.diffusion.noise import generators_for
@@ -21,13 +20,14 @@ from medgen.tasks.distributed import join
 from medgen.tasks.examples import ExampleConfig, Examples, Pair
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.freeze import freeze
 from medgen.tasks.model import load_translator, save_translator
 from medgen.tasks.pairs import read_pairs
+from medgen.tasks.run_card import card_of
 from medgen.tasks.snapshots import averaged_weights
 from medgen.tasks.translator import Translator, TranslatorConfig
 from medgen.tasks.translator_loss import translator_loss
 
-ROUNDS = ("translator",)
 PROCEDURAL_HEADS = 4  # anatomies, each of which becomes many patients
 SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct": (-1100, 3500)})
 
@@ -36,7 +36,6 @@ SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct
 class TrainConfig:
     """What `medgen train` is asked to do."""
 
-    round: str = "translator"  # what is trained
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
     init: str | None = None  # a model to start from, the bundled one included
@@ -54,8 +53,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a word that is not known."""
-        if self.round not in ROUNDS:
-            raise UsageError(f"--round {self.round}: is not one of {', '.join(ROUNDS)}")
         if self.hold_out and self.labels is None:
             raise UsageError("--hold-out names label maps; give --labels too")
         if self.register not in ("none", "rigid"):
@@ -106,27 +103,6 @@ def write_model(out: Path, config: TrainConfig, ancestor: Card | None = None) ->
     extra = {**card.extra, "training": _without_paths(_facts(config))}
     card = replace(card, steps=steps, lineage=lineage, extra=extra)
     return save_translator(out / MODEL, card, config.translator, state)
-
-
-def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
-    """Keep the parameters whose names start with a prefix as they are.
-
-    Raises:
-        UsageError: If a prefix fits no parameter, or nothing is left to train.
-    """
-    for prefix in prefixes:
-        found = [
-            parameter
-            for name, parameter in network.named_parameters()
-            if name == prefix or name.startswith(prefix + ".")
-        ]
-        if not found:
-            known = sorted({".".join(n.split(".")[:2]) for n, _ in network.named_parameters()})
-            raise UsageError(f"--freeze {prefix}: no such part; parts: {', '.join(known)}")
-        for parameter in found:
-            parameter.requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise UsageError(f"--freeze {' --freeze '.join(prefixes)}: leaves nothing to train")
 
 
 def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
@@ -185,7 +161,5 @@ def _without_paths(facts: dict[str, object]) -> dict[str, object]:
 
 def _card(config: TrainConfig) -> Card:
     """The card as far as a person writes it; the defaults say that nobody has."""
-    values = read_mapping(Path(config.card)) if config.card else {}
-    basis = {"name": "translator", "version": "1", "task": "translate"}
-    card = from_mapping(Card, basis | values, origin=config.card or "card")
+    card = card_of(config.card, "translator", "translate")
     return replace(card, training_range=card.training_range or SEEN)

@@ -241,7 +241,6 @@ def test_nothing_to_learn_from_is_said(labels: Path, tmp_path: Path, manifest: P
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"round": "text-xray"}, "--round text-xray: is not one of translator"),
         ({"register": "affine"}, "--register affine: write none or rigid"),
         ({"hold_out": ("a",)}, "--hold-out names label maps; give --labels"),
     ],

@@ -1,0 +1,102 @@
+"""Images as codecs take them: one channel in [-1, 1], radiographs squared, volumes isotropic."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float16
+from torch import Tensor
+
+from medgen.data.intensity import intensity_of
+from medgen.data.resample import Grid, isotropic_grid, resample
+from medgen.data.standard import StandardConfig
+from medgen.data.study import Study
+from medgen.data.view_cache import cached_view
+from medgen.errors import InputError, MedgenError
+from medgen.io import files
+from medgen.modality import Modality
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """The grid of the images that a codec takes.
+
+    Attributes:
+        side: Pixels of a radiograph, which is brought to a square.
+        spacing: Of a volume, mm.
+    """
+
+    side: int = 256
+    spacing: float = 2.0
+
+
+def framed(
+    path: Path, modality: Modality, config: FrameConfig, cache: Path | None = None
+) -> Float16[Tensor, "1 *space"]:
+    """An image on the codec's grid.
+
+    A radiograph is squared as for the encoders, with more pixels. A volume is turned upright;
+    its CT numbers span the scanner's whole range, its MRI signal the usual percentiles.
+
+    Raises:
+        InputError: If it cannot be read.
+        OutputError: If the cache cannot be written.
+    """
+    if modality is Modality.XRAY:
+        view = cached_view(path, modality, StandardConfig(side=config.side), cache)
+        return torch.from_numpy(view)
+    image = files.read(path)
+    i, j, k = image.voxels.shape
+    window = intensity_of(modality, image.voxels)
+    grid = isotropic_grid(Grid((i, j, k), image.geometry), config.spacing)
+    volume = resample(image.voxels, image.geometry, grid, fill=float(window.low))
+    return torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
+
+
+def framed_images(
+    studies: Sequence[Study],
+    modality: Modality,
+    config: FrameConfig,
+    *,
+    cache: Path | None = None,
+    max_bad: float = 0.05,
+) -> Iterator[tuple[str, list[Float16[Tensor, "1 *space"]]]]:
+    """The images of studies, by the study's id; what cannot be read is left out and told once.
+
+    Raises:
+        InputError: If more than that share of the studies cannot be read.
+    """
+    bad = 0
+    for at, study in enumerate(studies):
+        try:
+            images = [framed(path, modality, config, cache) for path in study.of(modality)]
+        except MedgenError as error:
+            bad += 1
+            LOG.warning("%s: left out: %s", study.id, error)
+            if bad > max_bad * len(studies):
+                raise InputError(
+                    f"{bad} of the first {at + 1} studies cannot be read, more than "
+                    f"{max_bad:.0%} of all; the last: {error}"
+                ) from error
+            continue
+        yield study.id, images
+
+
+def random_patch(
+    image: Float[Tensor, "1 *space"] | Float16[Tensor, "1 *space"],
+    side: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "1 *patch"]:
+    """A cube of an image, or what there is of it, filled up with its lowest value."""
+    size = torch.tensor(image.shape[1:])
+    room = (size - side).clamp(min=0)
+    corner = (torch.rand(len(size), generator=generator) * (room + 1)).long()
+    part = image[(slice(None), *(slice(at, at + side) for at in corner.tolist()))].float()
+    whole = torch.full((1, *[side] * len(size)), float(image.min()))
+    whole[(slice(None), *(slice(length) for length in part.shape[1:]))] = part
+    return whole

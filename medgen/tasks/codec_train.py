@@ -1,0 +1,185 @@
+"""Train a codec: images of a manifest in, a part that turns them into latents and back out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from medgen.checkpoint import model_folder, read_card
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Split
+from medgen.diffusion.noise import generator_for
+from medgen.errors import UsageError
+from medgen.latents.kl import KLCodec, KLCodecConfig
+from medgen.latents.kl_loss import CodecTraining, KLLossConfig
+from medgen.modality import FACTS, Modality
+from medgen.tasks.align_studies import one_of
+from medgen.tasks.codec_images import FrameConfig, framed_images, random_patch
+from medgen.tasks.codec_model import CodecPart, codec_part, load_codec, save_codec
+from medgen.tasks.distributed import join
+from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.snapshots import averaged_weights
+
+CALIBRATED_ON = 200  # images at most: a latent has a thousand cells and more
+
+
+@dataclass(frozen=True)
+class CodecTrainConfig:
+    """What `medgen train --round codec:…` is asked to do."""
+
+    modality: Modality = Modality.XRAY  # whose images it takes
+    init: str | None = None  # a model whose other parts are kept, and whose codec goes on
+    patch: int | None = None  # side of the patches it learns from; 128 pixels or 48 voxels
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps radiographs as the codec takes them
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    frame: FrameConfig = field(default_factory=FrameConfig)
+    codec: KLCodecConfig = field(default_factory=KLCodecConfig)
+    loss: KLLossConfig = field(default_factory=KLLossConfig)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=4000, batch=8, learning_rate=1e-3, ema_decay=0.995, device="auto"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if self.modality is Modality.TEXT:
+            raise UsageError("reports have a codec of their own: --round codec:text")
+        axes, stride = FACTS[self.modality].axes, 2 ** len(self.codec.widths)
+        if self.codec.spatial_dims != axes:
+            raise UsageError(
+                f"codec.spatial_dims {self.codec.spatial_dims}: {self.modality} has {axes}"
+            )
+        if self.side % stride or self.side < 1 or self.frame.side % stride:
+            raise UsageError(f"patches of {self.side}: choose a multiple of {stride}")
+        if not 0 <= self.max_bad <= 1:
+            raise UsageError("max_bad must be in [0, 1]")
+
+    @property
+    def side(self) -> int:
+        """Of the patches, pixels or voxels."""
+        return (128 if FACTS[self.modality].axes == 2 else 48) if self.patch is None else self.patch
+
+
+class CodecItem(NamedTuple):
+    """A patch of an image, and the noise of its latent."""
+
+    image: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class CodecItems:
+    """Item number -> item: a pure function, whatever was asked before."""
+
+    images: Sequence[Tensor]
+    side: int
+    config: KLCodecConfig
+    seed: int
+
+    def __call__(self, number: int) -> CodecItem:
+        """A patch from anywhere."""
+        generator = generator_for(self.seed, number)
+        image = random_patch(one_of(self.images, generator), self.side, generator)
+        grid = [size // 2 ** len(self.config.widths) for size in image.shape[1:]]
+        noise = torch.randn((self.config.latent_channels, *grid), generator=generator)
+        return CodecItem(image, noise)
+
+
+def codec_loss(training: CodecTraining, items: Sequence[CodecItem]) -> Mapping[str, Tensor]:
+    """The training loss of a batch, as `fit` wants it."""
+    device = next(training.parameters()).device
+    image, noise = (torch.stack(each).to(device) for each in zip(*items, strict=True))
+    return training.losses(image, noise)
+
+
+def train_codec(
+    config: CodecTrainConfig, out: Path, *, manifest: Path, resume: bool = False
+) -> Iterator[Progress]:
+    """Train a codec and write `out/model`: all of `init`, and the codec.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies with such images; those of split `train`, or without one.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn from, or a setting does not fit.
+        InputError: If the manifest is wrong, or too many studies cannot be read.
+        OutputError: If `out` cannot be written.
+    """
+    card = card_of(config.card, "codec", "generate")  # its mistakes must not wait for the end
+    codec, config = _start(config)
+    images = _images(config, manifest)
+    training = CodecTraining(codec, config.loss)
+    items = CodecItems(images, config.side, config.codec, config.fit.seed)
+    facts = {"config": facts_of(config), "images": len(images)}
+    yield from fit(training, items, codec_loss, config.fit, out, resume=resume, card=facts)
+    if join(config.fit.device).rank == 0:
+        step, state = averaged_weights(out)
+        trained = {f"training-{codec_part(config.modality)}": facts_of(config)}
+        card = replace(card, steps=step, extra=trained)
+        of_codec = {
+            name.removeprefix("codec."): tensor
+            for name, tensor in state.items()
+            if name.startswith("codec.")
+        }
+        codec.load_state_dict(of_codec)
+        calibrated(codec, images)
+        beside = model_folder(config.init) if config.init else None
+        save_codec(
+            out / MODEL,
+            card,
+            CodecPart(config.modality, config.codec, config.frame),
+            codec.state_dict(),
+            beside=beside,
+        )
+
+
+def calibrated(codec: KLCodec, images: Sequence[Tensor]) -> None:
+    """Let the latents of some of the images have mean 0 and standard deviation 1."""
+    from medgen.latents.codec import pad_to
+
+    every = max(1, len(images) // CALIBRATED_ON)
+    device = codec.shift.device
+    codec.eval().calibrate(
+        pad_to(image[None].float().to(device), codec.stride) for image in images[::every]
+    )
+
+
+def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig]:
+    """The codec of `init`, or a new one."""
+    if config.init and codec_part(config.modality) in read_card(model_folder(config.init)).parts:
+        loaded = load_codec(config.init, config.modality, torch.device("cpu"))
+        return loaded.codec.train(), replace(config, codec=loaded.codec.config, frame=loaded.frame)
+    torch.manual_seed(config.fit.seed)
+    return KLCodec(config.codec), config
+
+
+def _images(config: CodecTrainConfig, manifest: Path) -> list[Tensor]:
+    give_back_large_arrays()
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    chosen = [
+        study
+        for study in listed
+        if study.split in (None, Split.TRAIN) and study.of(config.modality)
+    ]
+    if not chosen:
+        raise UsageError(f"{manifest}: no study to train on has {config.modality}")
+    cache = Path(config.cache) if config.cache else None
+    reading = framed_images(
+        chosen, config.modality, config.frame, cache=cache, max_bad=config.max_bad
+    )
+    return [image for _, images in reading for image in images]

@@ -1,0 +1,156 @@
+"""A flow: the denoiser of one modality's latents, told anything that an encoder can say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medgen.diffusion.conditioner import Condition, Conditioner, ConditionerConfig
+from medgen.diffusion.denoiser import Denoise, Denoiser
+from medgen.diffusion.guidance import Guidance, guided
+from medgen.diffusion.prediction import Prediction
+from medgen.diffusion.process import RectifiedFlow
+from medgen.diffusion.sequence import SequenceConfig, SequenceDenoiser
+from medgen.diffusion.unet import UNet, UNetConfig
+from medgen.errors import UsageError
+from medgen.modality import Modality
+from medgen.shapes import Context, Latent, Time
+
+SOURCES = (*map(str, Modality), "shared")
+"""What a flow listens to, in the order of its conditioner: the context of each encoder, and an
+embedding in the space that all of them share."""
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """The shape of a flow; stored in the model card.
+
+    Attributes:
+        modality: Whose latents it makes.
+        channels: Of the latent.
+        grid: Cells of the latent along each axis; one axis for text.
+        patch: Cells along each axis that the U-Net takes as one.
+        widths: Of every level of the U-Net; of text, the first is the transformer's.
+        res_blocks: Residual blocks of every level of the U-Net; of text, the layers.
+        attention: Which levels of the U-Net attend.
+        heads: Of all attention.
+        conditioner: What reads the conditions.
+    """
+
+    modality: Modality = Modality.XRAY
+    channels: int = 8
+    grid: tuple[int, ...] = (32, 32)
+    patch: int = 2
+    widths: tuple[int, ...] = (96, 128)
+    res_blocks: int = 1
+    attention: tuple[bool, ...] = (False, True)
+    heads: int = 4
+    conditioner: ConditionerConfig = field(default_factory=ConditionerConfig)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a network that cannot be built."""
+        if (self.modality is Modality.TEXT) != (len(self.grid) == 1):
+            raise UsageError(f"a flow of {self.modality} cannot have {len(self.grid)} axes")
+        if self.patch < 1 or any(size % self.patch for size in self.grid):
+            raise UsageError(f"a grid of {self.grid} does not divide by patches of {self.patch}")
+
+
+class Flow(nn.Module):
+    """`flow(noisy, time, conditions) -> prediction` of clean minus noise, in rectified flow."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.process = RectifiedFlow()
+        self.conditioner = Conditioner(config.conditioner)
+        self.network = _sequence(config) if config.modality is Modality.TEXT else _unet(config)
+
+    def forward(self, noisy: Latent, time: Time, conditions: Sequence[Condition]) -> Latent:
+        """What the network predicts of a noisy latent."""
+        return self.predict(noisy, time, self.conditioner(conditions))
+
+    def denoise(
+        self,
+        conditions: Sequence[Condition],
+        empty: Sequence[Condition],
+        guidance: Guidance,
+    ) -> Denoise:
+        """The clean latent as a function of noisy latent and time, pushed towards the conditions.
+
+        Args:
+            conditions: What is asked for.
+            empty: What is said when nothing is asked for.
+            guidance: How hard to push.
+        """
+
+        def told(what: Sequence[Condition]) -> Denoiser:
+            context = self.conditioner(what)
+            network = partial(self.predict, context=context)
+            return Denoiser(network, self.process, Prediction.FLOW)
+
+        return guided(told(conditions), told(empty), guidance)
+
+    def predict(self, noisy: Latent, time: Time, context: Context) -> Latent:
+        """The same with what the conditioner has read."""
+        if self.config.modality is Modality.TEXT:
+            prediction = self.network(noisy, time, context)
+            assert isinstance(prediction, Tensor)
+            return prediction
+        patch = self.config.patch
+        return unfolded(self.network(folded(noisy, patch), time, context), patch)
+
+
+def folded(latent: Latent, patch: int) -> Float[Tensor, "batch folded *coarse"]:
+    """Patches of cells as the channels of one, on a grid that is so much coarser.
+
+    Example:
+        >>> import torch
+        >>> folded(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten()
+        tensor([0., 1., 2., 3.])
+    """
+    axes = latent.ndim - 2
+    split = latent.reshape(
+        *latent.shape[:2], *(part for size in latent.shape[2:] for part in (size // patch, patch))
+    )
+    coarse, fine = range(2, 2 + 2 * axes, 2), range(3, 3 + 2 * axes, 2)
+    return split.permute(0, 1, *fine, *coarse).flatten(1, 1 + axes)
+
+
+def unfolded(latent: Float[Tensor, "batch folded *coarse"], patch: int) -> Latent:
+    """The inverse of `folded`."""
+    axes = latent.ndim - 2
+    split = latent.unflatten(1, (-1, *[patch] * axes))
+    order = [at for axis in range(axes) for at in (2 + axes + axis, 2 + axis)]
+    joined = split.permute(0, 1, *order)
+    return joined.reshape(*joined.shape[:2], *(size * patch for size in latent.shape[2:]))
+
+
+def _unet(config: FlowConfig) -> UNet:
+    return UNet(
+        UNetConfig(
+            spatial_dims=len(config.grid),
+            in_channels=config.channels * config.patch ** len(config.grid),
+            out_channels=config.channels * config.patch ** len(config.grid),
+            widths=config.widths,
+            res_blocks=config.res_blocks,
+            attention=config.attention,
+            heads=config.heads,
+            context_width=config.conditioner.width,
+            is_summarised=True,
+        )
+    )
+
+
+def _sequence(config: FlowConfig) -> SequenceDenoiser:
+    return SequenceDenoiser(
+        SequenceConfig(
+            channels=config.channels,
+            length=config.grid[0],
+            width=config.widths[0],
+            layers=config.res_blocks,
+            heads=config.heads,
+            context_width=config.conditioner.width,
+        )
+    )

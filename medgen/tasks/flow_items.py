@@ -1,0 +1,137 @@
+"""What a flow learns from: a clean latent, its noise and time, and what is told of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor
+
+from medgen.diffusion.loss import logit_normal_times
+from medgen.diffusion.noise import generator_for
+from medgen.encoders.text import TextEncoder
+from medgen.encoders.tokenizer import Tokenizer
+from medgen.modality import Modality
+from medgen.tasks.align_studies import one_of
+from medgen.tasks.conditions import Told, conditions_of, told_texts
+from medgen.tasks.flow import Flow
+
+LOGIT = 0.4  # mean of the times' logit: what an image shows is decided where there is more noise
+
+
+@dataclass(frozen=True)
+class FlowStudy:
+    """A study as a flow learns from it; half precision.
+
+    Attributes:
+        latents: Of its images, or of its reports; each as likely.
+        texts: Reports that all say what is there; none where the flow is not told of text.
+        seen: What the encoders say of its other images.
+    """
+
+    latents: Sequence[Tensor]
+    texts: Sequence[str] = ()
+    seen: Mapping[Modality, Sequence[Told]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FlowItem:
+    """One thing to learn.
+
+    Attributes:
+        clean: The latent.
+        noise: What it is mixed with.
+        time: How far, 0 … 1.
+        text: What is said of it; empty if it is told nothing; None if images are told only.
+        seen: What is told of its other images.
+        is_short: Only where the text lies in the shared space is told, not its words.
+    """
+
+    clean: Tensor
+    noise: Tensor
+    time: float
+    text: str | None
+    seen: Sequence[Told]
+    is_short: bool = False
+
+
+@dataclass(frozen=True)
+class FlowItems:
+    """Item number -> item: a pure function, whatever was asked before.
+
+    Any subset of what is known of a study is told, each as likely; of the share `drop`, nothing.
+    Of each thing, the share `short` is told by its place in the shared space alone: so the flow
+    can also be told what only other encoders have seen.
+
+    Source: multi-prompt training is MedM2G, section 3.2 (arXiv:2403.04290); the share is that of
+    Ho & Salimans 2022 (arXiv:2207.12598).
+    """
+
+    studies: Sequence[FlowStudy]
+    drop: float
+    short: float
+    seed: int
+
+    def __call__(self, number: int) -> FlowItem:
+        """A study in random order."""
+        generator = generator_for(self.seed, number)
+        study = one_of(self.studies, generator)
+        clean = one_of(study.latents, generator).float()
+        noise = torch.randn(clean.shape, generator=generator)
+        time = float(logit_normal_times(1, generator, mean=LOGIT))
+        told = self._told(study, generator)
+        text = None if told else ""
+        if Modality.TEXT in told:
+            text = one_of(study.texts, generator)
+        seen = [one_of(study.seen[name], generator) for name in told if name is not Modality.TEXT]
+        seen = [one.shared if self._is_short(generator) else one for one in seen]
+        return FlowItem(clean, noise, time, text, seen, bool(text) and self._is_short(generator))
+
+    def _told(self, study: FlowStudy, generator: Generator) -> list[Modality]:
+        known = [*((Modality.TEXT,) if study.texts else ()), *study.seen]
+        if not known or float(torch.rand((), generator=generator)) < self.drop:
+            return []
+        chosen = int(torch.randint(1, 2 ** len(known), (), generator=generator))
+        return [name for at, name in enumerate(known) if chosen >> at & 1]
+
+    def _is_short(self, generator: Generator) -> bool:
+        return float(torch.rand((), generator=generator)) < self.short
+
+
+@dataclass(frozen=True)
+class FlowLoss:
+    """Flow and items in, its squared error out: the flow's target is clean minus noise."""
+
+    encoder: TextEncoder
+    tokenizer: Tokenizer
+
+    def __call__(self, flow: Flow, items: Sequence[FlowItem]) -> dict[str, Tensor]:
+        """The error by thirds of the time as well: early, middle, late; 0 where there is none."""
+        device = next(flow.parameters()).device
+        clean = torch.stack([item.clean for item in items]).to(device)
+        noise = torch.stack([item.noise for item in items]).to(device)
+        time = torch.tensor([item.time for item in items], device=device)
+        noisy = flow.process.at(time).over(clean)(clean, noise)
+        predicted = flow(noisy, time, conditions_of(self._told(items, device))).float()
+        errors = (predicted - (clean - noise)).square().flatten(1).mean(1)
+        return {"total": errors.mean(), **_by_thirds(errors.detach(), time)}
+
+    def _told(self, items: Sequence[FlowItem], device: torch.device) -> list[list[Told]]:
+        said = [item.text for item in items if item.text is not None]
+        texts = iter(told_texts(self.encoder, self.tokenizer, said) if said else ())
+        told = []
+        for item in items:
+            things = [one.to(device) for one in item.seen]
+            if item.text is not None:
+                text = next(texts)
+                things.append(text.shared if item.is_short else text)
+            told.append(things)
+        return told
+
+
+def _by_thirds(errors: Tensor, time: Tensor) -> dict[str, Tensor]:
+    third = (3 * time).long().clamp(max=2)
+    names = ("early", "middle", "late")
+    return {
+        name: torch.where(third == at, errors, 0).sum() / (third == at).sum().clamp(min=1)
+        for at, name in enumerate(names)
+    }

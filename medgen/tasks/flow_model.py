@@ -1,0 +1,71 @@
+"""A model folder with flows: the codecs and encoders that they need lie beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.config import from_mapping, to_mapping
+from medgen.errors import ModelError
+from medgen.modality import Modality
+from medgen.tasks.flow import Flow, FlowConfig
+from medgen.tasks.model_parts import parts_of
+
+
+def flow_part(modality: Modality) -> str:
+    """Name of a flow in a model folder."""
+    return f"flow-{modality}"
+
+
+@dataclass(frozen=True)
+class LoadedFlow:
+    """A flow, in eval mode on the device that was asked for, and the model's card."""
+
+    flow: Flow
+    card: Card
+
+
+def load_flow(model: str | Path, modality: Modality, device: torch.device) -> LoadedFlow:
+    """Load the flow of a modality, after checking the model's hashes.
+
+    Raises:
+        ModelError: If it is missing or damaged, or makes other modalities only.
+        SafetyError: If the folder holds a pickle.
+    """
+    folder = model_folder(model)
+    card = verify(folder)
+    name = flow_part(modality)
+    if name not in card.parts:
+        made = [part.removeprefix("flow-") for part in card.parts if part.startswith("flow-")]
+        what = f"makes {', '.join(made)}" if made else f"is a {card.task} model without flows"
+        raise ModelError(f"{folder}: cannot make {modality}; it {what}; name another --model")
+    flow = Flow(from_mapping(FlowConfig, card.parts[name].config, origin=str(folder)))
+    try:
+        flow.load_state_dict(load_part(folder, card, name))
+    except RuntimeError:
+        raise ModelError(
+            f"{folder}: the weights do not fit the card's config; made by another version?"
+        ) from None
+    return LoadedFlow(flow.eval().to(device), card)
+
+
+def save_flow(
+    folder: Path, card: Card, config: FlowConfig, state: Mapping[str, Tensor], *, beside: Path
+) -> Card:
+    """Write a flow with all that another model has; the older flow of that modality is replaced.
+
+    Args:
+        folder: Where the model will be.
+        card: Of the new model; what is remembered of the other one is added to it.
+        config: The flow's shape.
+        state: Its weights.
+        beside: The other model: encoders, codecs, other flows.
+    """
+    parts, configs, extra = parts_of(beside)
+    name = flow_part(config.modality)
+    parts[name], configs[name] = state, to_mapping(config)
+    card = replace(card, extra=extra | card.extra)
+    return save_model(folder, card, parts, configs=configs, overwrite=True)

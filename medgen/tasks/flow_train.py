@@ -1,0 +1,231 @@
+"""Train a flow: latents of a manifest's images or reports in, a model that can make more out."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from medgen.checkpoint import model_folder, read_card
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Split, Study
+from medgen.errors import UsageError
+from medgen.finding import Presence
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import load_phrases
+from medgen.modality import Modality
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
+from medgen.tasks.codec_model import load_codec
+from medgen.tasks.conditions import Told, told_of
+from medgen.tasks.device import choose_device
+from medgen.tasks.distributed import join
+from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.flow import Flow, FlowConfig
+from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
+from medgen.tasks.flow_latents import image_latents, report_latents
+from medgen.tasks.flow_model import flow_part, load_flow, save_flow
+from medgen.tasks.freeze import freeze
+from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.report_model import load_report_codec
+from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.snapshots import averaged_weights
+
+LOG = logging.getLogger(__name__)
+FEW = 5  # studies with a finding, at least, from which it can be learned
+
+
+@dataclass(frozen=True)
+class FlowTrainConfig:
+    """What `medgen train --round flow:…` is asked to do."""
+
+    init: str = "flows"  # a model with the encoders, the codec, and maybe the flow to go on with
+    freeze: tuple[str, ...] = ()  # modules that stay as they are, such as conditioner
+    told: tuple[Modality, ...] = tuple(Modality)  # what it may be told; never its own modality
+    drop: float = 0.1  # share of the items that are told nothing
+    short: float = 0.15  # share of the things told by their place in the shared space alone
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps images as encoders and codecs take them
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=20_000, batch=16, learning_rate=4e-4, ema_decay=0.999, device="auto"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
+            raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
+        if not self.others:
+            raise UsageError(f"told {', '.join(self.told) or 'nothing'}: name another modality")
+
+    @property
+    def modality(self) -> Modality:
+        """Whose latents the flow makes."""
+        return self.flow.modality
+
+    @property
+    def others(self) -> tuple[Modality, ...]:
+        """What the flow is told."""
+        return tuple(Modality(each) for each in self.told if each != self.modality)
+
+
+def train_flow(
+    config: FlowTrainConfig, out: Path, *, manifest: Path, resume: bool = False
+) -> Iterator[Progress]:
+    """Train a flow and write `out/model`: all of `init`, and the flow.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies with the flow's modality and another one; those of split `train`, or
+            without one.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn from, or a setting does not fit.
+        InputError: If the manifest is wrong, or too many studies cannot be read.
+        ModelError: If `init` lacks an encoder or the codec.
+        OutputError: If `out` cannot be written.
+    """
+    card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
+    flow, config = _start(config)
+    freeze(flow, config.freeze)
+    device = choose_device(config.fit.device)
+    encoders = load_aligner(config.init, device)
+    studies = _studies(config, manifest, encoders, device)
+    if not any(one.texts or one.seen for one in studies):
+        LOG.warning("no study tells the flow anything; it will only make what is common")
+    items = FlowItems(studies, config.drop, config.short, config.fit.seed)
+    loss = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
+    facts = {"config": facts_of(config), "studies": len(studies)}
+    yield from fit(flow, items, loss, config.fit, out, resume=resume, card=facts)
+    if join(config.fit.device).rank == 0:
+        step, state = averaged_weights(out)
+        extra = {
+            f"training-{flow_part(config.modality)}": facts_of(config),
+            **_heard(config, studies),
+        }
+        card = replace(card, steps=step, extra=extra)
+        save_flow(out / MODEL, card, flow.config, state, beside=model_folder(config.init))
+
+
+def _heard(config: FlowTrainConfig, studies: Sequence[FlowStudy]) -> dict[str, object]:
+    """What the flow was told of: modalities, and findings that some reports say are there."""
+    phrases = load_phrases()
+    counts = Counter(
+        name
+        for study in studies
+        for name in {
+            one.name
+            for one in read_findings(study.texts[0] if study.texts else "", phrases)
+            if one.presence is Presence.PRESENT
+        }
+    )
+    told = {str(name) for study in studies for name in study.seen}
+    told |= {str(Modality.TEXT)} if any(study.texts for study in studies) else set()
+    return {
+        f"findings-{config.modality}": sorted(n for n, count in counts.items() if count >= FEW),
+        f"told-{config.modality}": sorted(told),
+    }
+
+
+def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig]:
+    """The flow of `init`, or a new one."""
+    if flow_part(config.modality) in read_card(model_folder(config.init)).parts:
+        flow = load_flow(config.init, config.modality, torch.device("cpu")).flow.train()
+        return flow, replace(config, flow=flow.config)
+    config = replace(config, flow=_fitting(config))
+    encoders = load_aligner(config.init, torch.device("cpu")).aligner
+    seen = (encoders.image_encoder(name).config.width for name in IMAGES)
+    widths = (encoders.text_encoder.config.width, *seen)
+    conditioner = replace(config.flow.conditioner, sources=(*widths, encoders.embedding))
+    config = replace(config, flow=replace(config.flow, conditioner=conditioner))
+    torch.manual_seed(config.fit.seed)
+    return Flow(config.flow), config
+
+
+def _fitting(config: FlowTrainConfig) -> FlowConfig:
+    """The flow's shape with the latents of the model's codec."""
+    if config.modality is Modality.TEXT:
+        text = load_report_codec(config.init, torch.device("cpu")).codec.config
+        return replace(config.flow, channels=text.channels, grid=(text.length,))
+    loaded = load_codec(config.init, config.modality, torch.device("cpu"))
+    cells = loaded.frame.side // loaded.codec.stride
+    return replace(config.flow, channels=loaded.codec.channels, grid=(cells, cells))
+
+
+def _studies(
+    config: FlowTrainConfig, manifest: Path, encoders: LoadedAligner, device: torch.device
+) -> list[FlowStudy]:
+    """The studies that have the flow's modality, as latents and as what encoders say of them."""
+    give_back_large_arrays()
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    chosen = [
+        study
+        for study in listed
+        if study.split in (None, Split.TRAIN) and _has(study, config.modality)
+    ]
+    if not chosen:
+        raise UsageError(f"{manifest}: no study to train on has {config.modality}")
+    cache = Path(config.cache) if config.cache else None
+    read = read_studies(
+        chosen,
+        encoders.standard,
+        load_phrases(),
+        modalities=[each for each in config.others if each in IMAGES],
+        max_bad=config.max_bad,
+        workers=config.fit.workers,
+        cache=cache,
+        least=1,
+    )
+    told = {study.id: (_reports(study), _seen(study, encoders, device)) for study in read}
+    if config.modality is Modality.TEXT:
+        texts = {name: of for name, (of, _) in told.items() if of}
+        latents = report_latents(config.init, texts, device)
+    else:
+        known = [study for study in chosen if study.id in told]
+        latents = image_latents(
+            config.init, config.modality, known, device, cache=cache, max_bad=config.max_bad
+        )
+    has_text = Modality.TEXT in config.others
+    return [
+        FlowStudy(of, told[name][0] if has_text else (), told[name][1])
+        for name, of in latents.items()
+    ]
+
+
+def _has(study: Study, modality: Modality) -> bool:
+    return study.text is not None if modality is Modality.TEXT else bool(study.of(modality))
+
+
+def _reports(study: ReadStudy) -> tuple[str, ...]:
+    """All wordings of what is true of a study."""
+    says = [pair.says for pair in study.counterfactuals]
+    return tuple(dict.fromkeys([*([study.text] if study.text else []), *says]))
+
+
+@torch.no_grad()
+def _seen(
+    study: ReadStudy, encoders: LoadedAligner, device: torch.device
+) -> dict[Modality, list[Told]]:
+    """What the encoders say of a study's images, half precision."""
+    seen = {}
+    for name, views in study.images.items():
+        encoder = encoders.aligner.image_encoder(name)
+        encoded = [encoder(view[None].float().to(device)) for view in views]
+        told = [one for each in encoded for one in told_of(each, name)]
+        seen[name] = [
+            one._replace(context=one.context.half().cpu(), embedding=one.embedding.half().cpu())
+            for one in told
+        ]
+    return seen

@@ -1,0 +1,87 @@
+"""What a prompt says, as far as a flow can hear it, and what it will not hear."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from medgen.encoders.tokenizer import Tokenizer
+from medgen.finding import Finding, Presence
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import Phrases
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt, read.
+
+    Attributes:
+        text: As it was given.
+        findings: What it states, and the flow was trained on.
+        ignored: Names of findings that it states, and the flow never saw.
+        unseen: Words that the text encoder never read.
+        cut: Tokens at the end that do not fit.
+    """
+
+    text: str
+    findings: tuple[Finding, ...]
+    ignored: tuple[str, ...]
+    unseen: tuple[str, ...]
+    cut: int
+
+    @property
+    def is_misread(self) -> bool:
+        """Whether part of it is lost."""
+        return bool(self.ignored or self.unseen or self.cut)
+
+    @property
+    def lost(self) -> str:
+        """What is lost, in words; empty if nothing is."""
+        parts = [
+            f"never trained on: {', '.join(self.ignored)}" if self.ignored else "",
+            f"words never read: {', '.join(self.unseen)}" if self.unseen else "",
+            f"{self.cut} tokens at the end do not fit" if self.cut else "",
+        ]
+        return "; ".join(filter(None, parts))
+
+
+def read_prompt(
+    text: str,
+    phrases: Phrases,
+    tokenizer: Tokenizer,
+    *,
+    known: Collection[str] | None,
+    max_tokens: int,
+) -> Prompt:
+    """Read a prompt.
+
+    Args:
+        text: In English; empty for none.
+        phrases: What words mean.
+        tokenizer: Of the text encoder.
+        known: Findings that the flow was trained on; None if nobody says.
+        max_tokens: That the text encoder takes.
+    """
+    said = read_findings(text, phrases)
+    heard = tuple(one for one in said if known is None or one.name in known)
+    ignored = tuple(dict.fromkeys(one.name for one in said if one not in heard))
+    (cut,) = tokenizer.encode([text], max_tokens=max_tokens).cut
+    return Prompt(text, heard, ignored, tokenizer.unseen(text), cut)
+
+
+def in_words(finding: Finding) -> str:
+    """A finding in a few words.
+
+    Example:
+        >>> from medgen.finding import Side
+        >>> in_words(Finding("pleural_effusion", side=Side.LEFT, severity="large"))
+        'pleural effusion (left, large)'
+        >>> in_words(Finding("pneumothorax", Presence.ABSENT))
+        'no pneumothorax'
+    """
+    name = finding.name.replace("_", " ")
+    if finding.presence is Presence.ABSENT:
+        return f"no {name}"
+    size = f"{finding.size_mm:g} mm" if finding.size_mm else None
+    region = finding.region.replace("_", " ") if finding.region else None
+    details = [str(each) for each in (finding.side, region, finding.severity, size) if each]
+    doubt = "perhaps " if finding.presence is Presence.UNCERTAIN else ""
+    return f"{doubt}{name} ({', '.join(details)})" if details else f"{doubt}{name}"

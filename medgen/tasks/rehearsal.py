@@ -1,0 +1,213 @@
+"""A dry run: how large a round's network is, what a step takes, and what would be trained."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Split
+from medgen.diffusion.conditioner import Condition
+from medgen.latents.kl import KLCodec
+from medgen.latents.report import ReportCodec
+from medgen.modality import FACTS
+from medgen.tasks.codec_train import CodecTrainConfig
+from medgen.tasks.denormals import flushed_denormals
+from medgen.tasks.device import choose_device
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_train import FlowTrainConfig
+from medgen.tasks.memory import available_bytes
+from medgen.tasks.report_train import ReportTrainConfig
+from medgen.tasks.train import TrainConfig
+from medgen.tasks.translator import TARGETS, Translator
+
+COPIES = 5  # weights, gradients, two moments, and the average
+BYTES = 4  # of a number
+TRIED = 2  # steps, of which the faster one counts
+PROMPT_TOKENS = 128
+GIGABYTE = 1e9
+
+Work = Callable[[nn.Module], Tensor]
+"""Network in, a step's loss out; with made-up data of the right size."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round would do.
+
+    Attributes:
+        round: Its name.
+        studies: How many it would learn from; None without a manifest.
+        parameters: Of the network.
+        steps: Of the training.
+        batch: Items a step.
+        memory_gb: Weights, optimizer and what a step remembers, 1e9 bytes.
+        step_seconds: Of one step here; None if it does not fit into the memory.
+    """
+
+    round: str
+    studies: int | None
+    parameters: int
+    steps: int
+    batch: int
+    memory_gb: float
+    step_seconds: float | None
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person."""
+        time_line = "a step does not fit into this machine's memory; choose a smaller --size"
+        if self.step_seconds is not None:
+            hours = self.steps * self.step_seconds / 3600
+            time_line = f"time        {self.step_seconds:.2f} s a step here, {hours:.1f} h in all"
+        return [
+            f"round       {self.round}",
+            *([f"studies     {self.studies}"] if self.studies is not None else []),
+            f"parameters  {self.parameters / 1e6:.2f} million",
+            f"steps       {self.steps} of {self.batch} items",
+            f"memory      {self.memory_gb:.2f} GB",
+            time_line,
+        ]
+
+    def as_json(self) -> dict[str, object]:
+        """For a script."""
+        return {key: getattr(self, key) for key in self.__dataclass_fields__}
+
+
+def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
+    """Count and time a round without training it.
+
+    The memory is counted with tensors that hold no numbers; time is measured only where a step
+    fits into half of what is free.
+
+    Args:
+        name: Of the round.
+        config: Its settings.
+        manifest: The studies, if they are to be counted.
+
+    Raises:
+        InputError: If the manifest is wrong.
+    """
+    with FakeTensorMode():
+        network, work = _built(config)
+        parameters = sum(each.numel() for each in network.parameters())
+        needed = COPIES * BYTES * parameters + _remembered(network, work)
+    seconds = None
+    if needed < available_bytes() / 2:
+        seconds = _timed(config)
+    return Plan(
+        name,
+        _count(config, manifest),
+        parameters,
+        config.fit.steps,
+        config.fit.batch,
+        round(needed / GIGABYTE, 3),
+        seconds,
+    )
+
+
+def _count(config: Any, manifest: Path | None) -> int | None:
+    if manifest is None:
+        return None
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    return sum(study.split in (None, Split.TRAIN) for study in listed)
+
+
+def _remembered(network: nn.Module, work: Work) -> int:
+    """Bytes that a step keeps for its way back."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[id(storage)] = storage.nbytes()
+        held.append(storage)  # so that no later one has its number
+        return tensor
+
+    held: list[torch.UntypedStorage] = []
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        work(network)
+    weights = {id(each.untyped_storage()) for each in network.parameters()}
+    return sum(size for key, size in kept.items() if key not in weights)
+
+
+def _timed(config: Any) -> float:
+    device = choose_device(config.fit.device)
+    network, work = _built(config)
+    network = network.to(device)
+    seconds = []
+    with flushed_denormals(), torch.device(device):
+        for _ in range(TRIED):
+            start = time.perf_counter()
+            work(network).backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+    return round(min(seconds), 3)
+
+
+def _built(config: Any) -> tuple[nn.Module, Work]:
+    match config:
+        case FlowTrainConfig():
+            return Flow(config.flow), _flow_work(config)
+        case CodecTrainConfig():
+            return KLCodec(config.codec), _codec_work(config)
+        case ReportTrainConfig():
+            return ReportCodec(config.codec), _report_work(config)
+        case TrainConfig():
+            return Translator(config.translator), _translator_work(config)
+    raise TypeError(f"no rehearsal for {type(config).__name__}")
+
+
+def _flow_work(config: FlowTrainConfig) -> Work:
+    batch, flow = config.fit.batch, config.flow
+
+    def work(network: nn.Module) -> Tensor:
+        noisy = torch.randn(batch, flow.channels, *flow.grid)
+        tokens = torch.randn(batch, PROMPT_TOKENS, flow.conditioner.sources[0])
+        mask = torch.ones(batch, PROMPT_TOKENS, dtype=torch.bool)
+        told = Condition(tokens, mask, 0, torch.ones(batch))
+        loss: Tensor = network(noisy, torch.ones(batch), [told]).square().mean()
+        return loss
+
+    return work
+
+
+def _codec_work(config: CodecTrainConfig) -> Work:
+    axes = FACTS[config.modality].axes
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, KLCodec)
+        image = torch.randn(config.fit.batch, 1, *[config.side] * axes)
+        return (network.rebuild(network.posterior(image).mean) - image).abs().mean()
+
+    return work
+
+
+def _report_work(config: ReportTrainConfig) -> Work:
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, ReportCodec)
+        ids = torch.full((config.fit.batch, min(PROMPT_TOKENS, config.codec.max_tokens)), 5)
+        return network.logits(network.posterior(ids).mean, ids).square().mean()
+
+    return work
+
+
+def _translator_work(config: TrainConfig) -> Work:
+    side = config.examples.patch // 2
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, Translator)
+        channels, bands = 1 + network.config.mri_slots, network.ct_codec.channels
+        batch = config.fit.batch
+        noisy = torch.randn(batch, bands, side, side, side)
+        source = torch.randn(batch, bands * channels, side, side, side)
+        asked = torch.ones(batch, len(TARGETS) + channels)
+        return network(noisy, torch.ones(batch), source, asked).square().mean()
+
+    return work

@@ -1,0 +1,57 @@
+"""The report codec as a part of a model folder, with the tokenizer that its text goes through."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.config import from_mapping, to_mapping
+from medgen.encoders.tokenizer import Tokenizer
+from medgen.errors import ModelError
+from medgen.latents.report import ReportCodec, ReportCodecConfig
+from medgen.tasks.align_model import TOKENIZER
+from medgen.tasks.model_parts import parts_of
+
+REPORT_PART = "codec-text"
+
+
+@dataclass(frozen=True)
+class LoadedReportCodec:
+    """A report codec, in eval mode on the device that was asked for, and its tokenizer."""
+
+    codec: ReportCodec
+    tokenizer: Tokenizer
+
+
+def load_report_codec(model: str | Path, device: torch.device) -> LoadedReportCodec:
+    """Load the report codec of a model, after checking its hashes.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+        SafetyError: If the folder holds a pickle.
+    """
+    folder = model_folder(model)
+    card = verify(folder)
+    if REPORT_PART not in card.parts:
+        raise ModelError(f"{folder}: has no codec of text; train one: --round codec:text")
+    config = from_mapping(ReportCodecConfig, card.parts[REPORT_PART].config, origin=str(folder))
+    codec = ReportCodec(config)
+    try:
+        codec.load_state_dict(load_part(folder, card, REPORT_PART))
+        tokenizer = Tokenizer.from_json(str(card.extra[TOKENIZER]))
+    except (RuntimeError, KeyError):
+        raise ModelError(
+            f"{folder}: the weights do not fit the card's config; made by another version?"
+        ) from None
+    return LoadedReportCodec(codec.eval().to(device), tokenizer)
+
+
+def save_report_codec(
+    folder: Path, card: Card, codec: ReportCodec, tokenizer: Tokenizer, *, beside: Path | None
+) -> Card:
+    """Write a report codec with all that another model has."""
+    parts, configs, extra = parts_of(beside)
+    parts[REPORT_PART], configs[REPORT_PART] = codec.state_dict(), to_mapping(codec.config)
+    card = replace(card, extra=extra | card.extra | {TOKENIZER: tokenizer.to_json()})
+    return save_model(folder, card, parts, configs=configs, overwrite=True)

@@ -1,0 +1,182 @@
+"""The rounds of training: what each trains, and the sizes it comes in."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from medgen.config import resolve
+from medgen.errors import UsageError
+from medgen.tasks.codec_train import CodecTrainConfig, train_codec
+from medgen.tasks.fit import Progress
+from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
+from medgen.tasks.train import TrainConfig, train
+
+WIDTH = 32  # widths are multiples of it, so that norms and heads divide them
+SMALLEST, LARGEST = 0.1, 20.0  # of the dial for widths
+Settings = Mapping[str, Any]
+
+
+@runtime_checkable
+class Run(Protocol):
+    """What trains: `tasks.train.train` and its like."""
+
+    def __call__(
+        self, config: Any, out: Path, *, manifest: Any, resume: bool = False
+    ) -> Iterator[Progress]:
+        """Train, and write `out/model`."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One kind of training.
+
+    Attributes:
+        config: Its settings, a dataclass.
+        run: What trains.
+        presets: Settings by the name of a preset; `base` is there if it is not the defaults.
+        widths: Where in the settings the widths are that `--size` scales.
+    """
+
+    config: type
+    run: Run
+    widths: tuple[str, ...]
+    presets: Mapping[str, Settings] = field(default_factory=dict)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of its settings."""
+        return tuple(each.name for each in fields(self.config))
+
+    @property
+    def needs_manifest(self) -> bool:
+        """Whether it learns from studies only; the translator simulates its own."""
+        return self.config is not TrainConfig
+
+    def settle(
+        self,
+        *,
+        preset: str = "base",
+        size: float = 1.0,
+        file: Path | None = None,
+        settings: tuple[str, ...] = (),
+        flags: Settings | None = None,
+    ) -> Any:
+        """The settings from all their sources, as `config.resolve` has them.
+
+        Args:
+            preset: Name of a preset: the weakest source.
+            size: Multiplies all widths at the end; they are rounded to `WIDTH`.
+            file: What `--config` names.
+            settings: What `--set` was given.
+            flags: Options typed by a person.
+
+        Raises:
+            UsageError: For an unknown preset or setting, or a size that makes no sense.
+        """
+        if preset not in ("base", *self.presets):
+            known = ", ".join(dict.fromkeys(("base", *self.presets)))
+            raise UsageError(f"--preset {preset}: this round has {known}")
+        if not SMALLEST <= size <= LARGEST:
+            raise UsageError(f"--size {size:g}: choose {SMALLEST:g} to {LARGEST:g}")
+        chosen = self.presets.get(preset, {})
+        config: Any = resolve(self.config, preset=chosen, file=file, settings=settings, flags=flags)
+        return config if size == 1 else _scaled(config, self.widths, size)
+
+
+def _scaled(config: Any, path: tuple[str, ...], size: float) -> Any:
+    name, *rest = path
+    inner = getattr(config, name)
+    if rest:
+        return replace(config, **{name: _scaled(inner, tuple(rest), size)})
+    if isinstance(inner, int):
+        return replace(config, **{name: _width(inner, size)})
+    return replace(config, **{name: tuple(_width(width, size) for width in inner)})
+
+
+def _width(width: int, size: float) -> int:
+    return max(WIDTH, WIDTH * round(width * size / WIDTH))
+
+
+def _codec(modality: str, axes: int, tiny: list[int], paper: list[int], **base: Any) -> Round:
+    shape = {"spatial_dims": axes, **base}
+    return Round(
+        CodecTrainConfig,
+        train_codec,
+        ("codec", "widths"),
+        {
+            "base": {"modality": modality, "codec": shape},
+            "tiny": {"modality": modality, "codec": {**shape, "widths": tiny, "norm_groups": 8}},
+            "paper": {
+                "modality": modality,
+                "codec": {**shape, "widths": paper, "res_blocks": 2, "latent_channels": 4},
+            },
+        },
+    )
+
+
+def _flow(base: Settings, tiny: Settings, paper: Settings) -> Round:
+    return Round(
+        FlowTrainConfig,
+        train_flow,
+        ("flow", "widths"),
+        {
+            name: {"flow": {**base, **more}}
+            for name, more in (("base", {}), ("tiny", tiny), ("paper", paper))
+        },
+    )
+
+
+# `paper` is the networks of CoDi as it was released (Tang et al. 2023, arXiv:2305.11846), over
+# the autoencoder of Stable Diffusion: 8 pixels a cell, 4 channels; the report latent has one cell.
+CODI_CONTEXT = {"sources": [768, 768, 768, 768, 768], "width": 768, "length": 1, "heads": 8}
+CODI_IMAGE = {
+    "channels": 4,
+    "patch": 1,
+    "widths": [320, 640, 1280, 1280],
+    "res_blocks": 2,
+    "attention": [True, True, True, False],
+    "heads": 8,
+    "conditioner": CODI_CONTEXT,
+}
+CODI_TEXT = {"channels": 768, "grid": [1], "widths": [768], "res_blocks": 12, "heads": 12}
+OPTIMUS = {"width": 768, "layers": 12, "heads": 12, "channels": 768, "length": 1}
+
+ROUNDS = {
+    "translator": Round(TrainConfig, train, ("translator", "widths")),
+    "codec:xray": _codec("xray", 2, [16, 16, 16], [128, 256, 512]),
+    "codec:ct": _codec("ct", 3, [16, 16], [128, 256], widths=[48, 64]),
+    "codec:mri": _codec("mri", 3, [16, 16], [128, 256], widths=[48, 64]),
+    "codec:text": Round(
+        ReportTrainConfig,
+        train_report_codec,
+        ("codec", "width"),
+        {"tiny": {"codec": {"width": 32, "layers": 1}}, "paper": {"codec": OPTIMUS}},
+    ),
+    "flow:xray": _flow({}, {"widths": [32, 32]}, CODI_IMAGE),
+    "flow:text": _flow(
+        {
+            "modality": "text",
+            "channels": 32,
+            "grid": [24],
+            "patch": 1,
+            "widths": [128],
+            "res_blocks": 6,
+            "attention": [True],
+        },
+        {"widths": [32], "res_blocks": 2},
+        {**CODI_TEXT, "conditioner": CODI_CONTEXT},
+    ),
+}
+
+
+def round_named(name: str) -> Round:
+    """A round by the word of `--round`.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if name not in ROUNDS:
+        raise UsageError(f"--round {name}: is not one of {', '.join(ROUNDS)}")
+    return ROUNDS[name]

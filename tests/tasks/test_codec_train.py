@@ -1,0 +1,84 @@
+"""A codec is trained on a manifest's images and lies in a model folder beside other parts."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from medgen.checkpoint import read_card
+from medgen.errors import ModelError, UsageError
+from medgen.modality import Modality
+from medgen.tasks.codec_images import FrameConfig, framed, random_patch
+from medgen.tasks.codec_model import load_codec
+from medgen.tasks.codec_train import CodecTrainConfig, train_codec
+from medgen.tasks.fit import MODEL
+from tests.tasks.flow_toy import CODEC, FIT
+
+DEVICE = torch.device("cpu")
+
+
+def test_radiographs_come_back(corner_flows: SimpleNamespace) -> None:
+    loaded = load_codec(corner_flows.codecs, Modality.XRAY, DEVICE)
+    errors = []
+    for number in range(4):
+        path = corner_flows.manifest.parent / f"{number}.png"
+        image = framed(path, Modality.XRAY, loaded.frame)[None].float()
+        with torch.no_grad():
+            made = loaded.codec.decode(loaded.codec.encode(image))
+        errors.append(float((made - image).abs().mean()))
+    assert max(errors) < 0.1  # of a range of 2
+
+
+def test_other_parts_are_kept(corner_flows: SimpleNamespace) -> None:
+    parts = read_card(corner_flows.model).parts
+    assert {"codec-xray", "codec-text", "flow-xray", "text", "xray"} <= {
+        name.removeprefix("encoder-") for name in parts
+    }
+
+
+def test_the_codec_of_the_model_goes_on(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    again = replace(CODEC, init=str(corner_flows.codecs), fit=replace(FIT, steps=1, warmup=0))
+    for _ in train_codec(again, tmp_path, manifest=corner_flows.manifest):
+        pass
+    before = load_codec(corner_flows.codecs, Modality.XRAY, DEVICE).codec
+    after = load_codec(tmp_path / MODEL, Modality.XRAY, DEVICE).codec
+    one, other = (c.network.state_dict()["encoder.blocks.0.conv.weight"] for c in (before, after))
+    assert 0 < float((one - other).abs().max()) < 0.02
+
+
+def test_a_volume_is_brought_to_its_spacing(tmp_path: Path, volumes: SimpleNamespace) -> None:
+    path = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
+    image = framed(path, Modality.CT, FrameConfig(spacing=4.0))
+    assert image.shape == (1, 13, 12, 14)
+    assert image.abs().max() <= 1
+    # Brain of 35 HU, of -1024 … 3071.
+    assert abs(float(image[0, 6, 6, 7]) - (2 * (35 + 1024) / 4095 - 1)) < 0.01
+
+
+def test_patches() -> None:
+    image = torch.arange(48.0).view(1, 6, 8)
+    generator = torch.Generator().manual_seed(0)
+    patches = [random_patch(image, 4, generator) for _ in range(200)]
+    corners = {int(patch[0, 0, 0]) for patch in patches}
+    assert corners == {8 * row + column for row in range(3) for column in range(5)}
+    assert all(torch.equal(patch - patch[0, 0, 0], image[:, :4, :4]) for patch in patches)
+    larger = random_patch(image, 10, generator)
+    assert torch.equal(larger[:, :6, :8], image)
+    assert not larger[:, 6:].any()
+
+
+def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose a multiple of 8"):
+        CodecTrainConfig(patch=100)
+    with pytest.raises(UsageError, match=r"spatial_dims 2: ct has 3"):
+        CodecTrainConfig(modality=Modality.CT)
+    with pytest.raises(UsageError, match="codec:text"):
+        CodecTrainConfig(modality=Modality.TEXT)
+    volumes = replace(CODEC.codec, spatial_dims=3, widths=(16, 16))
+    ct = CodecTrainConfig(modality=Modality.CT, patch=16, codec=volumes)
+    with pytest.raises(UsageError, match="no study to train on has ct"):
+        next(iter(train_codec(ct, tmp_path, manifest=corner_flows.manifest)))
+    with pytest.raises(ModelError, match="has no codec of ct; train one: --round codec:ct"):
+        load_codec(corner_flows.codecs, Modality.CT, DEVICE)

@@ -1,0 +1,62 @@
+"""The flow's network: patches fold without loss, guidance and conditions reach the answer."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from medgen.diffusion.conditioner import ConditionerConfig
+from medgen.diffusion.guidance import Guidance
+from medgen.errors import UsageError
+from medgen.modality import Modality
+from medgen.tasks.conditions import Told, conditions_of
+from medgen.tasks.flow import Flow, FlowConfig, folded, unfolded
+
+READER = ConditionerConfig((6, 6, 6, 6, 4), 16, 3, 1, 2)
+IMAGE = FlowConfig(channels=2, grid=(8, 8), patch=2, widths=(32, 32), heads=2, conditioner=READER)
+TEXT = FlowConfig(Modality.TEXT, 3, (8,), 1, (16,), 1, (True,), 2, READER)
+
+
+@pytest.mark.parametrize("grid", [(8,), (8, 4), (4, 6, 8)])
+def test_folding_is_undone(grid: tuple[int, ...]) -> None:
+    latent = torch.randn(2, 3, *grid)
+    coarse = folded(latent, 2)
+    assert coarse.shape == (2, 3 * 2 ** len(grid), *(size // 2 for size in grid))
+    assert torch.equal(unfolded(coarse, 2), latent)
+    assert torch.equal(coarse[:, 0], latent[(slice(None), 0, *[slice(0, None, 2)] * len(grid))])
+
+
+def flow(config: FlowConfig) -> Flow:
+    torch.manual_seed(0)
+    made = Flow(config).eval()
+    for each in made.network.parameters():  # the last layers start at zero
+        if not each.any():
+            torch.nn.init.normal_(each, std=0.1)
+    return made
+
+
+def told(seed: int) -> list[list[Told]]:
+    generator = torch.Generator().manual_seed(seed)
+    said = torch.randn(4, 6, generator=generator)
+    return [[Told(Modality.TEXT, said, torch.randn(1, 4, generator=generator))]] * 2
+
+
+@pytest.mark.parametrize("config", [IMAGE, TEXT])
+def test_pushing_goes_from_the_empty_to_the_told(config: FlowConfig) -> None:
+    network = flow(config)
+    something, nothing = conditions_of(told(1)), conditions_of(told(2))
+    noisy, time = torch.randn(2, config.channels, *config.grid), torch.tensor([0.5])
+
+    def clean(scale: float) -> torch.Tensor:
+        return network.denoise(something, nothing, Guidance(scale))(noisy, time).detach()
+
+    plain, pushed, empty = clean(1.0), clean(3.0), clean(0.0)
+    torch.testing.assert_close(pushed, empty + 3 * (plain - empty), atol=1e-4, rtol=1e-4)
+    assert (plain - empty).abs().max() > 1e-3
+
+
+def test_refusals() -> None:
+    with pytest.raises(UsageError, match="does not divide"):
+        replace(IMAGE, grid=(9, 8))
+    with pytest.raises(UsageError, match="cannot have 2 axes"):
+        replace(TEXT, grid=(8, 8))

@@ -1,0 +1,48 @@
+"""What a flow is told in training: any subset, now and then nothing, always the same by number."""
+
+from collections import Counter
+
+import torch
+
+from medgen.modality import Modality
+from medgen.tasks.conditions import Told
+from medgen.tasks.flow_items import FlowItems, FlowStudy
+
+LATENT = torch.zeros(2, 4, 4).half()
+SEEN = Told(Modality.CT, torch.ones(3, 5), torch.ones(1, 4))
+STUDY = FlowStudy([LATENT], ["one", "other"], {Modality.CT: [SEEN], Modality.MRI: [SEEN]})
+
+
+def test_every_subset_is_as_likely_and_nothing_has_its_share() -> None:
+    items = FlowItems([STUDY], drop=0.2, short=0.0, seed=3)
+    subsets = Counter()
+    for number in range(2000):
+        item = items(number)
+        subsets[bool(item.text), len(item.seen)] += 1
+    nothing = subsets.pop((False, 0))
+    assert 0.17 < nothing / 2000 < 0.23
+    # Seven subsets of three: of the two images, one is left out in two ways.
+    for (_, images), count in subsets.items():
+        assert 0.7 < count / (1600 / 7 * (2 if images == 1 else 1)) < 1.3
+
+
+def test_told_nothing_is_the_empty_text() -> None:
+    item = FlowItems([STUDY], drop=1.0, short=1.0, seed=3)(0)
+    assert item.text == ""
+    assert not item.seen
+    assert not item.is_short
+
+
+def test_short_leaves_the_place_alone() -> None:
+    items = [FlowItems([STUDY], drop=0.0, short=1.0, seed=3)(number) for number in range(20)]
+    assert all(not len(one.context) for item in items for one in item.seen)
+    assert all(item.is_short for item in items if item.text)
+
+
+def test_an_item_is_its_number() -> None:
+    items = FlowItems([STUDY], drop=0.1, short=0.2, seed=3)
+    items(4)
+    one, again, other = items(7), items(7), items(8)
+    assert torch.equal(one.noise, again.noise)
+    assert (one.time, one.text) == (again.time, again.text)
+    assert not torch.equal(one.noise, other.noise)

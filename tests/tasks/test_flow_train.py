@@ -1,0 +1,85 @@
+"""A flow is resumable to the bit, keeps frozen parts, and its card says what it heard."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from medgen.checkpoint import read_card
+from medgen.config import from_mapping
+from medgen.errors import ModelError, UsageError
+from medgen.modality import Modality
+from medgen.tasks.fit import MODEL
+from medgen.tasks.flow_model import load_flow
+from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from tests.tasks.flow_toy import CONDITIONER, FIT, FLOW
+
+DEVICE = torch.device("cpu")
+
+
+def trained(config: FlowTrainConfig, out: Path, manifest: Path, **more: bool) -> dict[str, object]:
+    for _ in train_flow(config, out, manifest=manifest, **more):
+        pass
+    return load_flow(out / MODEL, config.modality, DEVICE).flow.state_dict()
+
+
+def test_the_card_says_what_was_heard(corner_flows: SimpleNamespace) -> None:
+    extra = read_card(corner_flows.model).extra
+    assert extra["told-xray"] == ["text"]
+    assert extra["findings-xray"] == []  # four studies are too few to learn a finding from
+    assert extra["training-flow-xray"]["drop"] == FLOW.drop
+
+
+def test_a_stopped_run_ends_as_if_it_had_not(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    short = replace(FIT, steps=4, warmup=0, save_every_steps=2)
+    config = replace(FLOW, init=str(corner_flows.codecs), fit=short)
+    whole = trained(config, tmp_path / "whole", corner_flows.manifest)
+    steps = iter(train_flow(config, tmp_path / "halves", manifest=corner_flows.manifest))
+    for _ in range(3):
+        next(steps)
+    del steps
+    resumed = trained(config, tmp_path / "halves", corner_flows.manifest, resume=True)
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_frozen_parts_stay(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    fit = replace(FIT, steps=2, warmup=0)
+    config = replace(FLOW, init=str(corner_flows.model), freeze=("conditioner",), fit=fit)
+    after = trained(config, tmp_path, corner_flows.manifest)
+    before = load_flow(corner_flows.model, Modality.XRAY, DEVICE).flow.state_dict()
+    same = {name for name, tensor in before.items() if torch.equal(tensor, after[name])}
+    assert {name for name in before if name.startswith("conditioner.")} <= same
+    assert any(name not in same for name in before if name.startswith("network."))
+    with pytest.raises(UsageError, match="--freeze nothing: no such part"):
+        trained(replace(config, freeze=("nothing",)), tmp_path / "b", corner_flows.manifest)
+
+
+def test_a_flow_of_reports_is_told_of_radiographs(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    shape = {
+        "modality": "text",
+        "channels": 8,
+        "grid": [4],
+        "patch": 1,
+        "widths": [32],
+        "res_blocks": 1,
+        "attention": [True],
+        "heads": 2,
+        "conditioner": CONDITIONER,
+    }
+    config = from_mapping(FlowTrainConfig, {"init": str(corner_flows.model), "flow": shape})
+    trained(replace(config, fit=replace(FIT, steps=2)), tmp_path, corner_flows.manifest)
+    card = read_card(tmp_path / MODEL)
+    assert card.extra["told-text"] == ["xray"]
+    assert {"flow-xray", "flow-text"} <= card.parts.keys()
+
+
+def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot make text; it makes xray"):
+        load_flow(corner_flows.model, Modality.TEXT, DEVICE)
+    with pytest.raises(ModelError, match="no such model folder"):
+        trained(replace(FLOW, init="gone"), tmp_path, corner_flows.manifest)

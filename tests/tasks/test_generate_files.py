@@ -1,0 +1,130 @@
+"""Prompts in files, and what they leave on disk."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+
+from medgen.errors import InputError, OutputError, UsageError
+from medgen.io import files
+from medgen.tasks.generate import GenerateConfig
+from medgen.tasks.generate_files import (
+    Request,
+    outputs_of,
+    read_requests,
+    read_sources,
+    write_samples,
+)
+
+REQUEST = Request("mass", "Mass in the left upper lobe.")
+
+
+@pytest.fixture
+def config(corner_flows: SimpleNamespace) -> GenerateConfig:
+    return GenerateConfig(model=str(corner_flows.model), device="cpu", steps=2, number=2)
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_requests(tmp_path: Path) -> None:
+    lines = '{"text": "Mass.", "id": "a/b"}\n\n{"text": ""}\n'
+    assert read_requests(written(tmp_path / "p.jsonl", lines)) == [
+        Request("a_b", "Mass."),
+        Request("prompt-0003", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "has no prompts"),
+        ("Mass.", ':1: is not {"text"'),
+        ('{"txt": "Mass."}', ':1: is not {"text"'),
+        ('["Mass."]', ':1: is not {"text"'),
+        ('{"text": 3}', "in quotes"),
+        ('{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}', "'x' comes twice"),
+    ],
+)
+def test_bad_requests(tmp_path: Path, lines: str, message: str) -> None:
+    path = written(tmp_path / "p.jsonl", lines)
+    with pytest.raises(InputError, match=r"p\.jsonl") as caught:
+        read_requests(path)
+    assert message in str(caught.value)
+
+
+def test_missing_requests(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_requests(tmp_path / "no.jsonl")
+
+
+def test_where_samples_go(tmp_path: Path) -> None:
+    one, two = GenerateConfig(), GenerateConfig(number=2, format="dicom")
+    assert outputs_of(REQUEST, one, tmp_path / "a.png") == [tmp_path / "a.png"]
+    names = [path.name for path in outputs_of(REQUEST, two, tmp_path)]
+    assert names == ["mass-0001.dcm", "mass-0002.dcm"]
+    with pytest.raises(UsageError, match="one file for 2 samples"):
+        outputs_of(REQUEST, two, tmp_path / "a.png")
+    with pytest.raises(UsageError, match="a radiograph is a"):
+        outputs_of(REQUEST, one, tmp_path / "a.nii.gz")
+
+
+def test_sources_say_what_they_are(tmp_path: Path, volumes: SimpleNamespace) -> None:
+    path = volumes.save(volumes.head("ct"), tmp_path / "head.nii.gz")
+    (image,) = read_sources(GenerateConfig(sources=(f"ct={path}",)))
+    assert str(image.kind) == "ct"
+    with pytest.raises(UsageError, match="'pet' is not one of"):
+        read_sources(GenerateConfig(sources=(f"pet={path}",)))
+    with pytest.raises(InputError, match="expected 2"):
+        read_sources(GenerateConfig(sources=(f"xray={path}",)))
+
+
+def test_a_source_is_not_what_its_file_denies(
+    tmp_path: Path, volumes: SimpleNamespace, plain_dicom: SimpleNamespace
+) -> None:
+    slices = plain_dicom.slices(volumes.head("ct"), np.diag([2.0, 2, 2, 1]))
+    folder = plain_dicom.save(slices, tmp_path / "ct")
+    with pytest.raises(UsageError, match="the file says that it is ct"):
+        read_sources(GenerateConfig(sources=(f"mri={folder}",)))
+
+
+def test_samples_on_disk(tmp_path: Path, config: GenerateConfig) -> None:
+    first, second = write_samples(REQUEST, [], config, tmp_path)
+    assert first.output == tmp_path / "mass-0001.png"
+    image = files.read(second.output)
+    assert image.voxels.shape == (32, 32)
+    told = json.loads(first.sidecar.read_text())
+    assert told["Prompt"] == REQUEST.text
+    assert told["NeverTrainedOn"] == ["mass"]
+    assert told["Sample"] == 0
+    assert told["Agreement"] == first.agreement
+    with pytest.raises(OutputError, match="exists"):
+        next(iter(write_samples(REQUEST, [], config, tmp_path)))
+    assert not list(write_samples(REQUEST, [], config, tmp_path, skip_existing=True))
+
+
+def test_dicom(tmp_path: Path, config: GenerateConfig) -> None:
+    one = replace(config, number=1, format="dicom")
+    (made,) = write_samples(REQUEST, [], one, tmp_path)
+    data = pydicom.dcmread(made.output)
+    assert data.Modality in ("DX", "CR")
+    assert data.PixelData
+    assert "synthetic" in str(data).lower()
+
+
+def test_nothing_is_left_of_what_fails(
+    tmp_path: Path, config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **more: object) -> None:
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(files, "write", fail)
+    with pytest.raises(OutputError):
+        list(write_samples(REQUEST, [], config, tmp_path))
+    assert not list(tmp_path.iterdir())
