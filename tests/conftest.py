@@ -144,3 +144,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_translator(folder, card, config, Translator(config).state_dict())
     return folder
+
+
+@pytest.fixture(scope="session")
+def corner_flows(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A model that makes radiographs with a bright corner: `model`, its `codecs` and `manifest`."""
+    from tests.tasks.align_toy import write_corners
+    from tests.tasks.flow_toy import toy_codecs, toy_flow
+
+    folder = tmp_path_factory.mktemp("corners")
+    manifest = write_corners(folder)
+    codecs = toy_codecs(manifest, folder)
+    return SimpleNamespace(
+        model=toy_flow(manifest, codecs, folder / "flow"), codecs=codecs, manifest=manifest
+    )

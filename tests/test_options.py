@@ -12,7 +12,18 @@ from medgen.cli import app
 
 BUILT_IN = {"help", "install_completion", "show_completion"}
 # Each command says what it writes, counts, reads, and takes or makes together.
-OWN = {"-o", "--out", "--steps", "--labels", "--with"}
+OWN = {
+    "-o",
+    "--out",
+    "--steps",
+    "--labels",
+    "--with",
+    "--from",
+    "--preview",
+    "-n",
+    "--number",
+    "--size",
+}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

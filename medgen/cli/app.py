@@ -23,9 +23,13 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.translate:translate",
         "Translate between MRI and CT, between MRI contrasts, or to X-ray.",
     ),
+    "generate": (
+        "medgen.cli.generate:generate",
+        "Make images that a text describes.",
+    ),
     "train": (
         "medgen.cli.train:train",
-        "Train a translator on simulated heads and real pairs.",
+        "Train a translator, a codec or a flow.",
     ),
     "align": (
         "medgen.cli.align:align",

@@ -6,20 +6,33 @@ from typing import Annotated, Any
 
 import typer
 
-from medgen.cli.options import Config, Device, Json, OwnSeed, RecordTo, Set
+from medgen.cli.options import Config, Device, DryRun, Json, OwnSeed, RecordTo, Set
+from medgen.errors import UsageError
 
 
 def train(
     manifest: Annotated[
         Path | None,
-        typer.Argument(metavar="[MANIFEST]", help="Studies with a CT and an MRI, as JSON Lines."),
+        typer.Argument(metavar="[MANIFEST]", help="The studies to learn from, as JSON Lines."),
     ] = None,
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="DIR", help="The run: snapshots, log, model.")
-    ] = Path("runs/translator"),
-    round_: Annotated[
-        str | None, typer.Option("--round", metavar="NAME", help="What to train: translator.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="The run: snapshots, log, model."),
     ] = None,
+    round_: Annotated[
+        str,
+        typer.Option(
+            "--round",
+            metavar="NAME",
+            help="What to train: translator, codec:xray|ct|mri|text, or flow:xray|text.",
+        ),
+    ] = "translator",
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="tiny|base|paper", help="How large the network is.")
+    ] = "base",
+    size: Annotated[
+        float, typer.Option("--size", metavar="F", help="Multiplies all widths of the preset.")
+    ] = 1.0,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +70,11 @@ def train(
         Path | None,
         typer.Option("--card", metavar="TOML", help="Name, summary and licences of the model."),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Keeps images as encoders take them."),
+    ] = None,
+    dry_run: DryRun = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     seed: OwnSeed = None,
     device: Device = None,
@@ -65,32 +83,40 @@ def train(
     record: RecordTo = None,
     as_json: Json = False,
 ) -> None:
-    """Train a translator on simulated heads and real pairs."""
+    """Train a translator, a codec or a flow."""
     from medgen.cli.train_run import run_training
-    from medgen.config import resolve
-    from medgen.tasks.train import TrainConfig
-    from medgen.tasks.train import train as run
+    from medgen.tasks.rounds import round_named
 
-    fit = {
-        "steps": steps,
-        "minutes": minutes,
-        "seed": seed,
-        "device": device,
-    }
+    chosen = round_named(round_)
+    fit = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
     flags: dict[str, Any] = {
-        "round": round_,
         "labels": str(labels) if labels else None,
         "hold_out": tuple(hold_out.split(",")) if hold_out else None,
         "init": init,
         "freeze": tuple(freeze) if freeze else None,
         "register": register,
         "allow_outside": allow_outside or None,
+        "cache": str(cache) if cache else None,
         "card": str(card) if card else None,
         "fit": {key: value for key, value in fit.items() if value is not None},
     }
-    resolved = resolve(TrainConfig, file=config, settings=settings or (), flags=flags)
-    steps_done = run(resolved, out, manifest=manifest, resume=resume)
+    given = {key: value for key, value in flags.items() if value is not None}
+    if odd := sorted(given.keys() - set(chosen.options)):
+        raise UsageError(f"--{odd[0].replace('_', '-')} is not for --round {round_}")
+    resolved = chosen.settle(
+        preset=preset, size=size, file=config, settings=tuple(settings or ()), flags=given
+    )
+    folder = out or Path("runs") / round_.replace(":", "-")
+    if dry_run:
+        from medgen.tasks.rehearsal import rehearse
+
+        plan = rehearse(round_, resolved, manifest)
+        typer.echo(json.dumps(plan.as_json()) if as_json else "\n".join(plan.lines))
+        return
+    if manifest is None and chosen.needs_manifest:
+        raise UsageError(f"--round {round_} learns from studies; name their manifest")
+    steps_done = chosen.run(resolved, folder, manifest=manifest, resume=resume)
     result = run_training(
-        "train", resolved, steps_done, out, manifest=manifest, resume=resume, record=record
+        "train", resolved, steps_done, folder, manifest=manifest, resume=resume, record=record
     )
     typer.echo(json.dumps(result) if as_json else result["model"])

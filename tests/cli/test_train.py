@@ -53,6 +53,9 @@ def test_the_model_is_printed_and_translates(
         (["--register", "affine"], "--register affine"),
         (["--set", "fit.stpes=3"], "did you mean 'steps'"),
         (["--card", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["--preset", "huge"], "--preset huge: this round has base"),
+        (["--size", "0"], "--size 0: choose 0.1 to 20"),
+        (["--round", "codec:xray"], "--labels is not for --round codec:xray"),
     ],
 )
 def test_what_cannot_be_asked_is_2(
@@ -81,7 +84,6 @@ def test_an_init_that_is_not_there_is_5(
 
 
 FLAGS = [
-    (["--round", "translator"], "round", "translator"),
     (["--labels", "a"], "labels", "a"),
     (["--labels", "a", "--hold-out", "x,y"], "hold_out", ("x", "y")),
     (["--init", "base"], "init", "base"),
@@ -135,3 +137,19 @@ def test_the_other_flags_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "record": Path("r.json"),
         "device": "auto",
     }
+
+
+def test_a_round_that_needs_studies_asks_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--round", "flow:xray") == 2
+    assert "--round flow:xray learns from studies; name their manifest" in capsys.readouterr().err
+
+
+def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    words = ["--round", "codec:xray", "--preset", "tiny", "--dry-run", "-o", out]
+    assert run(*words) == 0
+    assert "parameters" in capsys.readouterr().out
+    assert run(*words, "--json", "--steps", 7) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"] == 7
+    assert not out.exists()

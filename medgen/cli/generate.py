@@ -1,0 +1,125 @@
+"""`medgen generate`: a text in, images out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medgen.cli.options import (
+    Config,
+    Device,
+    Json,
+    Model,
+    Overwrite,
+    OwnSeed,
+    RecordTo,
+    Set,
+    ShardOf,
+    SkipExisting,
+)
+
+
+def generate(
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="What the image is to show.")
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option("--texts", metavar="JSONL", help='Many: {"id": …, "text": …}, one a line.'),
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option("--modality", metavar="KIND", help="What to make: xray.")
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="FILE|DIR", help="A .png or .dcm, or a folder."),
+    ] = Path("out"),
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, metavar="N", help="Images of each text.")
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="[KIND=]FILE", help="An image it is to agree with, too."),
+    ] = None,
+    weights: Annotated[
+        list[float] | None,
+        typer.Option("--weight", metavar="W", help="How much each --from counts; the text is 1."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the sampler.")
+    ] = None,
+    sampler: Annotated[
+        Literal["dpm", "euler", "heun", "ddim"] | None,
+        typer.Option("--sampler", help="How it walks from noise to an image."),
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option("--guidance", metavar="S", help="How hard it is pushed; 1 does not push."),
+    ] = None,
+    best_of: Annotated[
+        int | None,
+        typer.Option(
+            "--best-of", min=1, metavar="K", help="Make K of each, keep the one most like the text."
+        ),
+    ] = None,
+    file_format: Annotated[
+        Literal["png", "dicom"] | None,
+        typer.Option("--format", help="What to write."),
+    ] = None,
+    unconditional: Annotated[
+        bool, typer.Option("--unconditional", help="Allow an empty text: anything common.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a text of which part would be lost.")
+    ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="PNG", help="Draw all images on one sheet."),
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    shard: ShardOf = None,
+    model: Model = None,
+    device: Device = None,
+    seed: OwnSeed = None,
+    config: Config = None,
+    settings: Set = None,
+    record: RecordTo = None,
+    as_json: Json = False,
+) -> None:
+    """Make images that a text describes."""
+    from medgen.cli.generate_run import run_generate
+    from medgen.config import resolve
+    from medgen.tasks.generate import GenerateConfig
+
+    flags = {
+        "modality": modality,
+        "number": number,
+        "sources": tuple(sources) if sources else None,
+        "weights": tuple(weights) if weights else None,
+        "steps": steps,
+        "sampler": sampler,
+        "guidance": guidance,
+        "best_of": best_of,
+        "format": file_format,
+        "unconditional": unconditional or None,
+        "strict": strict or None,
+        "overwrite": overwrite or None,
+        "model": model,
+        "device": device,
+        "seed": seed,
+    }
+    resolved = resolve(GenerateConfig, file=config, settings=settings or (), flags=flags)
+    lines = run_generate(
+        text,
+        texts,
+        resolved,
+        out=out,
+        preview=preview,
+        shard=shard,
+        skip_existing=skip_existing,
+        record=record,
+    )
+    for line in lines:
+        typer.echo(json.dumps(line) if as_json else line["output"])

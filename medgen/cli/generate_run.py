@@ -1,0 +1,122 @@
+"""Prompts as the command line works through them: recorded, watched, told what is understood."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medgen.cli.progress import progress_bar
+from medgen.cli.voice import is_quiet, say
+from medgen.errors import MedgenError, SomeFailedError, UsageError
+from medgen.io import files
+from medgen.io.preview import write_sheet
+from medgen.record import Record, recording
+from medgen.tasks.batch import Shard
+from medgen.tasks.generate import GenerateConfig, understood
+from medgen.tasks.generate_files import (
+    Request,
+    Written,
+    described,
+    outputs_of,
+    provenance_of,
+    read_requests,
+    read_sources,
+    write_samples,
+)
+
+LOGGER = logging.getLogger(__name__)
+
+
+def run_generate(
+    text: str | None,
+    texts: Path | None,
+    config: GenerateConfig,
+    *,
+    out: Path,
+    preview: Path | None,
+    shard: str | None,
+    skip_existing: bool,
+    record: Path | None,
+) -> Iterator[dict[str, Any]]:
+    """Make the images of all prompts; yields one line for each, as JSON takes it.
+
+    Raises:
+        SomeFailedError: At the end, if some of several prompts failed.
+        MedgenError: The error of the only prompt.
+    """
+    log = Record("generate", config, seed=config.seed, device=config.device)
+    with recording(record, log, overwrite=config.overwrite):
+        requests = _requests(text, texts, config)
+        requests = Shard.parse(shard).of(requests) if shard else requests
+        for request in requests:
+            outputs_of(request, config, out)  # a wrong name is told before any work is done
+        sources = read_sources(config)
+        for image in sources:
+            if image.source is not None:
+                log.add_input(image.source.path, sha256=image.source.sha256)
+        written: list[Written] = []
+        failed = 0
+        total = len(requests) * config.number
+        with progress_bar("generate", total=total, unit="images") as advance:
+            for request in requests:
+                try:
+                    _tell(request, config)
+                    for one in write_samples(
+                        request, sources, config, out, skip_existing=skip_existing
+                    ):
+                        _note(log, one)
+                        written.append(one)
+                        advance(1, "")
+                        yield _line(request, one)
+                except MedgenError as error:
+                    if len(requests) == 1:
+                        raise
+                    failed += 1
+                    LOGGER.error("%s: %s", request.id, error)
+        if preview is not None and written:
+            write_sheet(
+                [files.read(one.output) for one in written],
+                preview,
+                provenance=provenance_of(config),
+                overwrite=config.overwrite,
+            )
+            log.add_output(preview)
+        if failed:
+            raise SomeFailedError(f"{failed} of {len(requests)} prompts failed")
+
+
+def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> list[Request]:
+    if text is not None and texts is not None:
+        raise UsageError("--text is one prompt, --texts are many; give one of them")
+    if texts is not None:
+        return read_requests(texts)
+    return [Request(config.kind.slug, text or "")]
+
+
+def _tell(request: Request, config: GenerateConfig) -> None:
+    """Say what of a prompt was understood, and warn of what is lost."""
+    prompt = understood(request.text, config)
+    if prompt.text and not is_quiet():
+        say(f"{request.id}: {described(prompt)}")
+    if prompt.lost:
+        LOGGER.warning("%s: lost of the prompt: %s", request.id, prompt.lost)
+
+
+def _note(log: Record, one: Written) -> None:
+    log.model = {"name": one.model, "sha256": one.model_sha256}
+    log.device = one.device
+    log.add_output(one.output)
+    log.add_output(one.sidecar)
+
+
+def _line(request: Request, one: Written) -> dict[str, Any]:
+    return {
+        "output": str(one.output),
+        "sidecar": str(one.sidecar),
+        "id": request.id,
+        "sample": one.index,
+        "agreement": one.agreement,
+        "lost": one.prompt.lost,
+        "model": one.model,
+        "seconds": one.seconds,
+    }
