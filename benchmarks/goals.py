@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.generation_tables import generation_goals
 from benchmarks.methods import CONSTANT, DIFFUSE, REGRESS, UNET
 from benchmarks.results import Goal, at_least, at_most
 from benchmarks.retrieval_tables import retrieval_goals
@@ -33,6 +34,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         *_speed(parts["speed"]),
         at_most("codec: largest error", _largest(parts["codec"], "largest_hu"), CODEC_HU, " HU", 4),
         *retrieval_goals(parts["retrieval"]),
+        *generation_goals(parts["generation"]),
     ]
 
 

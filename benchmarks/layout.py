@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.generation_tables import generation_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
 from benchmarks.rows import Row
@@ -90,4 +91,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         ),
         *retrieval_tables(parts["retrieval"]),
         ablation_table(parts["ablation"]),
+        *generation_tables(parts["generation"]),
     ]

@@ -25,6 +25,7 @@ from benchmarks.cases import (
     rendered,
 )
 from benchmarks.data import data_option
+from benchmarks.generation import generations
 from benchmarks.goals import goals
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
@@ -44,7 +45,8 @@ from medgen.tasks.translate import calibration_of
 from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
-PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec", "retrieval", "ablation")
+PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+PARTS += ("retrieval", "ablation", "generation")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -59,6 +61,7 @@ class BenchConfig:
         model: medgen's model, by name or folder.
         unet: Folder of the baseline network.
         encoders: The aligned encoders, by name or folder.
+        flows: The model that generates, by name or folder.
         studies: Where `benchmarks.train_align` keeps its studies.
         device: Where to compute; speed is always measured on the CPU.
         threads: Of every computation.
@@ -73,6 +76,7 @@ class BenchConfig:
     model: str
     unet: Path
     encoders: str
+    flows: str
     studies: Path
     device: str
     threads: int
@@ -118,6 +122,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return roundtrips(data, who.model.translator.ct_codec, store)
         case "retrieval":
             return retrievals(data, config.encoders, config.studies, store)
+        case "generation":
+            return generations(data, config.flows, config.studies, store, config.threads)
         case _:
             return ablations(data, config.encoders, config.studies, out, store)
 
@@ -193,7 +199,8 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR")
     parser.add_argument("--model", default="base", help="a bundled model's name, or a folder")
     parser.add_argument("--unet", type=Path, default=Path("runs/unet/model"), metavar="DIR")
-    parser.add_argument("--encoders", default="aligned", help="as --model, of the encoders")
+    parser.add_argument("--encoders", default="flows", help="as --model, of the encoders")
+    parser.add_argument("--flows", default="flows", help="as --model, of what generates")
     parser.add_argument("--studies", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
@@ -213,6 +220,7 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
         model=given.model,
         unet=given.unet,
         encoders=given.encoders,
+        flows=given.flows,
         studies=given.studies,
         device=given.device,
         threads=given.threads,

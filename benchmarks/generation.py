@@ -1,0 +1,353 @@
+"""How good generated radiographs are: what they show, how real they look, whether they are copies.
+
+The prompts are the reports of held-out chests; the real radiographs to compare with are chests that
+no flow was trained on (`flow-reference.jsonl`). The judge was fixed before the flows were trained.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from monai.metrics.regression import MultiScaleSSIMMetric
+
+from benchmarks import heldout_studies, words
+from benchmarks.generation_speed import generation_speeds
+from benchmarks.judge import CLAIMS, Judge, claims_of, load_judge, pixels_of, verdicts
+from benchmarks.machine import commit, today
+from benchmarks.radiograph_sets import (
+    Pictures,
+    Prompted,
+    as_image,
+    judged,
+    made_pictures,
+    prompts_of,
+    real_pictures,
+    stated,
+)
+from benchmarks.rows import Row, Store
+from medgen.checkpoint import Card, model_folder, read_card
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Study
+from medgen.errors import ModelError
+from medgen.metrics.copies import as_points, find_copies, wilson
+from medgen.metrics.distribution import frechet_distance, halves_interval, kernel_distance
+from medgen.metrics.random_features import random_features
+from medgen.modality import Modality
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.codec_model import codec_part, load_codec
+from medgen.tasks.conditions import told_texts
+from medgen.tasks.flow_model import flow_part
+from medgen.tasks.generate import SAMPLERS, GenerateConfig
+from medgen.tasks.phantom import study_name
+from medgen.tasks.report_model import load_report_codec
+
+PART = "generation"
+TRAINING, REFERENCE = "flow-chests.jsonl", "flow-reference.jsonl"
+OURS, UNTOLD, NEAREST, REAL, FLOOR = "flow", "no text", "nearest report", "real", "floor"
+SAMPLES = 2  # of each of the 100 prompts
+STEPS = (2, 4, 8, 12, 25, 50)
+STEPS_PROMPTS = 50
+UNSEEN, REPORTS = 4242, 200  # seed and number of the reports for the codec
+PAIRS = 200  # of pictures, for diversity
+COPY_SIDE = 64  # pixels in which copies are looked for
+KERNEL = 1000  # kernel distances are told in thousandths
+SEED = 3
+
+
+@dataclass(frozen=True)
+class Sets:
+    """All pictures that the figures are about, each made once.
+
+    Attributes:
+        data: The data folder.
+        model: By name or folder.
+        studies: Folder of the manifests.
+        keep: Where generated pictures are kept.
+    """
+
+    data: Path
+    model: str
+    studies: Path
+    keep: Path
+
+    @property
+    def config(self) -> GenerateConfig:
+        """How radiographs are made: the command's defaults."""
+        return GenerateConfig(
+            model=self.model, number=SAMPLES, together=8, device="cpu", unconditional=True
+        )
+
+    @cached_property
+    def held_out(self) -> list[Study]:
+        """The chests whose reports are the prompts."""
+        heldout_studies.write(self.data, self.studies / "heldout")
+        listed = read_manifest(self.studies / "heldout" / "heldout.jsonl")
+        return [study for study in listed if study.of(Modality.XRAY)]
+
+    @cached_property
+    def prompts(self) -> list[Prompted]:
+        """What they say."""
+        return prompts_of(self.held_out)
+
+    @cached_property
+    def reference(self) -> Pictures:
+        """Real radiographs that nothing was trained on."""
+        return self.real(read_manifest(self.studies / REFERENCE))
+
+    @cached_property
+    def training_studies(self) -> list[Study]:
+        """What the flow was trained on."""
+        return list(read_manifest(self.studies / TRAINING))
+
+    @cached_property
+    def training(self) -> Pictures:
+        """Their radiographs."""
+        return self.real(self.training_studies)
+
+    def made(self, texts: Sequence[str], **changed: object) -> Pictures:
+        """Radiographs of texts, `SAMPLES` of each."""
+        return made_pictures(texts, replace(self.config, **changed), self.keep)  # type: ignore[arg-type]
+
+    def ours(self) -> Pictures:
+        """Of all prompts."""
+        return self.made([one.text for one in self.prompts])
+
+    def untold(self) -> Pictures:
+        """As many without a prompt."""
+        return self.made([""], number=SAMPLES * len(self.prompts))
+
+    def nearest(self) -> Pictures:
+        """The training radiographs whose reports lie nearest to each prompt: what to beat."""
+        loaded = load_aligner(self.model, torch.device("cpu"))
+        asked = _embeddings(loaded, [one.text for one in self.prompts])
+        known = _embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
+        best = (asked @ known.T).topk(SAMPLES, dim=1).indices.flatten().numpy()
+        pictures: np.ndarray = self.training[best]
+        return pictures
+
+    def real(self, studies: Sequence[Study]) -> Pictures:
+        """The radiographs of studies, as the codec frames them."""
+        frame = load_codec(self.model, Modality.XRAY, torch.device("cpu")).frame
+        return real_pictures(studies, frame, self.studies / "views")
+
+
+def generations(
+    data: Path, model: str, studies: Path, store: Store, threads: int = 2
+) -> Iterator[Row]:
+    """A row of each method and kind of figure; nothing where the model or the studies lack.
+
+    Args:
+        data: The data folder.
+        model: By name or folder.
+        studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
+        store: Keeps the rows and the pictures.
+        threads: Of what is timed.
+    """
+    card = flows_at(model)
+    if card is None:
+        return
+    parts = (flow_part(Modality.XRAY), codec_part(Modality.XRAY))
+    key = "".join(card.parts[name].sha256[:4] for name in parts)
+    has_studies = all((studies / name).exists() for name in (TRAINING, REFERENCE))
+    sets = Sets(data, model, studies, store.folder / "generated" / key)
+    makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
+    if has_studies or not store.measures:
+        facts, distances = partial(_facts, sets), partial(_distances, sets)
+        makers |= {("codecs", OURS): partial(_codecs, sets)}
+        makers |= {("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)}
+        makers |= {("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR)}
+        makers |= {("copies", OURS): partial(_copies, sets)}
+        makers |= {
+            (f"steps {sampler} {steps}", OURS): partial(_of_steps, sets, sampler, steps)
+            for sampler in SAMPLERS
+            for steps in STEPS
+        }
+    for (subject, method), make in makers.items():
+        path = store.path(PART, method, key, subject.replace(" ", "-"))
+        if row := store.row(path, partial(_row, subject, method, make)):
+            yield row
+    yield from generation_speeds(model, key, threads, store)
+
+
+def flows_at(model: str) -> Card | None:
+    """The card of a model that makes radiographs; None if there is none: nothing is measured."""
+    try:
+        card = read_card(model_folder(model))
+    except ModelError:
+        return None
+    return card if flow_part(Modality.XRAY) in card.parts else None
+
+
+def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:
+    return Row(PART, subject, "text", "xray", method, make(), 0.0, commit(), today())
+
+
+@torch.no_grad()
+def _codecs(sets: Sets) -> dict[str, float]:
+    """What is left of radiographs and of reports that no codec has seen."""
+    codec = load_codec(sets.model, Modality.XRAY, torch.device("cpu")).codec
+    real = torch.from_numpy(sets.reference)[:, None]
+    psnr = []
+    for image in real.split(1):
+        made = codec.decode(codec.encode(image)).clamp(-1, 1)
+        psnr.append(float(-10 * ((made - image) / 2).square().mean().log10()))
+    found = {"psnr": float(np.mean(psnr)), "psnr sd": float(np.std(psnr)), "n": float(len(psnr))}
+    if "codec-text" not in read_card(model_folder(sets.model)).parts:
+        return found
+    heldout = read_manifest(sets.studies / "heldout" / "heldout.jsonl")
+    with tempfile.TemporaryDirectory() as folder:
+        unseen = [
+            words.write_study(Path(folder) / study_name(index), UNSEEN, index).text
+            for index in range(REPORTS)
+        ]
+        found |= _reports(sets.model, unseen, "")
+    return found | _reports(sets.model, [study.text for study in heldout], ", held-out words")
+
+
+def _reports(model: str, paths: Sequence[Path | None], of: str) -> dict[str, float]:
+    """Which share of the tokens of reports comes back from their latents, each at its place."""
+    loaded = load_report_codec(model, torch.device("cpu"))
+    texts = [path.read_text(encoding="utf-8").strip() for path in paths if path]
+    ids = loaded.tokenizer.encode(texts, max_tokens=loaded.codec.config.max_tokens).ids
+    written = loaded.codec.decode(loaded.codec.encode(ids))
+    width = max(ids.shape[1], written.shape[1])
+    ids, written = (F.pad(each, (0, width - each.shape[1])) for each in (ids, written))
+    return {
+        f"tokens right{of}": float((written == ids)[ids != 0].float().mean()),
+        f"reports right{of}": float((written == ids).all(1).float().mean()),
+        f"reports{of}": float(len(texts)),
+    }
+
+
+def _facts(sets: Sets, method: str) -> dict[str, float]:
+    """The share of stated findings that the judge sees on the stated side, also by size."""
+    judge = load_judge()
+    trusted = _trusted(judge, sets)
+    if method == REAL:
+        pictures, repeats = sets.real(sets.held_out), 1
+    else:
+        of = {OURS: sets.ours, UNTOLD: sets.untold, NEAREST: sets.nearest}[method]
+        pictures, repeats = of(), SAMPLES
+    seen = judged(judge, pictures) > 0.5
+    hits: Mapping[str, list[bool]] = defaultdict(list)
+    for at, prompt in enumerate(p for p in sets.prompts for _ in range(repeats)):
+        for claim, size in stated(prompt):
+            if claim in trusted:
+                is_seen = bool(seen[at, CLAIMS.index(claim)])
+                for name in ("all", size, claim[0]):
+                    hits[name].append(is_seen)
+        absent = [
+            c
+            for c, is_there in zip(CLAIMS, claims_of(prompt.facts), strict=True)
+            if not is_there and c in trusted
+        ]
+        hits["absent"].extend(bool(seen[at, CLAIMS.index(claim)]) for claim in absent)
+    found: dict[str, float] = {}
+    for name, each in hits.items():
+        low, high = wilson(sum(each), len(each))
+        found |= {name: float(np.mean(each)), f"{name} low": low, f"{name} high": high}
+        found[f"{name} n"] = float(len(each))
+    return found | {"trusted": float(len(trusted))}
+
+
+def _trusted(judge: Judge, sets: Sets) -> set[tuple[str, str | None]]:
+    """The claims that the judge reads well on the held-out radiographs themselves."""
+    real = sets.real(sets.held_out)
+    pixels = pixels_of([as_image(picture) for picture in real])
+    truths = np.stack([claims_of(prompt.facts) for prompt in sets.prompts])
+    return {one.claim for one in verdicts(judge, pixels, truths) if one.is_sure}
+
+
+def _distances(sets: Sets, method: str) -> dict[str, float]:
+    """How far a set of radiographs is from real ones, and how much its pictures differ."""
+    n = min(SAMPLES * len(sets.prompts), len(sets.reference))
+    draw = np.random.default_rng(SEED)
+    if method == FLOOR:
+        pictures = sets.training[draw.permutation(len(sets.training))[:n]]
+    else:
+        pictures = {OURS: sets.ours, NEAREST: sets.nearest}[method]()[:n]
+    found = {"n": float(n), "ms-ssim": _diversity(pictures)}
+    loaded = load_aligner(sets.model, torch.device("cpu"))
+    spaces = {"random": _random, "aligned": partial(_aligned, loaded)}
+    for space, features in spaces.items():
+        one, other = features(pictures), features(sets.reference[:n])
+        found |= _distance(one, other, space)
+    return found
+
+
+def _distance(one: np.ndarray, other: np.ndarray, space: str) -> dict[str, float]:
+    low, high = halves_interval(kernel_distance, one, other)
+    return {
+        f"frechet {space}": frechet_distance(one, other),
+        f"kernel {space}": KERNEL * kernel_distance(one, other),
+        f"kernel {space} low": KERNEL * low,
+        f"kernel {space} high": KERNEL * high,
+    }
+
+
+def _of_steps(sets: Sets, sampler: str, steps: int) -> dict[str, float]:
+    """The distance from real radiographs after so many steps of a sampler."""
+    texts = [one.text for one in sets.prompts[:STEPS_PROMPTS]]
+    pictures = sets.made(texts, number=1, steps=steps, sampler=sampler)
+    n = min(len(pictures), len(sets.reference))
+    found = _distance(_random(pictures[:n]), _random(sets.reference[:n]), "random")
+    return found | {"n": float(n), "steps": float(steps)}
+
+
+def _copies(sets: Sets) -> dict[str, float]:
+    """How many generated radiographs lie nearer to a training image than real ones do."""
+    made, training, held_out = (
+        as_points(_small(each)) for each in (sets.ours(), sets.training, sets.reference)
+    )
+    found = find_copies(made, training, held_out)
+    return {
+        "share": found.share,
+        "low": found.low,
+        "high": found.high,
+        "expected": found.expected,
+        "n": float(len(made)),
+        "copying": float(found.is_copying),
+    }
+
+
+def _small(pictures: Pictures) -> Float[np.ndarray, "images rows columns"]:
+    rows = torch.from_numpy(pictures)[:, None]
+    small: np.ndarray = F.interpolate(rows, (COPY_SIDE, COPY_SIDE), mode="area")[:, 0].numpy()
+    return small
+
+
+def _diversity(pictures: Pictures) -> float:
+    """Mean MS-SSIM of random pairs: 1 if all are the same."""
+    draw = np.random.default_rng(SEED)
+    pairs = np.array([draw.choice(len(pictures), 2, replace=False) for _ in range(PAIRS)])
+    metric = MultiScaleSSIMMetric(spatial_dims=2, data_range=1.0)
+    rows = torch.from_numpy((pictures + 1) / 2)[:, None]
+    return float(metric(rows[pairs[:, 0]], rows[pairs[:, 1]]).mean())
+
+
+@torch.no_grad()
+def _random(pictures: Pictures) -> Float[np.ndarray, "images width"]:
+    rows = torch.from_numpy(pictures)[:, None].split(16)
+    return torch.cat([random_features(each) for each in rows]).double().numpy()
+
+
+@torch.no_grad()
+def _aligned(loaded: LoadedAligner, pictures: Pictures) -> Float[np.ndarray, "images width"]:
+    side = loaded.standard.side
+    rows = F.interpolate(
+        torch.from_numpy(pictures)[:, None], (side, side), mode="bilinear", antialias=True
+    )
+    encoder = loaded.aligner.image_encoder(Modality.XRAY)
+    return torch.cat([encoder(each).embedding for each in rows.split(16)]).double().numpy()
+
+
+def _embeddings(loaded: LoadedAligner, texts: Sequence[str]) -> Float[torch.Tensor, "texts width"]:
+    told = told_texts(loaded.aligner.text_encoder, loaded.tokenizer, texts)
+    return torch.cat([one.embedding for one in told])

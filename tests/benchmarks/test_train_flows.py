@@ -1,0 +1,59 @@
+"""The commands that make the bundled flows can be run, each on what the one before made."""
+
+from pathlib import Path
+
+from benchmarks.train_flows import (
+    CARD,
+    CHESTS,
+    REFERENCE,
+    STAGES,
+    TRAINED_ON,
+    TRAINING,
+    commands,
+    list_chests,
+)
+from medgen.checkpoint import Card
+from medgen.config import from_mapping, read_mapping
+from medgen.data.manifest import read_manifest, write_manifest
+from medgen.data.study import Study
+from medgen.tasks.rounds import round_named
+
+OUT = Path("runs")
+
+
+def test_every_round_goes_on_with_the_model_before() -> None:
+    _, _, *trainings = commands(OUT)
+    inits = [line[line.index("--init") + 1] for line in trainings]
+    outs = [line[line.index("-o") + 1] for line in trainings]
+    assert inits == [f"{each}/model" for each in ("runs/align", *outs[:-1])]
+
+
+def test_settings_are_of_the_rounds() -> None:
+    for stage in STAGES:
+        settings = tuple(f"{key}={value}" for key, value in stage.settings.items())
+        config = round_named(stage.round).settle(settings=settings)
+        assert config.fit.steps != 0
+
+
+def test_reference_is_never_trained_on(tmp_path: Path) -> None:
+    (tmp_path / CHESTS).mkdir()
+    studies = [
+        Study(f"study-{at:04d}", f"study-{at:04d}", text=tmp_path / CHESTS / f"{at}.txt")
+        for at in range(TRAINED_ON + 20)
+    ]
+    for study in studies:
+        assert study.text is not None
+        study.text.write_text("No effusion.")
+    write_manifest(studies, tmp_path / CHESTS / "manifest.jsonl")
+    list_chests(tmp_path)
+    training, reference = (
+        {study.id for study in read_manifest(tmp_path / name)} for name in (TRAINING, REFERENCE)
+    )
+    assert len(training) == TRAINED_ON
+    assert len(reference) == 20
+    assert not training & reference
+
+
+def test_the_card_is_one() -> None:
+    card = from_mapping(Card, {"version": "", **read_mapping(CARD)}, origin=str(CARD))
+    assert card.task == "generate"
