@@ -1,4 +1,7 @@
-"""BENCHMARKS.md from results.json: `python -m benchmarks.report`; adds words, never a number."""
+"""BENCHMARKS.md from results.json: `python -m benchmarks.report`; adds words, never a number.
+
+What these results lack stays as the page has it, as long as it was measured with the same model.
+"""
 
 import argparse
 import json
@@ -11,6 +14,9 @@ from medgen.io.atomic import atomic_file
 
 RESULTS, REPORT = Path("runs/bench/results.json"), Path("BENCHMARKS.md")
 DASH = "-"
+OPEN = "Not measured: open."
+MODEL_OF = {"retrieval": "flows", "ablation": "flows", "generation": "flows"}  # others: "model"
+LISTS = ("measured", "commits")  # of `about`, which grow
 OPENING = """\
 # Benchmarks
 
@@ -19,11 +25,56 @@ aimed at and not reached is marked so. None of it says that a result is fit for 
 """
 
 
-def render(results: dict[str, Any]) -> str:
-    """The whole page."""
-    parts = [OPENING, _about(results["about"]), _goals(results["goals"])]
-    parts += [_table(table, results["about"]) for table in results["tables"]]
+def render(results: dict[str, Any], page: str = "") -> str:
+    """The whole page.
+
+    Args:
+        results: What was measured.
+        page: As it was before; empty for none.
+    """
+    about = results["about"]
+    before = _Page(page, about)
+    parts = [OPENING, _about(about, before), _goals(results["goals"], before)]
+    for table in results["tables"]:
+        kept = "" if table["lines"] else before.section(table)
+        parts.append(kept or _table(table, about))
     return "\n".join(parts)
+
+
+class _Page:
+    """What an earlier page says that is still true.
+
+    Args:
+        page: Its text.
+        about: Of the new results: what was measured with another model is not kept.
+    """
+
+    def __init__(self, page: str, about: dict[str, Any]) -> None:
+        head, *sections = f"\n{page}".split("\n## ")
+        self._sections = {text.partition("\n")[0]: f"## {text}" for text in sections}
+        self.about = {line[0]: line[1:] for line in _lines(head)}
+        goals = _lines(self._sections.get("Goals", ""))
+        self._goals = {tuple(line[:2]): f"| {' | '.join(line)} |" for line in goals}
+        self._about = {_spaced(key): _plain(value) for key, value in about.items()}
+
+    def section(self, table: dict[str, Any]) -> str:
+        """The section of a table; empty if there is none, or it is out of date."""
+        text = self._sections.get(table["title"], OPEN)
+        return f"{text.rstrip()}\n" if OPEN not in text and self._holds(table["part"]) else ""
+
+    def goal(self, goal: dict[str, Any]) -> str:
+        """The line of a goal; empty if there is none, or it is out of date."""
+        line = self._goals.get((goal["what"], goal["wanted"]), "")
+        return line if self._holds(goal["part"]) else ""
+
+    def _holds(self, part: str) -> bool:
+        key = MODEL_OF.get(part, "model")
+        return self.about.get(key) == [self._about.get(key, "")]
+
+
+def _lines(text: str) -> list[list[str]]:
+    """The cells of each line of a text's tables."""
+    return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
 
 
 def number(value: float | None, digits: int) -> str:
@@ -51,9 +102,18 @@ def _interval(value: dict[str, Any], column: dict[str, Any]) -> str:
     return f"{mean} ± {sd} [{low}, {high}]"
 
 
-def _about(about: dict[str, Any]) -> str:
-    listed = [f"| {key.replace('_', ' ')} | {_plain(value)} |" for key, value in about.items()]
+def _about(about: dict[str, Any], before: _Page) -> str:
+    listed = []
+    for key, value in about.items():
+        said = _plain(value)
+        if key in LISTS and key in before.about:
+            said = ", ".join(sorted({*value, *before.about[key][0].split(", ")}))
+        listed.append(f"| {_spaced(key)} | {said} |")
     return "\n".join(["| run | |", "|---|---|", *listed, ""])
+
+
+def _spaced(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _plain(value: Any) -> str:
@@ -64,10 +124,14 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _goals(goals: list[dict[str, Any]]) -> str:
+def _goals(goals: list[dict[str, Any]], before: _Page) -> str:
     lines = ["## Goals", "", "| figure | wanted | measured | |", "|---|---|---|---|"]
     words = {True: "reached", False: "**not reached: open**", None: "**not measured: open**"}
     for goal in goals:
+        kept = before.goal(goal)
+        if goal["value"] is None and kept:
+            lines.append(kept)
+            continue
         measured = number(goal["value"], goal["digits"])
         verdict = words[goal["is_reached"]]
         lines.append(f"| {goal['what']} | {goal['wanted']} | {measured} | {verdict} |")
@@ -78,7 +142,7 @@ def _table(table: dict[str, Any], about: dict[str, Any]) -> str:
     columns = table["columns"]
     lines = [f"## {table['title']}", "", table["note"], ""]
     if not table["lines"]:
-        return "\n".join([*lines, "Not measured: open.", ""])
+        return "\n".join([*lines, OPEN, ""])
     lines.append("| " + " | ".join(column["title"] for column in columns) + " |")
     lines.append("|---" * len(columns) + "|")
     for line in table["lines"]:
@@ -95,8 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, default=REPORT)
     options = parser.parse_args(arguments)
     results = json.loads(options.results.read_text(encoding="utf-8"))
+    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
     with atomic_file(options.out, overwrite=True) as draft:
-        draft.write_text(render(results), encoding="utf-8")
+        draft.write_text(render(results, before), encoding="utf-8")
     print(options.out)
     return 0
 

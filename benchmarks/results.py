@@ -48,6 +48,7 @@ class Goal:
         value: What was measured; None if it was not.
         is_reached: None if it was not measured.
         digits: Of the printed value.
+        part: Which part of the benchmark measures it.
     """
 
     what: str
@@ -55,6 +56,7 @@ class Goal:
     value: float | None
     is_reached: bool | None
     digits: int = 2
+    part: str = ""
 
 
 def at_most(what: str, value: float | None, limit: float, unit: str = "", digits: int = 2) -> Goal:

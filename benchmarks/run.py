@@ -5,7 +5,7 @@ Every row is kept in `--out` and measured once; stopped at any moment, the same 
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -25,7 +25,7 @@ from benchmarks.cases import (
     rendered,
 )
 from benchmarks.data import data_option
-from benchmarks.generation import generations
+from benchmarks.generation import flows_at, generations
 from benchmarks.goals import goals
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
@@ -38,7 +38,7 @@ from benchmarks.sigma import coverages
 from benchmarks.skull import real_heads
 from benchmarks.speed import SpeedConfig, speeds
 from benchmarks.unet import is_unet
-from medgen.checkpoint import model_folder, read_card
+from medgen.checkpoint import Card, model_folder, read_card
 from medgen.tasks.device import choose_device
 from medgen.tasks.model import PART
 from medgen.tasks.translate import calibration_of
@@ -165,6 +165,7 @@ def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
     card = read_card(config.unet) if is_unet(config.unet) else None
     every = list(chain(*rows.values()))
     model = read_card(model_folder(config.model))
+    flows = flows_at(config.flows)
     known = {"steps": card.steps, "minutes": card.extra.get("minutes")} if card else {}
     return {
         "command": "make bench" if not config.quick else "python -m benchmarks.run --quick",
@@ -172,14 +173,21 @@ def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
         "measured": sorted({row.date for row in every}),
         "commits": sorted({row.commit for row in every}),
         "heldout_version": heldout.VERSION,
-        "model": {
-            "name": model.name,
-            "version": model.version,
-            "steps": model.steps,
-            "weights": model.parts[PART].sha256[:16],
-        },
+        "model": _weights_of(model, (PART,)),
+        "flows": _weights_of(flows, sorted(flows.parts)) if flows else "not there",
         "plain_unet": known or "not trained",
         "machine": machine(str(choose_device(config.device))),
+    }
+
+
+def _weights_of(card: Card, parts: Sequence[str]) -> dict[str, Any]:
+    """Which weights of a model were measured."""
+    weights = " ".join(card.parts[name].sha256[: 16 if len(parts) == 1 else 4] for name in parts)
+    return {
+        "name": card.name,
+        "version": card.version,
+        "steps": card.steps,
+        "weights": weights,
     }
 
 
