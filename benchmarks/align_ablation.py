@@ -72,7 +72,7 @@ def ablations(data: Path, model: str, studies: Path, out: Path, store: Store) ->
         store: Keeps the rows.
     """
     listed = studies / "chests.jsonl"
-    if encoders_at(model) is None or not listed.exists():
+    if not set(IMAGES) <= encoders_at(model).keys() or not listed.exists():
         return
 
     @cache

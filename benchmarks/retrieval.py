@@ -13,7 +13,7 @@ import torch
 from benchmarks import heldout_studies, probe
 from benchmarks.machine import commit, today
 from benchmarks.rows import Row, Store
-from medgen.checkpoint import Card, model_folder, read_card
+from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.errors import ModelError
 from medgen.metrics.choice import Choice
@@ -43,29 +43,31 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
         studies: Where `benchmarks.train_align` has its studies; `heldout` is written beside them.
         store: Keeps the rows.
     """
-    card = encoders_at(model)
-    if card is None:
+    known = encoders_at(model)
+    if not known.keys() & TRAINED_ON.keys():
         return
-    key = "".join(card.parts[str(name)].sha256[:4] for name in Modality)
-    makers = {
-        ENCODERS: partial(_encoders, data, model, studies / "heldout", "heldout.jsonl"),
-        HANDWRITTEN: partial(_encoders, data, model, studies / "heldout", "handwritten.jsonl"),
-    }
-    if all((studies / name).exists() for name in TRAINED_ON.values()):
-        makers[PROBE] = partial(_probe, data, model, studies)
+    key = "".join(sha256[:4] for sha256 in known.values())
+    makers = {ENCODERS: partial(_encoders, data, model, studies / "heldout", "heldout.jsonl")}
+    if known.keys() & {Modality.CT, Modality.MRI}:  # a person has reported heads
+        makers[HANDWRITTEN] = partial(
+            _encoders, data, model, studies / "heldout", "handwritten.jsonl"
+        )
+    listed = {name: of for name, of in TRAINED_ON.items() if name in known}
+    if all((studies / of).exists() for of in listed.values()):
+        makers[PROBE] = partial(_probe, data, model, studies, listed)
     for method, make in makers.items():
         path = store.path(PART, method, key, "heldout")
         if row := store.row(path, partial(_row, method, make)):
             yield row
 
 
-def encoders_at(model: str) -> Card | None:
-    """The card of these encoders; None if they are not there: nothing is measured then."""
+def encoders_at(model: str) -> dict[Modality, str]:
+    """The encoders that are there, with their hashes; none without a model."""
     try:
-        card = read_card(model_folder(model))
+        parts = read_card(model_folder(model)).parts
     except ModelError:
-        return None
-    return card if all(str(name) in card.parts for name in Modality) else None
+        return {}
+    return {name: parts[str(name)].sha256 for name in Modality if str(name) in parts}
 
 
 def _row(method: str, make: "partial[dict[str, float]]") -> Row:
@@ -78,13 +80,15 @@ def _encoders(data: Path, model: str, out: Path, listed: str) -> dict[str, float
     return figures(found.pairs, found.choices) | {"studies": float(found.studies)}
 
 
-def _probe(data: Path, model: str, studies: Path) -> dict[str, float]:
+def _probe(
+    data: Path, model: str, studies: Path, listed: Mapping[Modality, str]
+) -> dict[str, float]:
     give_back_large_arrays()
     heldout_studies.write(data, studies / "heldout")
     loaded = load_aligner(model, torch.device("cpu"))
     pairs: dict[str, Agreement] = {}
     choices: dict[str, Mapping[str, Choice]] = {}
-    for name, listed in TRAINED_ON.items():
+    for name, trained_on in listed.items():
         seen, unseen = (
             [
                 study
@@ -97,7 +101,7 @@ def _probe(data: Path, model: str, studies: Path) -> dict[str, float]:
                 )
                 if study.text and name in study.images
             ]
-            for path in (studies / listed, studies / "heldout" / "heldout.jsonl")
+            for path in (studies / trained_on, studies / "heldout" / "heldout.jsonl")
         )
         pairs[f"text-{name}"], choices[str(name)] = probe.probe(loaded, name, seen, unseen)
     return figures(pairs, choices)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,12 +24,20 @@ from medgen.align.grounding import Logits, grounding_loss
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Split
+from medgen.encoders.image import ImageEncoder
+from medgen.encoders.text import TextEncoder
 from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
 from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
 from medgen.tasks.align_cells import CellItems, cells_of
-from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner, save_aligner
+from medgen.tasks.align_model import (
+    EncodersConfig,
+    load_aligner,
+    new_aligner,
+    new_encoder,
+    save_aligner,
+)
 from medgen.tasks.align_patches import PatchItems, PatchLoss
 from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy, read_studies
 from medgen.tasks.device import choose_device
@@ -117,7 +126,9 @@ def align(
     """
     card = card_of(config.card, BUILT, "align")  # its mistakes must not wait for the end
     studies = _studies(config, manifest)
-    aligner, tokenizer, config = _start(config, studies)
+    aligner, tokenizer, config, known = _start(config, studies)
+    given = {modality for study in studies for modality in _modalities(study)}
+    learned = known | (given & set(map(Modality, config.train)))
     aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
     findings = _findings(studies) if config.grounding and not config.cells else ()
     if findings:
@@ -135,6 +146,7 @@ def align(
             {name: one for name, one in state.items() if not name.startswith("grounding.")},
             tokenizer=tokenizer,
             standard=config.standard,
+            learned=learned,
         )
 
 
@@ -330,20 +342,34 @@ def _modalities(study: ReadStudy) -> set[Modality]:
 
 def _start(
     config: AlignConfig, studies: Sequence[ReadStudy]
-) -> tuple[Aligner, Tokenizer, AlignConfig]:
-    """New encoders and a tokenizer of these reports, or those of `init`."""
+) -> tuple[Aligner, Tokenizer, AlignConfig, set[Modality]]:
+    """The encoders and tokenizer of `init`, or new ones; and which of them have learned before."""
+    torch.manual_seed(config.fit.seed)
     if config.init is not None:
         loaded = load_aligner(config.init, torch.device("cpu"))
-        sizes = {str(name): loaded.aligner.encoders[str(name)].config for name in Modality}
-        encoders = EncodersConfig(**sizes)  # type: ignore[arg-type]
+        known: dict[str, Any] = {name: one.config for name, one in loaded.aligner.encoders.items()}
+        encoders = replace(config.encoders, **known)
         config = replace(config, encoders=encoders, standard=loaded.standard)
         _warn_of_new_words(loaded.tokenizer, studies)
-        return loaded.aligner.train(), loaded.tokenizer, config
+        aligner = _completed(loaded.aligner, encoders)
+        return aligner.train(), loaded.tokenizer, config, set(map(Modality, known))
     tokenizer = train_tokenizer(_texts(studies), config.vocabulary)
     text = replace(config.encoders.text, vocabulary=tokenizer.size)
     config = replace(config, encoders=replace(config.encoders, text=text))
-    torch.manual_seed(config.fit.seed)
-    return new_aligner(config.encoders), tokenizer, config
+    return new_aligner(config.encoders), tokenizer, config, set()
+
+
+def _completed(aligner: Aligner, config: EncodersConfig) -> Aligner:
+    """The same with new encoders of what it lacks."""
+    encoders = {
+        name: cast(TextEncoder | ImageEncoder, aligner.encoders[name])
+        if name in aligner.encoders
+        else new_encoder(config, name)
+        for name in Modality
+    }
+    whole = Aligner(encoders)
+    whole.temperature.load_state_dict(aligner.temperature.state_dict())
+    return whole
 
 
 def _warn_of_new_words(tokenizer: Tokenizer, studies: Sequence[ReadStudy]) -> None:

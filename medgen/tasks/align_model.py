@@ -1,6 +1,6 @@
 """Encoders of all modalities as a model folder, with the tokenizer that their text goes through."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class LoadedAligner:
     """Encoders, and what they need to read files.
 
     Attributes:
-        aligner: In eval mode, on the device that was asked for.
+        aligner: Those that have learned, in eval mode, on the device that was asked for.
         tokenizer: Of the text encoder.
         standard: Grids that images are brought to.
         card: What the model is.
@@ -63,17 +63,33 @@ class LoadedAligner:
     standard: StandardConfig
     card: Card
 
+    def encoder_of(self, image: Modality) -> ImageEncoder:
+        """The encoder of a modality of images.
+
+        Raises:
+            ModelError: If the model has none.
+        """
+        known = self.aligner.encoders
+        if image not in known:
+            raise ModelError(
+                f"{self.card.name}: has no encoder of {image}, only of {', '.join(known)}; "
+                "name another --model"
+            )
+        return self.aligner.image_encoder(image)
+
+
+def new_encoder(config: EncodersConfig, name: Modality) -> TextEncoder | ImageEncoder:
+    """An encoder that has learned nothing; the global random state decides its weights."""
+    return (
+        TextEncoder(config.text)
+        if name is Modality.TEXT
+        else ImageEncoder(getattr(config, str(name)))
+    )
+
 
 def new_aligner(config: EncodersConfig) -> Aligner:
-    """Encoders that have learned nothing; the global random state decides their weights."""
-    return Aligner(
-        {
-            Modality.TEXT: TextEncoder(config.text),
-            Modality.XRAY: ImageEncoder(config.xray),
-            Modality.CT: ImageEncoder(config.ct),
-            Modality.MRI: ImageEncoder(config.mri),
-        }
-    )
+    """All encoders, of which none has learned anything."""
+    return Aligner({name: new_encoder(config, name) for name in Modality})
 
 
 def save_aligner(
@@ -84,14 +100,16 @@ def save_aligner(
     *,
     tokenizer: Tokenizer,
     standard: StandardConfig,
+    learned: Collection[Modality] = tuple(Modality),
 ) -> Card:
-    """Write the encoders, a part each, fp16; replaces an older model there."""
+    """Write the encoders that have learned, a part each, fp16; replaces an older model there."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in state.items():
         prefix, _, rest = name.removeprefix("encoders.").partition(".")
-        parts.setdefault(prefix, {})[rest] = tensor
+        if prefix not in set(Modality) - set(learned):
+            parts.setdefault(prefix, {})[rest] = tensor
     configs: dict[str, dict[str, Any]] = {
-        str(name): to_mapping(getattr(config, str(name))) for name in Modality
+        str(name): to_mapping(getattr(config, str(name))) for name in Modality if name in learned
     }
     extra = card.extra | {TOKENIZER: tokenizer.to_json(), VIEWS: to_mapping(standard)}
     card = replace(card, extra=extra)
@@ -107,14 +125,14 @@ def load_aligner(model: str | Path, device: torch.device) -> LoadedAligner:
     """
     folder = model_folder(model)
     card = verify(folder)
-    missing = [name for name in (*Modality, TEMPERATURE) if name not in card.parts]
-    if missing:
+    if not {Modality.TEXT, TEMPERATURE} <= card.parts.keys():
         raise ModelError(f"{folder}: is a {card.task} model without encoders; name another")
-    configs = {str(name): card.parts[name].config for name in Modality}
+    known = [name for name in Modality if name in card.parts]
+    configs = {str(name): card.parts[name].config for name in known}
     config = from_mapping(EncodersConfig, configs, origin=str(folder))
-    aligner = new_aligner(config)
+    aligner = Aligner({name: new_encoder(config, name) for name in known})
     try:
-        for name in Modality:
+        for name in known:
             aligner.encoders[name].load_state_dict(load_part(folder, card, name))
         aligner.temperature.load_state_dict(load_part(folder, card, TEMPERATURE))
         tokenizer = Tokenizer.from_json(str(card.extra[TOKENIZER]))

@@ -11,6 +11,7 @@ import torch
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split, Study
+from medgen.encoders.image import ImageEncoderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
@@ -146,7 +147,11 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig]:
         return flow, replace(config, flow=flow.config)
     config = replace(config, flow=_fitting(config))
     encoders = load_aligner(config.init, torch.device("cpu")).aligner
-    seen = (encoders.image_encoder(name).config.width for name in IMAGES)
+    known = encoders.encoders
+    seen = (
+        encoders.image_encoder(name).config.width if name in known else ImageEncoderConfig().width
+        for name in IMAGES
+    )
     widths = (encoders.text_encoder.config.width, *seen)
     conditioner = replace(config.flow.conditioner, sources=(*widths, encoders.embedding))
     config = replace(config, flow=replace(config.flow, conditioner=conditioner))
@@ -182,7 +187,9 @@ def _studies(
         chosen,
         encoders.standard,
         load_phrases(),
-        modalities=[each for each in config.others if each in IMAGES],
+        modalities=[
+            each for each in config.others if each in IMAGES and each in encoders.aligner.encoders
+        ],
         max_bad=config.max_bad,
         workers=config.fit.workers,
         cache=cache,
@@ -221,7 +228,7 @@ def _seen(
     """What the encoders say of a study's images, half precision."""
     seen = {}
     for name, views in study.images.items():
-        encoder = encoders.aligner.image_encoder(name)
+        encoder = encoders.encoder_of(name)
         encoded = [encoder(view[None].float().to(device)) for view in views]
         told = [one for each in encoded for one in told_of(each, name)]
         seen[name] = [

@@ -173,6 +173,7 @@ def generate(
 
     Raises:
         InputError: If nobody says what a source is.
+        ModelError: If the model has no encoder of a source's modality.
         MedgenError: If the model answers with NaN.
 
     Example:
@@ -249,8 +250,9 @@ def _told(
             name = image.source.path if image.source else "image"
             raise InputError(f"{name}: does not say what it is; write --from KIND=FILE")
         source = image.kind.modality
+        encoder = loaded.encoders.encoder_of(source)
         view = standard_view(image, source, loaded.encoders.standard)
-        encoded = aligner.image_encoder(source)(view[None].float().to(loaded.device))
+        encoded = encoder(view[None].float().to(loaded.device))
         (one,) = told_of(encoded, source, weight=weight)
         told.append(one if source in paired else one.shared)
     return [one for one in told if one.weight > 0]
@@ -272,7 +274,8 @@ def _agreements(
     longest = aligner.text_encoder.config.max_tokens
     ids = tokenizer.encode([prompt.text], max_tokens=longest).ids.to(loaded.device)
     said: Embedding = aligner.text_encoder(ids).embedding
-    seen = aligner.image_encoder(modality)(_as_view(images, loaded).to(loaded.device)).embedding
+    encoder = loaded.encoders.encoder_of(modality)
+    seen = encoder(_as_view(images, loaded).to(loaded.device)).embedding
     return [round(float(one), 4) for one in F.cosine_similarity(seen, said)]
 
 

@@ -1,5 +1,6 @@
 """Retrieval: do the encoders of a model find, for each study, what belongs to it?"""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
 from medgen.tasks.device import choose_device
 from medgen.tasks.document import to_document
 
+LOG = logging.getLogger(__name__)
 BATCH = 8
 SIZES_MM = (10, 20, 40)  # ends of the classes of lesions
 
@@ -244,4 +246,10 @@ def studies_of(
     chosen = [study for study in listed if config.split in (None, study.split)]
     if not chosen:
         raise InputError(f"{manifest}: has no study of split {config.split}")
-    yield from read_studies(chosen, loaded.standard, load_phrases(), max_bad=config.max_bad)
+    known = [name for name in IMAGES if name in loaded.aligner.encoders]
+    unknown = [name for name in IMAGES if name not in known and any(s.of(name) for s in chosen)]
+    if unknown:
+        LOG.warning("%s has no encoder of %s: left out", loaded.card.name, ", ".join(unknown))
+    yield from read_studies(
+        chosen, loaded.standard, load_phrases(), modalities=known, max_bad=config.max_bad
+    )

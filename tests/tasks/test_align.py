@@ -111,7 +111,7 @@ def test_the_card_says_what_the_model_is(trained: Path) -> None:
     card = read_card(trained)
     assert card.task == "align"
     assert card.steps == 150
-    assert set(card.parts) == {"text", "xray", "ct", "mri", "temperature"}
+    assert set(card.parts) == {"text", "xray", "temperature"}  # what there was to learn from
     assert (trained / "text.safetensors").stat().st_size < 200_000
 
 
@@ -195,8 +195,7 @@ def test_text_is_trained_alone_then_frozen_while_radiographs_learn(
     )
     for name, weights in before.encoders["text"].state_dict().items():
         assert torch.equal(weights, after.encoders["text"].state_dict()[name])
-    for name, weights in before.encoders["ct"].state_dict().items():
-        assert torch.equal(weights, after.encoders["ct"].state_dict()[name])
+    assert [set(each.encoders) for each in (before, after)] == [{"text"}, {"text", "xray"}]
     found = evaluate_retrieval(with_wordings, RetrievalConfig(str(tmp_path / "xray" / MODEL)))
     assert found.choices["xray"]["side"].count == 8
     assert found.choices["xray"]["side"].right == 1

@@ -10,6 +10,7 @@ import torch
 
 from medgen.errors import InputError, MedgenError, ModelError, UsageError
 from medgen.io.detector import flat_detector
+from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
@@ -117,6 +118,9 @@ def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None
     unnamed = MedicalImage(np.arange(16.0).reshape(4, 4), flat_detector(), None)
     with pytest.raises(InputError, match="does not say what it is"):
         list(generate(understood("Mass.", config), [unnamed], config))
+    head = MedicalImage(np.ones((4, 4, 4)), Geometry(np.eye(4)), Kind(Modality.CT))
+    with pytest.raises(ModelError, match="no encoder of ct, only of text, xray"):
+        list(generate(understood("Mass.", config), [head], config))
 
 
 @pytest.mark.parametrize(
