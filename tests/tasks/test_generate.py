@@ -118,7 +118,7 @@ def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None
     unnamed = MedicalImage(np.arange(16.0).reshape(4, 4), flat_detector(), None)
     with pytest.raises(InputError, match="does not say what it is"):
         list(generate(understood("Mass.", config), [unnamed], config))
-    head = MedicalImage(np.ones((4, 4, 4)), Geometry(np.eye(4)), Kind(Modality.CT))
+    head = MedicalImage(np.arange(64.0).reshape(4, 4, 4), Geometry(np.eye(4)), Kind(Modality.CT))
     with pytest.raises(ModelError, match="no encoder of ct, only of text, xray"):
         list(generate(understood("Mass.", config), [head], config))
 
