@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float16
 from torch import Tensor
 
+from medgen.data.masks import mask_files
+from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
+from medgen.data.view_cache import cached_mask
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
-from medgen.tasks.codec_images import framed_images
+from medgen.tasks.codec_images import FrameConfig, framed_images
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.report_model import load_report_codec
 
@@ -45,6 +49,34 @@ def image_latents(
         ]
         for name, images in reading
     }
+
+
+def cells_found(
+    radiograph: Path,
+    masks: Path,
+    grid: Sequence[int],
+    frame: FrameConfig,
+    cache: Path | None = None,
+) -> Float16[Tensor, "*grid"]:
+    """1 in the cells of a radiograph's latent in which a finding lies, 0 elsewhere.
+
+    Args:
+        radiograph: Its file.
+        masks: The folder of its findings' masks.
+        grid: Cells of the latent.
+        frame: Of the codec.
+        cache: Folder that keeps the masks as the codec's frame shows them.
+
+    Raises:
+        InputError: If a mask cannot be read, or is not on the radiograph's pixels.
+    """
+    view = StandardConfig(side=frame.side)
+    found = torch.zeros(*grid)
+    for mask in mask_files(masks, axes=len(grid)).values():
+        drawn = torch.from_numpy(cached_mask(mask, radiograph, Modality.XRAY, view, cache))
+        pooled = F.adaptive_max_pool2d(drawn.float()[None], tuple(grid))[0]
+        found = torch.maximum(found, (pooled > 0.5).float())
+    return found.half()
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
@@ -27,7 +28,7 @@ from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
-from medgen.tasks.flow_latents import image_latents, report_latents
+from medgen.tasks.flow_latents import cells_found, image_latents, report_latents
 from medgen.tasks.flow_model import flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
@@ -48,6 +49,7 @@ class FlowTrainConfig:
     told: tuple[Modality, ...] = tuple(Modality)  # what it may be told; never its own modality
     drop: float = 0.1  # share of the items that are told nothing
     short: float = 0.15  # share of the things told by their place in the shared space alone
+    focus: float = 0.0  # what an error counts more where the text finds something; with masks
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
     cache: str | None = None  # folder that keeps images as encoders and codecs take them
@@ -61,6 +63,8 @@ class FlowTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
+        if self.focus < 0 or (self.focus and self.modality is not Modality.XRAY):
+            raise UsageError("focus is 0 or more, and findings are only drawn on radiographs")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
         if not self.others:
@@ -107,7 +111,7 @@ def train_flow(
     if not any(one.texts or one.seen for one in studies):
         LOG.warning("no study tells the flow anything; it will only make what is common")
     items = FlowItems(studies, config.drop, config.short, config.fit.seed)
-    loss = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
+    loss = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer, config.focus)
     facts = {"config": facts_of(config), "studies": len(studies)}
     yield from fit(flow, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
@@ -205,10 +209,29 @@ def _studies(
             config.init, config.modality, known, device, cache=cache, max_bad=config.max_bad
         )
     has_text = Modality.TEXT in config.others
+    found = _found(config, chosen, cache) if config.focus else {}
     return [
-        FlowStudy(of, told[name][0] if has_text else (), told[name][1])
+        FlowStudy(of, told[name][0] if has_text else (), told[name][1], found.get(name, ()))
         for name, of in latents.items()
     ]
+
+
+def _found(
+    config: FlowTrainConfig, studies: Sequence[Study], cache: Path | None
+) -> dict[str, list[Tensor]]:
+    """Of the studies with masks: the cells of each image in which something is found."""
+    codec = load_codec(config.init, config.modality, torch.device("cpu"))
+    found = {
+        study.id: [
+            cells_found(path, study.masks, config.flow.grid, codec.frame, cache)
+            for path in study.of(config.modality)
+        ]
+        for study in studies
+        if study.masks
+    }
+    if not found:
+        raise UsageError("focus: no study has masks; write them with `medgen phantom --masks`")
+    return found
 
 
 def _has(study: Study, modality: Modality) -> bool:

@@ -1,12 +1,19 @@
 """What a flow is told in training: any subset, now and then nothing, always the same by number."""
 
 from collections import Counter
+from dataclasses import replace
 
+import pytest
 import torch
 
+from medgen.diffusion.process import RectifiedFlow
+from medgen.encoders.text import TextEncoder, TextEncoderConfig
+from medgen.encoders.tokenizer import train_tokenizer
 from medgen.modality import Modality
+from medgen.shapes import Latent, Time
 from medgen.tasks.conditions import Told
-from medgen.tasks.flow_items import FlowItems, FlowStudy
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_items import FlowItem, FlowItems, FlowLoss, FlowStudy
 
 LATENT = torch.zeros(2, 4, 4).half()
 SEEN = Told(Modality.CT, torch.ones(3, 5), torch.ones(1, 4))
@@ -46,3 +53,34 @@ def test_an_item_is_its_number() -> None:
     assert torch.equal(one.noise, again.noise)
     assert (one.time, one.text) == (again.time, again.text)
     assert not torch.equal(one.noise, other.noise)
+
+
+def test_cells_that_the_text_speaks_of_count_more() -> None:
+    class Still(Flow):
+        """Predicts nothing, so that the squared error is that of the target."""
+
+        def forward(self, noisy: Latent, time: Time, conditions: object) -> Latent:
+            return self.zero * noisy
+
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)
+            self.process = RectifiedFlow()
+            self.zero = torch.nn.Parameter(torch.zeros(()))
+
+    clean, noise = torch.ones(2, 4, 4), torch.zeros(2, 4, 4)
+    found = torch.zeros(4, 4)
+    found[1, 2] = 1
+    items = [FlowItem(clean, noise, 0.5, None, [SEEN], found=one) for one in (found, None)]
+    reader = TextEncoder(TextEncoderConfig(vocabulary=300, width=16, layers=1, heads=2))
+    tokenizer = train_tokenizer(["mass", "no mass"], 300)
+    losses = FlowLoss(reader, tokenizer, focus=8.0)(Still(), items)
+    # Of two images with sixteen cells each, one cell counts nine times.
+    assert float(losses["total"].detach()) == pytest.approx(1 + 8 / 32)
+    assert float(losses["middle"]) == pytest.approx(1)
+
+
+def test_only_who_hears_the_text_is_told_where() -> None:
+    study = replace(STUDY, found=[torch.ones(4, 4).half()])
+    for number in range(50):
+        item = FlowItems([study], drop=0.2, short=0.2, seed=3)(number)
+        assert (item.found is not None) == bool(item.text)
