@@ -148,13 +148,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corner_flows(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A model that makes radiographs with a bright corner: `model`, its `codecs` and `manifest`."""
+    """A model that makes radiographs with a bright corner: `model`, its `codecs` and `manifest`.
+
+    Trained once: the test processes share it.
+    """
+    from filelock import FileLock
+
     from tests.tasks.align_toy import write_corners
     from tests.tasks.flow_toy import toy_codecs, toy_flow
 
-    folder = tmp_path_factory.mktemp("corners")
-    manifest = write_corners(folder)
-    codecs = toy_codecs(manifest, folder)
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "corners"
+    manifest, codecs, model = (folder / name for name in ("manifest.jsonl", "codecs", "flow"))
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            toy_codecs(write_corners(folder), codecs)
+            toy_flow(manifest, codecs / "report" / "model", model)
     return SimpleNamespace(
-        model=toy_flow(manifest, codecs, folder / "flow"), codecs=codecs, manifest=manifest
+        model=model / "model", codecs=codecs / "report" / "model", manifest=manifest
     )
