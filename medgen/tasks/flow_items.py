@@ -15,6 +15,7 @@ from medgen.tasks.align_studies import one_of
 from medgen.tasks.conditions import Told, conditions_of, told_texts
 from medgen.tasks.flow import Flow
 
+KEPT = 20_000  # texts whose tokens stay in memory: half a gigabyte
 LOGIT = 0.4  # mean of the times' logit: what an image shows is decided where there is more noise
 
 
@@ -119,6 +120,7 @@ class FlowLoss:
     encoder: TextEncoder
     tokenizer: Tokenizer
     focus: float = 0.0
+    known: dict[str, Told] = field(default_factory=dict)  # read once: the encoder stays as it is
 
     def __call__(self, flow: Flow, items: Sequence[FlowItem]) -> dict[str, Tensor]:
         """The total, and the plain error by thirds of the time; 0 where there is none."""
@@ -136,16 +138,28 @@ class FlowLoss:
         return {"total": (weight * squares).mean(), **_by_thirds(errors, time)}
 
     def _told(self, items: Sequence[FlowItem], device: torch.device) -> list[list[Told]]:
-        said = [item.text for item in items if item.text is not None]
-        texts = iter(told_texts(self.encoder, self.tokenizer, said) if said else ())
+        self._read({item.text for item in items if item.text is not None})
         told = []
         for item in items:
             things = [one.to(device) for one in item.seen]
             if item.text is not None:
-                text = next(texts)
+                text = self.known[item.text].to(device)
                 things.append(text.shared if item.is_short else text)
             told.append(things)
         return told
+
+    def _read(self, texts: set[str]) -> None:
+        """Let the encoder read what it has not; what it says is kept in half precision.
+
+        Each text alone: in company, the last bits depend on the longest, and a resumed run would
+        part from one that was never stopped.
+        """
+        if len(self.known) + len(texts) > KEPT:
+            self.known.clear()
+        for text in sorted(texts - self.known.keys()):
+            (one,) = told_texts(self.encoder, self.tokenizer, [text])
+            context, embedding = one.context.half().cpu(), one.embedding.half().cpu()
+            self.known[text] = one._replace(context=context, embedding=embedding)
 
 
 def _by_thirds(errors: Tensor, time: Tensor) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from medgen.config import from_mapping
 from medgen.errors import ModelError, UsageError
 from medgen.modality import Modality
 from medgen.tasks.fit import MODEL
+from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_model import load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from tests.tasks.flow_toy import CONDITIONER, FIT, FLOW
@@ -83,3 +84,8 @@ def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
         load_flow(corner_flows.model, Modality.TEXT, DEVICE)
     with pytest.raises(ModelError, match="no such model folder"):
         trained(replace(FLOW, init="gone"), tmp_path, corner_flows.manifest)
+    focused = replace(FLOW, init=str(corner_flows.codecs), focus=1.0)
+    with pytest.raises(UsageError, match="no study has masks"):
+        trained(focused, tmp_path, corner_flows.manifest)
+    with pytest.raises(UsageError, match="only drawn on radiographs"):
+        replace(FLOW, focus=1.0, flow=FlowConfig(modality=Modality.TEXT, grid=(4,)))
