@@ -41,6 +41,7 @@ from medgen.metrics.distribution import frechet_distance, halves_interval, kerne
 from medgen.metrics.random_features import random_features
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.codec_images import framed
 from medgen.tasks.codec_model import codec_part, load_codec
 from medgen.tasks.conditions import told_texts
 from medgen.tasks.flow_model import flow_part
@@ -131,6 +132,14 @@ class Sets:
         best = (asked @ known.T).topk(SAMPLES, dim=1).indices.flatten().numpy()
         pictures: np.ndarray = self.training[best]
         return pictures
+
+    @cached_property
+    def patients(self) -> Pictures:
+        """Real radiographs of real patients."""
+        frame = load_codec(self.model, Modality.XRAY, torch.device("cpu")).frame
+        files = sorted((self.data / "cxr" / "images").iterdir())
+        views = [framed(path, Modality.XRAY, frame, self.studies / "views") for path in files]
+        return torch.cat(views).float().numpy()
 
     def real(self, studies: Sequence[Study]) -> Pictures:
         """The radiographs of studies, as the codec frames them."""
@@ -277,9 +286,10 @@ def _distances(sets: Sets, method: str) -> dict[str, float]:
     loaded = load_aligner(sets.model, torch.device("cpu"))
     spaces = {"random": _random, "aligned": partial(_aligned, loaded)}
     for space, features in spaces.items():
-        one, other = features(pictures), features(sets.reference[:n])
-        found |= _distance(one, other, space)
-    return found
+        one = features(pictures)
+        found |= _distance(one, features(sets.reference[:n]), space)
+        found |= _distance(one, features(sets.patients), f"{space}, patients")
+    return found | {"n patients": float(len(sets.patients))}
 
 
 def _distance(one: np.ndarray, other: np.ndarray, space: str) -> dict[str, float]:
