@@ -16,6 +16,7 @@ import pytest
 from pydicom.uid import ComputedRadiographyImageStorage
 from pydicom.uid import DigitalXRayImageStorageForPresentation as DXImageStorage
 
+from medgen.cli.app import main
 from medgen.io import dicom
 from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
@@ -105,6 +106,13 @@ def test_dciodvfy_finds_no_error_whatever_the_part(
         image = dicom.read(plain_dicom.save(source, tmp_path / name))
         made = dicom.write(image, tmp_path / f"{name}-made", provenance=PROVENANCE)
         check(tool, made / "0001.dcm")
+
+
+def test_dciodvfy_finds_no_error_in_a_generated_radiograph(tool: Tool, tmp_path: Path) -> None:
+    made = tmp_path / "made.dcm"
+    text = "Large left pleural effusion."
+    assert main(["generate", "--text", text, "--steps", "1", "-o", str(made)]) == 0
+    check(tool, made)
 
 
 def test_dcentvfy_finds_the_instances_consistent(
