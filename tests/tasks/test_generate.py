@@ -12,6 +12,7 @@ from medgen.errors import InputError, MedgenError, ModelError, UsageError
 from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
+from medgen.metrics.copies import as_points, find_copies
 from medgen.modality import Kind, Modality
 from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
 from tests.tasks.align_toy import PLACES
@@ -41,6 +42,30 @@ def test_the_square_lies_where_the_prompt_says(config: GenerateConfig) -> None:
             right += brightest == 2 * (row > 3) + (column > 3)
             assert sample.agreement is not None
     assert right >= 11  # of 12; chance is 3
+
+
+def test_a_flow_that_knows_four_images_by_heart_is_caught(config: GenerateConfig) -> None:
+    """It was trained on four images for 300 steps; held out are squares elsewhere."""
+    training = [radiograph(row, column) for row, column in PLACES.values()]
+    elsewhere = [(row, column) for row in range(7) for column in range(7)]
+    held_out = [radiograph(*place) for place in elsewhere if place not in PLACES.values()]
+    made = [small for text in PLACES for small in made_small(text, config)]
+    points = [as_points(np.stack(each).astype(float)) for each in (made, training, held_out)]
+    assert find_copies(*points).is_copying
+    assert not find_copies(points[2][::2], points[1], points[2][1::2]).is_copying
+
+
+def radiograph(row: int, column: int) -> np.ndarray:
+    """Eight by eight: a square of two by two."""
+    grey = np.full((8, 8), 40)
+    grey[row : row + 2, column : column + 2] = 250
+    return grey
+
+
+def made_small(text: str, config: GenerateConfig) -> list[np.ndarray]:
+    """Samples as means of blocks, eight by eight."""
+    size = made(text, replace(config, number=1))[0].shape[0] // 8
+    return [one.reshape(8, size, 8, size).mean((1, 3)) for one in made(text, config)]
 
 
 def test_without_the_prompt_it_is_chance(config: GenerateConfig) -> None:
