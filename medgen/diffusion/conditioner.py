@@ -73,9 +73,8 @@ class Conditioner(nn.Module):
         context = self.query.expand(len(tokens), -1, -1)
         for layer in self.layers:
             context = layer(context, tokens, heard)
-        context = self.norm(context)
-        assert isinstance(context, Tensor)
-        return context
+        normed: Context = self.norm(context)
+        return normed
 
 
 class Look(nn.Module):

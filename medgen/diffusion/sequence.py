@@ -76,8 +76,7 @@ class SequenceDenoiser(nn.Module):
         told = torch.cat([when[:, None], self.context(context)], dim=1)
         for layer in self.layers:
             tokens = layer(tokens, told)
-        prediction = self.head(self.norm(tokens)).mT
-        assert isinstance(prediction, Tensor)
+        prediction: Tensor = self.head(self.norm(tokens)).mT
         return prediction
 
 

@@ -94,6 +94,5 @@ class CodecTraining(nn.Module):
         Source: the hinge is Lim & Ye 2017 (arXiv:1705.02894).
         """
         real, false = self.critic(image)[-1], self.critic(made.detach())[-1]
-        loss = F.relu(1 - real).mean() + F.relu(1 + false).mean()
-        assert isinstance(loss, Tensor)
+        loss: Tensor = F.relu(1 - real).mean() + F.relu(1 + false).mean()
         return loss

@@ -167,8 +167,7 @@ class ReportCodec(nn.Module):
         if ids.shape[1] > self.config.max_tokens:
             raise ValueError(f"{ids.shape[1]} tokens; this codec takes {self.config.max_tokens}")
         places = torch.arange(ids.shape[1], device=ids.device)
-        embedded = self.piece(ids) + self.place(places)
-        assert isinstance(embedded, Tensor)
+        embedded: Tensor = self.piece(ids) + self.place(places)
         return embedded
 
 

@@ -128,7 +128,8 @@ def align(
     studies = _studies(config, manifest)
     aligner, tokenizer, config, known = _start(config, studies)
     given = {modality for study in studies for modality in _modalities(study)}
-    learned = known | (given & set(map(Modality, config.train)))
+    # The text is what all images are held against: without it, nobody could go on.
+    learned = known | (given & set(map(Modality, config.train))) | {Modality.TEXT}
     aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
     findings = _findings(studies) if config.grounding and not config.cells else ()
     if findings:

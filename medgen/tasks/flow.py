@@ -95,8 +95,7 @@ class Flow(nn.Module):
     def predict(self, noisy: Latent, time: Time, context: Context) -> Latent:
         """The same with what the conditioner has read."""
         if self.config.modality is Modality.TEXT:
-            prediction = self.network(noisy, time, context)
-            assert isinstance(prediction, Tensor)
+            prediction: Latent = self.network(noisy, time, context)
             return prediction
         patch = self.config.patch
         return unfolded(self.network(folded(noisy, patch), time, context), patch)
