@@ -8,21 +8,17 @@ command continues.
 """
 
 import argparse
-import os
-import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.chains import Line, run_chains, shown
 from benchmarks.data import HELD_OUT_HEADS, data_option
-from medgen.checkpoint import load_part, model_folder, save_model, verify
+from benchmarks.join import join
 from medgen.data.manifest import read_manifest, write_manifest
 
 CARD = Path(__file__).with_name("align_card.toml")
 FIT = {"fit.ema_decay": "0.99", "fit.warmup": "50"}
-Line = list[str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Phase:
     """One run of `medgen align`.
 
     Attributes:
-        name: Of its folder, after `align-`.
+        name: Of its folder, in `out/encoders`.
         encoder: What it trains.
         manifest: Of its studies, in `out`.
         steps: How many.
@@ -137,7 +133,7 @@ def _align(phase: Phase, out: Path) -> Line:
 
 
 def _run(phase: Phase, out: Path) -> Path:
-    return out / f"align-{phase.name}"
+    return out / "encoders" / phase.name
 
 
 def link_heads(data: Path, folder: Path) -> None:
@@ -161,33 +157,6 @@ def list_studies(out: Path) -> None:
         write_manifest(studies, out / name, overwrite=True)
 
 
-def join(out: Path, phases: Sequence[Phase], target: Path) -> None:
-    """One model with the text encoder, and of each phase the encoder that it trained."""
-    base = model_folder(str(_run(TEXT, out) / "model"))
-    card = verify(base)
-    parts = {name: load_part(base, card, name) for name in card.parts}
-    configs = {name: part.config for name, part in card.parts.items() if part.config}
-    steps = card.steps
-    for phase in phases:
-        folder = model_folder(str(_run(phase, out) / "model"))
-        trained = verify(folder)
-        parts[phase.encoder] = load_part(folder, trained, phase.encoder)
-        steps += trained.steps
-    save_model(target, replace(card, steps=steps), parts, configs=configs, overwrite=True)
-
-
-def _at_once(lines: Sequence[Line]) -> int:
-    """Run two commands at a time, a core each, and wait for all; the first failure counts."""
-    alone = os.environ | ({"OMP_NUM_THREADS": "1"} if len(lines) > 1 else {})
-    running: list[subprocess.Popen[bytes]] = []
-    for at, line in enumerate(lines):
-        if at >= 2:
-            running[at - 2].wait()
-        print(shlex.join(["python", *line]), flush=True)
-        running.append(subprocess.Popen([sys.executable, *line], env=alone))
-    return next((code for one in running if (code := one.wait())), 0)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the commands; the first that fails ends it."""
     parser = argparse.ArgumentParser(prog="benchmarks.train_align", description=__doc__)
@@ -197,15 +166,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.dry_run:
         for stage in stages(options.data, options.out):
-            print("\n".join(shlex.join(["python", *line]) for line in stage))
+            print("\n".join(map(shown, stage)))
         return 0
     link_heads(options.data, options.out / "training-heads")
     for stage in stages(options.data, options.out):
         if stage[0][2] == "align":
             list_studies(options.out)
-        if code := _at_once(stage):
+        if code := run_chains([[line] for line in stage]):
             return code
-    join(options.out, IMAGES, options.out / "align" / "model")
+    runs = [_run(phase, options.out) for phase in (TEXT, *IMAGES)]
+    join(runs, options.out / "align" / "model", CARD)
     return 0
 
 

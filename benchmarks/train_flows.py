@@ -1,25 +1,30 @@
 """Train what generates radiographs: the commands, in order, and nothing hidden between them.
 
-Patients in words teach the text encoder to read, and it stays as it is; then chests are simulated,
-and the encoder of radiographs learns to meet it. A codec learns the radiographs and another the
-reports, and a flow for each learns to make what the codec can write out. Every step goes on with
-the model of the one before, and the last one has it all. Stopped at any moment, the same command
-continues. The encoders of CT and MRI are another matter: `python -m benchmarks.train_align`.
+Patients in words teach the text encoder to read, and it stays as it is; a codec learns to write
+their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
+codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
+can write out. Codecs of CT and MRI learn heads. Two chains of commands run side by side, and what
+they have trained is joined at the end. Stopped at any moment, the same command continues. The
+encoders of CT and MRI are another matter: `python -m benchmarks.train_align`.
 """
 
 import argparse
-import shlex
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.chains import Chain, Line, run_chains, shown
+from benchmarks.data import data_option
+from benchmarks.train_align import link_heads
 from medgen.data.manifest import read_manifest, write_manifest
+from medgen.tasks.fit import MODEL
 
 CARD = Path(__file__).with_name("flows_card.toml")
 CHESTS, TRAINING, REFERENCE = "flow-chests", "flow-chests.jsonl", "flow-reference.jsonl"
 NUMBER, TRAINED_ON = 1700, 1500  # the others are what generated radiographs are compared with
-Line = list[str]
+HEADS, LABELS, VOLUMES = "codec-heads", "training-heads", 120
+WORDS, SCANS = "words/manifest.jsonl", f"{HEADS}/manifest.jsonl"
+TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class Stage:
         manifest: Of its studies, in `out`.
         steps: How many.
         settings: What differs from the defaults.
+        init: The run whose model it goes on with.
     """
 
     teaches: str
     manifest: str
     steps: int
     settings: dict[str, str] = field(default_factory=dict)
+    init: str | None = None
 
     @property
     def folder(self) -> str:
@@ -44,45 +51,63 @@ class Stage:
         return self.teaches.replace(":", "-")
 
 
-WORDS = "words/manifest.jsonl"
-READ = {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
-READ |= {"fit.warmup": "50", "fit.seed": "1"}
-LOOK = {"fit.batch": "32", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
-LOOK |= {"fit.warmup": "30", "decoys": "12", "invariant": "0"}
-STAGES = (
-    Stage("align:text", WORDS, 450, READ),
-    Stage("align:xray", TRAINING, 420, LOOK),
-    Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}),
-    Stage("codec:text", WORDS, 5000),
-    Stage("flow:xray", TRAINING, 6500, {"fit.learning_rate": "7e-4", "focus": "4"}),
-    Stage("flow:text", TRAINING, 5000),
+ENCODER = {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
+READ = ENCODER | {"fit.warmup": "50", "fit.seed": "1", "fit.precision": "bf16"}
+LOOK = ENCODER | {"fit.batch": "32", "fit.warmup": "30", "decoys": "12", "invariant": "0"}
+READS = Stage("align:text", WORDS, 450, READ)
+WRITES = Stage("codec:text", WORDS, 5000, {"fit.precision": "bf16"}, READS.folder)
+LOOKS = Stage("align:xray", TRAINING, 420, LOOK, READS.folder)
+SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, READS.folder)
+DRAWS = Stage(
+    "flow:xray", TRAINING, 6500, {"fit.learning_rate": "7e-4", "focus": "4"}, SHOWS.folder
 )
+TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
+SLICES = (Stage("codec:ct", SCANS, 1500), Stage("codec:mri", SCANS, 1500))
+STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS, *SLICES)
 
 
-def commands(out: Path) -> list[Line]:
-    """The command lines, each of which needs what the one before made."""
-    chests = (
-        "--anatomy thorax --with text,xray --counterfactuals 3 --masks "
-        f"-n {NUMBER} --seed 201 --jobs 2"
-    )
+def before_chests(out: Path) -> list[Chain]:
+    """Chains that end with chests, and with reports that can be read and written."""
+    chests = f"--anatomy thorax --with text,xray --counterfactuals 3 --masks -n {NUMBER} --seed 201"
     words = ["-m", "benchmarks.words", "-n", "4000", "-o", str(out / "words")]
-    lines = [
-        ["-m", "medgen", "phantom", *chests.split(), "--skip-existing", "-o", str(out / CHESTS)],
-        words,
+    return [
+        [_phantom(chests, out / CHESTS)],
+        [words, _train(READS, out), _train(WRITES, out)],
     ]
-    model = None
-    for stage in STAGES:
-        lines.append(_train(stage, model, out))
-        model = out / stage.folder / "model"
-    return lines
 
 
-def _train(stage: Stage, init: Path | None, out: Path) -> Line:
+def after_chests(out: Path) -> list[Chain]:
+    """Chains that end with all flows, and with the codecs of volumes."""
+    heads = f"--anatomy head --with ct,mri --contrasts random -n {VOLUMES} --seed 301"
+    told = [str(out / WRITES.folder), str(out / LOOKS.folder)]
+    return [
+        [_train(SHOWS, out), _train(DRAWS, out)],
+        [
+            _train(LOOKS, out),
+            ["-m", "benchmarks.join", *told, "-o", str(out / TOLD / MODEL)],
+            _train(TELLS, out),
+            _phantom(f"{heads} --labels {out / LABELS}", out / HEADS),
+            *(_train(stage, out) for stage in SLICES),
+        ],
+    ]
+
+
+def joining(out: Path) -> Line:
+    """The line that makes one model of all runs."""
+    runs = [str(out / stage.folder) for stage in STAGES]
+    return ["-m", "benchmarks.join", *runs, "--card", str(CARD), "-o", str(out / "flows" / MODEL)]
+
+
+def _phantom(options: str, folder: Path) -> Line:
+    return ["-m", "medgen", "phantom", *options.split(), "--skip-existing", "-o", str(folder)]
+
+
+def _train(stage: Stage, out: Path) -> Line:
     verb, _, encoder = stage.teaches.partition("align:")
     what = ["train", "--round", verb] if verb else ["align", "--train", encoder]
     settings = [w for key, value in stage.settings.items() for w in ("--set", f"{key}={value}")]
-    cache = [] if stage.teaches == "codec:text" else ["--cache", str(out / "views")]
-    start = ["--init", str(init)] if init else []
+    cache = [] if stage is WRITES else ["--cache", str(out / "views")]
+    start = ["--init", str(out / stage.init / MODEL)] if stage.init else []
     return [
         *("-m", "medgen", what[0], str(out / stage.manifest), *what[1:], *start),
         *("--card", str(CARD), "-o", str(out / stage.folder)),
@@ -100,20 +125,20 @@ def list_chests(out: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the commands; the first that fails ends it."""
     parser = argparse.ArgumentParser(prog="benchmarks.train_flows", description=__doc__)
+    data_option(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
     options = parser.parse_args(arguments)
-    lines = commands(options.out)
+    out = options.out
+    first, second, last = before_chests(out), after_chests(out), [[joining(out)]]
     if options.dry_run:
-        print("\n".join(shlex.join(["python", *line]) for line in lines))
+        print("\n".join(shown(line) for chain in (*first, *second, *last) for line in chain))
         return 0
-    for line in lines:
-        print(shlex.join(["python", *line]), flush=True)
-        if code := subprocess.run([sys.executable, *line], check=False).returncode:
-            return code
-        if line[2] == "phantom":
-            list_chests(options.out)
-    return 0
+    link_heads(options.data, out / LABELS)
+    if code := run_chains(first):
+        return code
+    list_chests(out)
+    return run_chains(second) or run_chains(last)
 
 
 if __name__ == "__main__":

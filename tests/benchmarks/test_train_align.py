@@ -22,12 +22,12 @@ def test_every_encoder_is_trained_from_one_that_is_there() -> None:
     *_, text, patches, images = stages(Path("data"), OUT)
     assert len(text) == 1
     assert "--init" not in text[0]
-    made = [str(OUT / "align-text" / "model")]
+    made = [str(OUT / "encoders" / "text" / "model")]
     for lines, phases in ((patches, FEATURES), (images, IMAGES)):
         for line, phase in zip(lines, phases, strict=True):
             assert line[line.index("--init") + 1] in made
             assert line[line.index("--train") + 1] == phase.encoder
-        made += [str(OUT / f"align-{phase.name}" / "model") for phase in phases]
+        made += [str(OUT / "encoders" / phase.name / "model") for phase in phases]
     assert {TEXT.encoder, *(phase.encoder for phase in IMAGES)} == {"text", "xray", "ct", "mri"}
 
 

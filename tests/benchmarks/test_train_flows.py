@@ -9,7 +9,9 @@ from benchmarks.train_flows import (
     STAGES,
     TRAINED_ON,
     TRAINING,
-    commands,
+    after_chests,
+    before_chests,
+    joining,
     list_chests,
 )
 from medgen.checkpoint import Card
@@ -22,12 +24,23 @@ from medgen.tasks.rounds import round_named
 OUT = Path("runs")
 
 
-def test_every_round_goes_on_with_the_model_before() -> None:
-    _, _, first, *trainings = commands(OUT)
-    inits = [line[line.index("--init") + 1] for line in trainings]
-    outs = [line[line.index("-o") + 1] for line in (first, *trainings)]
-    assert "--init" not in first
-    assert inits == [f"{each}/model" for each in outs[:-1]]
+def test_every_run_goes_on_with_a_model_that_is_there() -> None:
+    made: set[str] = set()
+    for chains in (before_chests(OUT), after_chests(OUT)):
+        for chain in chains:
+            before = set(made)  # of other chains nobody knows how far they are
+            for line in chain:
+                if "--init" in line:
+                    assert line[line.index("--init") + 1] in before
+                out = line[line.index("-o") + 1]
+                before |= {out, f"{out}/model"}
+        for chain in chains:
+            made |= {f"{line[line.index('-o') + 1]}/model" for line in chain}
+
+
+def test_every_run_is_part_of_the_model() -> None:
+    joined = joining(OUT)
+    assert joined[2 : 2 + len(STAGES)] == [str(OUT / stage.folder) for stage in STAGES]
 
 
 def test_settings_are_of_the_rounds() -> None:

@@ -1,0 +1,61 @@
+"""One model of the parts that several runs trained.
+
+`python -m benchmarks.join RUN... -o MODEL` takes the model of each run; of a part that several
+have, the last one's. The runs' journals come along, by the names of their folders.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medgen.checkpoint import Card, read_card, save_model
+from medgen.tasks.fit import JOURNAL, MODEL
+from medgen.tasks.model_parts import Configs, Parts, parts_of
+from medgen.tasks.run_card import card_of
+
+
+def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
+    """Write one model.
+
+    Args:
+        runs: Folders of `medgen align` or `medgen train`, earliest first.
+        target: Where the model will be; an older one is replaced.
+        card: TOML of what a person says of it; None: the last run's card says it.
+
+    Raises:
+        ModelError: If a run has no model, or a damaged one.
+    """
+    parts: Parts = {}
+    configs: Configs = {}
+    extra: dict[str, object] = {}
+    steps = 0
+    for run in runs:
+        more = parts_of(run / MODEL)
+        parts, configs, extra = parts | more[0], configs | more[1], extra | more[2]
+        steps += read_card(run / MODEL).steps
+    last = read_card(runs[-1] / MODEL)
+    said = card_of(str(card), last.name, last.task) if card else last
+    whole = replace(said, steps=steps, extra=extra)
+    written = save_model(target, whole, parts, configs=configs, overwrite=True)
+    for run in runs:
+        shutil.copyfile(run / JOURNAL, target / f"{run.name}.jsonl")
+    return written
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Join, and say what the model holds."""
+    parser = argparse.ArgumentParser(prog="benchmarks.join", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--card", type=Path, metavar="TOML")
+    options = parser.parse_args(arguments)
+    written = join(options.runs, options.out, options.card)
+    print(f"{options.out}: {', '.join(written.parts)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

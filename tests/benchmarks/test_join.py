@@ -1,0 +1,46 @@
+"""A joined model has every part, of each the last that was trained, and all journals."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.join import join, main
+from medgen.checkpoint import Card, read_card, save_model, verify
+
+CARD = Card("toy", "1", "generate")
+
+
+def run_of(folder: Path, steps: int, **values: float) -> Path:
+    """A run whose parts hold one number each."""
+    parts = {name: {"number": torch.tensor([value])} for name, value in values.items()}
+    configs = {name: {"of": folder.name} for name in parts}
+    card = replace(CARD, steps=steps, extra={folder.name: True})
+    save_model(folder / "model", card, parts, configs=configs)
+    (folder / "metrics.jsonl").write_text(f'{{"step": {steps}}}\n')
+    return folder
+
+
+def test_the_last_of_each_part_stays(tmp_path: Path) -> None:
+    first = run_of(tmp_path / "first", 3, text=1.0, xray=2.0)
+    second = run_of(tmp_path / "second", 4, xray=5.0, flow=6.0)
+    join([first, second], tmp_path / "whole")
+    card = verify(tmp_path / "whole")
+    values = {
+        name: float(load_file(tmp_path / "whole" / part.file)["number"])
+        for name, part in card.parts.items()
+    }
+    assert values == {"text": 1, "xray": 5, "flow": 6}
+    assert card.parts["xray"].config == {"of": "second"}
+    assert (card.steps, card.extra) == (7, {"first": True, "second": True})
+    assert (tmp_path / "whole" / "first.jsonl").read_text() == '{"step": 3}\n'
+
+
+def test_a_person_says_what_it_is(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", 3, text=1.0)
+    said = tmp_path / "card.toml"
+    said.write_text('name = "mine"\nsummary = "All of it."\n')
+    assert main([str(run), "-o", str(tmp_path / "whole"), "--card", str(said)]) == 0
+    card = read_card(tmp_path / "whole")
+    assert (card.name, card.summary, card.task) == ("mine", "All of it.", "generate")
