@@ -4,7 +4,6 @@ The prompts are the reports of held-out chests; the real radiographs to compare 
 no flow was trained on (`flow-reference.jsonl`). The judge was fixed before the flows were trained.
 """
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from monai.metrics.regression import MultiScaleSSIMMetric
 
-from benchmarks import heldout_studies, words
+from benchmarks import heldout_studies
+from benchmarks.generation_codecs import radiograph_scores, report_scores, volume_scores
 from benchmarks.generation_speed import generation_speeds
 from benchmarks.judge import CLAIMS, Judge, claims_of, load_judge, pixels_of, verdicts
 from benchmarks.machine import commit, today
@@ -32,6 +32,8 @@ from benchmarks.radiograph_sets import (
     stated,
 )
 from benchmarks.rows import Row, Store
+from benchmarks.train_flows import REFERENCE, TRAINING
+from benchmarks.tutorial import tutorial_pictures
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
@@ -46,16 +48,14 @@ from medgen.tasks.codec_model import codec_part, load_codec
 from medgen.tasks.conditions import told_texts
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.generate import SAMPLERS, GenerateConfig
-from medgen.tasks.phantom import study_name
-from medgen.tasks.report_model import load_report_codec
 
 PART = "generation"
-TRAINING, REFERENCE = "flow-chests.jsonl", "flow-reference.jsonl"
+TUTORIAL = "tutorial"  # folder of its runs
 OURS, UNTOLD, NEAREST, REAL, FLOOR = "flow", "no text", "nearest report", "real", "floor"
-SAMPLES = 2  # of each of the 100 prompts
+MONAI = "monai"
+SAMPLES = 5  # of each of the 100 prompts
 STEPS = (2, 4, 8, 12, 25, 50)
 STEPS_PROMPTS = 50
-UNSEEN, REPORTS = 4242, 200  # seed and number of the reports for the codec
 PAIRS = 200  # of pictures, for diversity
 COPY_SIDE = 64  # pixels in which copies are looked for
 KERNEL = 1000  # kernel distances are told in thousandths
@@ -133,6 +133,11 @@ class Sets:
         pictures: np.ndarray = self.training[best]
         return pictures
 
+    def tutorial(self) -> Pictures:
+        """As many of MONAI's pieces, as often as ours asking their network."""
+        evaluations = 2 * self.config.steps
+        return tutorial_pictures(self.studies / TUTORIAL, len(self.reference), evaluations)
+
     @cached_property
     def patients(self) -> Pictures:
         """Real radiographs of real patients."""
@@ -170,8 +175,11 @@ def generations(
     if has_studies or not store.measures:
         facts, distances = partial(_facts, sets), partial(_distances, sets)
         makers |= {("codecs", OURS): partial(_codecs, sets)}
+        makers |= {("volumes", OURS): partial(volume_scores, model, data, store.folder)}
         makers |= {("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)}
         makers |= {("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR)}
+        if (studies / TUTORIAL / "flow").is_dir():
+            makers |= {("fidelity", MONAI): partial(distances, MONAI)}
         makers |= {("copies", OURS): partial(_copies, sets)}
         makers |= {
             (f"steps {sampler} {steps}", OURS): partial(_of_steps, sets, sampler, steps)
@@ -198,41 +206,10 @@ def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row
     return Row(PART, subject, "text", "xray", method, make(), 0.0, commit(), today())
 
 
-@torch.no_grad()
 def _codecs(sets: Sets) -> dict[str, float]:
     """What is left of radiographs and of reports that no codec has seen."""
-    codec = load_codec(sets.model, Modality.XRAY, torch.device("cpu")).codec
-    real = torch.from_numpy(sets.reference)[:, None]
-    psnr = []
-    for image in real.split(1):
-        made = codec.decode(codec.encode(image)).clamp(-1, 1)
-        psnr.append(float(-10 * ((made - image) / 2).square().mean().log10()))
-    found = {"psnr": float(np.mean(psnr)), "psnr sd": float(np.std(psnr)), "n": float(len(psnr))}
-    if "codec-text" not in read_card(model_folder(sets.model)).parts:
-        return found
-    heldout = read_manifest(sets.studies / "heldout" / "heldout.jsonl")
-    with tempfile.TemporaryDirectory() as folder:
-        unseen = [
-            words.write_study(Path(folder) / study_name(index), UNSEEN, index).text
-            for index in range(REPORTS)
-        ]
-        found |= _reports(sets.model, unseen, "")
-    return found | _reports(sets.model, [study.text for study in heldout], ", held-out words")
-
-
-def _reports(model: str, paths: Sequence[Path | None], of: str) -> dict[str, float]:
-    """Which share of the tokens of reports comes back from their latents, each at its place."""
-    loaded = load_report_codec(model, torch.device("cpu"))
-    texts = [path.read_text(encoding="utf-8").strip() for path in paths if path]
-    ids = loaded.tokenizer.encode(texts, max_tokens=loaded.codec.config.max_tokens).ids
-    written = loaded.codec.decode(loaded.codec.encode(ids))
-    width = max(ids.shape[1], written.shape[1])
-    ids, written = (F.pad(each, (0, width - each.shape[1])) for each in (ids, written))
-    return {
-        f"tokens right{of}": float((written == ids)[ids != 0].float().mean()),
-        f"reports right{of}": float((written == ids).all(1).float().mean()),
-        f"reports{of}": float(len(texts)),
-    }
+    found = radiograph_scores(sets.model, sets.reference)
+    return found | report_scores(sets.model, sets.studies)
 
 
 def _facts(sets: Sets, method: str) -> dict[str, float]:
@@ -281,7 +258,8 @@ def _distances(sets: Sets, method: str) -> dict[str, float]:
     if method == FLOOR:
         pictures = sets.training[draw.permutation(len(sets.training))[:n]]
     else:
-        pictures = {OURS: sets.ours, NEAREST: sets.nearest}[method]()[:n]
+        of = {OURS: sets.ours, NEAREST: sets.nearest, MONAI: sets.tutorial}[method]
+        pictures = _spread(of(), n)
     found = {"n": float(n), "ms-ssim": _diversity(pictures)}
     loaded = load_aligner(sets.model, torch.device("cpu"))
     spaces = {"random": _random, "aligned": partial(_aligned, loaded)}
@@ -290,6 +268,12 @@ def _distances(sets: Sets, method: str) -> dict[str, float]:
         found |= _distance(one, features(sets.reference[:n]), space)
         found |= _distance(one, features(sets.patients), f"{space}, patients")
     return found | {"n patients": float(len(sets.patients))}
+
+
+def _spread(pictures: Pictures, n: int) -> Pictures:
+    """So many of them, from the first to the last: of every prompt, not of the first few."""
+    chosen: Pictures = pictures[np.linspace(0, len(pictures) - 1, n).round().astype(int)]
+    return chosen
 
 
 def _distance(one: np.ndarray, other: np.ndarray, space: str) -> dict[str, float]:

@@ -79,6 +79,7 @@ def test_tables_and_goals_say_what_the_rows_say() -> None:
         row("facts", OURS, **shares(all=0.85, large=0.95, absent=0.12)),
         row("facts", UNTOLD, **shares(all=0.2, large=0.2, absent=0.15)),
         row("copies", OURS, share=0.1, low=0.06, high=0.15, expected=0.05, n=200, copying=1.0),
+        row("volumes", OURS, **{"ct mae": 13.0}),
     ]
     facts, *_, copies = generation_tables(rows)
     assert facts.lines[0][:3] == ["all stated", 50.0, "0.85 [0.75, 0.95]"]
@@ -90,12 +91,14 @@ def test_tables_and_goals_say_what_the_rows_say() -> None:
     assert verdicts["the same without the text"] is True
     assert verdicts["default: evaluations of the network"] is True
     assert verdicts["unseen reports: tokens right"] is None
+    assert verdicts["codec of CT: MAE of held-out heads"] is False
+    assert verdicts["kernel distance (random) over that of MONAI's pieces"] is None
     assert verdicts["copies: lower end of the share less that of held-out ones"] is False
 
 
 @pytest.mark.parametrize("rows", [[], [row("facts", OURS, **shares(all=0.5))]])
 def test_what_was_not_measured_is_open(rows: list[Row]) -> None:
-    assert len(generation_tables(rows)) == 7
+    assert len(generation_tables(rows)) == 8
     goals = {goal.what: goal.is_reached for goal in generation_goals(rows)}
     assert goals["the same without the text"] is None
 
