@@ -29,6 +29,7 @@ STEPS_NOTE = (
     "Kernel distance (thousandths, random convolutions) of one radiograph of each of 50 prompts, "
     "by steps. Every step is one pair of evaluations of the network, two pairs for `heun`."
 )
+STEPS_FIGURE, STEPS_UNIT = "benchmarks/steps.svg", "kernel distance, thousandths"
 CODEC_NOTE = (
     "Radiographs that nothing was trained on, encoded and decoded; and reports, written again from "
     "their latents alone, each token at its place: simulated reports that no training saw, and "
@@ -258,7 +259,8 @@ def _steps(rows: Sequence[Row]) -> Table:
         found = [_of(rows, f"steps {sampler} {steps}", OURS) for steps in STEPS]
         if any(found):
             lines.append([sampler, *(each.get("kernel random") for each in found)])
-    return Table(PART, "Radiographs of prompts: quality by steps", STEPS_NOTE, columns, lines)
+    title = "Radiographs of prompts: quality by steps"
+    return Table(PART, title, STEPS_NOTE, columns, lines, figure=STEPS_FIGURE, unit=STEPS_UNIT)
 
 
 def _samplers(rows: Sequence[Row]) -> Table:

@@ -148,6 +148,8 @@ def _table(table: dict[str, Any], about: dict[str, Any]) -> str:
     for line in table["lines"]:
         cells = (shown(value, column) for value, column in zip(line, columns, strict=True))
         lines.append("| " + " | ".join(cells) + " |")
+    if figure := table.get("figure"):
+        lines += ["", f"![{table['title']}]({figure})"]
     command = f"python -m benchmarks.run --only {table['part']}"
     return "\n".join([*lines, "", f"`{command}`, {about['date']}.", ""])
 

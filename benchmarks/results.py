@@ -29,6 +29,8 @@ class Table:
         note: How to read it.
         columns: The first one names the line.
         lines: Each as long as `columns`: a word, a number, an interval, or None.
+        figure: Picture of the lines, beside the page; empty for none.
+        unit: What the picture's numbers are.
     """
 
     part: str
@@ -36,6 +38,8 @@ class Table:
     note: str
     columns: tuple[Column, ...]
     lines: list[list[Any]] = field(default_factory=list)
+    figure: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)

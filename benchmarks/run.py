@@ -25,6 +25,7 @@ from benchmarks.cases import (
     rendered,
 )
 from benchmarks.data import data_option
+from benchmarks.figures import draw_lines
 from benchmarks.generation import flows_at, generations
 from benchmarks.goals import goals
 from benchmarks.layout import tables
@@ -196,8 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
     config, page = _options(arguments)
     rows = run(config)
     results = config.out / ("quick.json" if config.quick else "results.json")
-    every = list(chain(*rows.values()))
-    write_results(results, about(config, rows), tables(rows), goals(rows), every)
+    every, drawn = list(chain(*rows.values())), tables(rows)
+    for table in drawn:
+        if table.figure and table.lines and not config.quick:
+            draw_lines(table, page.parent / table.figure)
+    write_results(results, about(config, rows), drawn, goals(rows), every)
     return report.main(["--results", str(results), "-o", str(page)])
 
 
