@@ -159,7 +159,10 @@ def understood(text: str, config: GenerateConfig) -> Prompt:
 
 
 def generate(
-    prompt: Prompt, sources: Sequence[MedicalImage], config: GenerateConfig
+    prompt: Prompt,
+    sources: Sequence[MedicalImage],
+    config: GenerateConfig,
+    indices: Sequence[int] | None = None,
 ) -> Iterator[Sample]:
     """Make images that a prompt and images describe.
 
@@ -167,6 +170,7 @@ def generate(
         prompt: From `understood`.
         sources: Images to be told of, one for each of the config's.
         config: How many, and how.
+        indices: Of the samples that are made; all of them if not given.
 
     Yields:
         The samples in their order; sample k depends on the seed and k alone.
@@ -185,9 +189,8 @@ def generate(
     """
     loaded = load_generator(config)
     told = _told(prompt, sources, config, loaded)
-    numbers = [
-        (index, candidate) for index in range(config.number) for candidate in range(config.best_of)
-    ]
+    chosen = range(config.number) if indices is None else indices
+    numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]
     best: dict[int, Sample] = {}
     for start in range(0, len(numbers), config.together):
         part = numbers[start : start + config.together]

@@ -159,21 +159,25 @@ def write_samples(
         sources: Images to be told of.
         config: How many, and how.
         out: See `outputs_of`.
-        skip_existing: Do nothing if all are there.
+        skip_existing: Make only the samples that are not there.
 
     Raises:
         MedgenError: In one line: what is wrong. No sample is left half written.
     """
-    outputs = outputs_of(request, config, out)
-    if skip_existing and all(path.exists() for path in outputs):
+    outputs = {
+        index: path
+        for index, path in enumerate(outputs_of(request, config, out))
+        if not (skip_existing and path.exists())
+    }
+    if not outputs:
         return
     prompt = understood(request.text, config)
-    for path in outputs:
+    for path in outputs.values():
         check_writable(path, overwrite=config.overwrite)
         check_writable(sidecar_path(path), overwrite=config.overwrite)
     started = time.perf_counter()
-    for sample, path in zip(generate(prompt, sources, config), outputs, strict=True):
-        yield _write(sample, prompt, sources, config, path, started)
+    for sample in generate(prompt, sources, config, list(outputs)):
+        yield _write(sample, prompt, sources, config, outputs[sample.index], started)
         started = time.perf_counter()
 
 

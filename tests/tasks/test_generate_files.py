@@ -128,3 +128,15 @@ def test_nothing_is_left_of_what_fails(
     with pytest.raises(OutputError):
         list(write_samples(REQUEST, [], config, tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_missing_is_made_as_it_was(config: GenerateConfig, tmp_path: Path) -> None:
+    first, second = write_samples(REQUEST, [], config, tmp_path)
+    before = files.read(second.output).voxels
+    for path in (second.output, second.sidecar):
+        path.unlink()
+    kept = first.output.stat().st_mtime_ns
+    (again,) = write_samples(REQUEST, [], config, tmp_path, skip_existing=True)
+    assert (again.index, again.output) == (1, second.output)
+    np.testing.assert_array_equal(files.read(again.output).voxels, before)
+    assert first.output.stat().st_mtime_ns == kept
