@@ -56,7 +56,7 @@ class CodecTraining(nn.Module):
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def losses(self, image: Image, noise: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, image: Image, noise: Tensor) -> Mapping[str, Tensor]:
         """The terms of a step, and their `total`; the steps are counted here.
 
         Args:

@@ -98,7 +98,7 @@ def codec_loss(training: CodecTraining, items: Sequence[CodecItem]) -> Mapping[s
     """The training loss of a batch, as `fit` wants it."""
     device = next(training.parameters()).device
     image, noise = (torch.stack(each).to(device) for each in zip(*items, strict=True))
-    return training.losses(image, noise)
+    return training(image, noise)
 
 
 def train_codec(

@@ -33,6 +33,7 @@ The names must be the same every time. It moves the items to the network's devic
 """
 
 JOURNAL = "metrics.jsonl"
+COMPILER = "inductor"  # of torch.compile
 MODEL = "model"  # the folder, inside the run's, that `--model` takes
 
 
@@ -99,6 +100,8 @@ def fit(
         raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")
     with flushed_denormals(), waiting_signals() as interrupt:
         state = new_state(network.to(world.device), weight_decay=config.weight_decay)
+        if config.compile:
+            network.compile(backend=COMPILER)  # in place: its parameters keep their names
         run = _Run(state, config, folder, json.loads(json.dumps(card or {})), world, interrupt)
         run.begin(resume=resume)
         yield from run.steps(make_item, loss)

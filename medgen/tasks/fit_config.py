@@ -23,6 +23,7 @@ class FitConfig:
         ema_decay: Share that the averaged weights keep each step, in [0, 1).
         ema_warmup: The average begins at (1 + step) / (ema_warmup + step) if that is smaller.
         precision: `bf16` runs forward and loss under autocast; weights stay fp32.
+        compile: Let PyTorch compile the network, which takes a minute and a C++ compiler.
         seed: Decides, with an item's number, everything random.
         device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
         workers: Processes that make items ahead; never changes the result.
@@ -44,6 +45,7 @@ class FitConfig:
     ema_decay: float = 0.999
     ema_warmup: int = 10
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
     seed: int = 0
     device: str = "cpu"
     workers: int = 0
@@ -70,7 +72,7 @@ class FitConfig:
 
 
 FREE_TO_CHANGE = {  # on resume: these do not touch the weights
-    *("device", "workers", "minutes"),
+    *("device", "compile", "workers", "minutes"),
     *("save_every_seconds", "save_every_steps", "keep", "log_every"),
 }
 

@@ -75,7 +75,7 @@ class ReportTraining(nn.Module):
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def losses(self, ids: Tensor, noise: Tensor, chance: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, ids: Tensor, noise: Tensor, chance: Tensor) -> Mapping[str, Tensor]:
         """Nats a token, and the divergence beyond what is free; the steps are counted here.
 
         Args:
@@ -132,7 +132,7 @@ def report_loss(
     ids = pad_sequence([one[0] for one in items], batch_first=True, padding_value=PAD)
     noise = torch.stack([one[1] for one in items])
     chance = pad_sequence([one[2] for one in items], batch_first=True, padding_value=1.0)
-    return training.losses(ids.to(device), noise.to(device), chance.to(device))
+    return training(ids.to(device), noise.to(device), chance.to(device))
 
 
 def train_report_codec(

@@ -37,14 +37,14 @@ def test_the_codec_does_not_move_the_critic() -> None:
 
 def test_the_critic_waits_for_its_step() -> None:
     trained = training(adversarial_from=2)
-    doubts = [float(trained.losses(IMAGE, NOISE)["critic"]) for _ in range(4)]
+    doubts = [float(trained(IMAGE, NOISE)["critic"]) for _ in range(4)]
     assert doubts[:2] == [0, 0]
     assert min(doubts[2:]) > 0
 
 
 def test_the_total_is_the_weighted_sum_of_its_terms() -> None:
     weights = {"divergence": 0.1, "perceptual": 0.3, "adversarial": 0.7}
-    terms = training(**weights).losses(IMAGE, NOISE)
+    terms = training(**weights)(IMAGE, NOISE)
     expected = terms["absolute"] + SMALL * terms["critic"]
     expected = expected + 0.1 * terms["divergence"] + 0.3 * terms["perceptual"]
     torch.testing.assert_close(terms["total"], expected + 0.7 * terms["fooled"])
@@ -55,7 +55,7 @@ def test_it_learns() -> None:
     optimizer = torch.optim.Adam(trained.codec.parameters(), 3e-3)
     errors = []
     for _ in range(40):
-        terms = trained.losses(IMAGE * 0 + IMAGE[:1, :, ::8, ::8].repeat(2, 1, 8, 8), NOISE)
+        terms = trained(IMAGE * 0 + IMAGE[:1, :, ::8, ::8].repeat(2, 1, 8, 8), NOISE)
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()

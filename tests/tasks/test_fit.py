@@ -98,6 +98,17 @@ def test_the_gradient_is_clipped_to_its_norm(tmp_path: Path) -> None:
     assert max(moved) < 1e-2 * 1e-3  # Adam's epsilon of 1e-8 swallows a gradient of 1e-12
 
 
+def test_a_compiled_network_learns_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medgen.tasks.fit.COMPILER", "aot_eager")  # the one that needs no compiler
+    plain, compiled = exact_network(), exact_network()
+    run(tmp_path / "plain", plain, steps=4)
+    run(tmp_path / "compiled", compiled, steps=4, compile=True)
+    torch.testing.assert_close(compiled.state_dict(), plain.state_dict())
+    run(tmp_path / "compiled", exact_network(), steps=4, resume=True)  # as it can be without
+
+
 def test_frozen_parameters_stay_bit_identical(tmp_path: Path) -> None:
     network = toy_network()
     network[0].requires_grad_(False)
