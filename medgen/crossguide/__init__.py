@@ -1,0 +1,1 @@
+"""Flows that are walked together and listen to each other."""
