@@ -24,7 +24,7 @@ def train(
         typer.Option(
             "--round",
             metavar="NAME",
-            help="What to train: translator, codec:xray|ct|mri|text, or flow:xray|text.",
+            help="Of: translator, codec:xray|ct|mri|text, flow:xray|text, text-xray.",
         ),
     ] = "translator",
     preset: Annotated[

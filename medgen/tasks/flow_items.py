@@ -29,12 +29,14 @@ class FlowStudy:
         seen: What the encoders say of its other images.
         found: Of each latent, 1 in the cells where the report finds something; nothing where
             nobody has drawn it.
+        group: Studies of one group have reports that say the same is there.
     """
 
     latents: Sequence[Tensor]
     texts: Sequence[str] = ()
     seen: Mapping[Modality, Sequence[Told]] = field(default_factory=dict)
     found: Sequence[Tensor] = ()
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class FlowItems:
     def __call__(self, number: int) -> FlowItem:
         """A study in random order."""
         generator = generator_for(self.seed, number)
-        study = one_of(self.studies, generator)
+        return self.of(one_of(self.studies, generator), generator)
+
+    def of(self, study: FlowStudy, generator: Generator) -> FlowItem:
+        """What is learned of one study this time."""
         which = one_of(range(len(study.latents)), generator)
         clean = study.latents[which].float()
         noise = torch.randn(clean.shape, generator=generator)
@@ -129,7 +134,7 @@ class FlowLoss:
         noise = torch.stack([item.noise for item in items]).to(device)
         time = torch.tensor([item.time for item in items], device=device)
         noisy = flow.process.at(time).over(clean)(clean, noise)
-        predicted = flow(noisy, time, conditions_of(self._told(items, device))).float()
+        predicted = flow(noisy, time, conditions_of(self.told(items, device))).float()
         squares = (predicted - (clean - noise)).square()
         errors = squares.detach().flatten(1).mean(1)
         nowhere = torch.zeros(clean.shape[2:])
@@ -137,7 +142,8 @@ class FlowLoss:
         weight = 1 + self.focus * torch.stack(found)[:, None].to(device)
         return {"total": (weight * squares).mean(), **_by_thirds(errors, time)}
 
-    def _told(self, items: Sequence[FlowItem], device: torch.device) -> list[list[Told]]:
+    def told(self, items: Sequence[FlowItem], device: torch.device) -> list[list[Told]]:
+        """What the flow is told of each item."""
         self._read({item.text for item in items if item.text is not None})
         told = []
         for item in items:

@@ -107,7 +107,7 @@ def train_flow(
     freeze(flow, config.freeze)
     device = choose_device(config.fit.device)
     encoders = load_aligner(config.init, device)
-    studies = _studies(config, manifest, encoders, device)
+    studies = list(flow_studies(config, manifest, encoders, device).values())
     if not any(one.texts or one.seen for one in studies):
         LOG.warning("no study tells the flow anything; it will only make what is common")
     items = FlowItems(studies, config.drop, config.short, config.fit.seed)
@@ -173,10 +173,14 @@ def _fitting(config: FlowTrainConfig) -> FlowConfig:
     return replace(config.flow, channels=loaded.codec.channels, grid=(cells, cells))
 
 
-def _studies(
+def flow_studies(
     config: FlowTrainConfig, manifest: Path, encoders: LoadedAligner, device: torch.device
-) -> list[FlowStudy]:
-    """The studies that have the flow's modality, as latents and as what encoders say of them."""
+) -> dict[str, FlowStudy]:
+    """The studies that have the flow's modality, as latents and as what encoders say of them.
+
+    Returns:
+        By the study's id.
+    """
     give_back_large_arrays()
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [
@@ -199,7 +203,10 @@ def _studies(
         cache=cache,
         least=1,
     )
-    told = {study.id: (_reports(study), _seen(study, encoders, device)) for study in read}
+    told, groups = {}, {}
+    for study in read:
+        told[study.id] = (_reports(study), _seen(study, encoders, device))
+        groups[study.id] = study.group
     if config.modality is Modality.TEXT:
         texts = {name: of for name, (of, _) in told.items() if of}
         latents = report_latents(config.init, texts, device)
@@ -210,10 +217,16 @@ def _studies(
         )
     has_text = Modality.TEXT in config.others
     found = _found(config, chosen, cache) if config.focus else {}
-    return [
-        FlowStudy(of, told[name][0] if has_text else (), told[name][1], found.get(name, ()))
+    return {
+        name: FlowStudy(
+            of,
+            told[name][0] if has_text else (),
+            told[name][1],
+            found.get(name, ()),
+            groups[name],
+        )
         for name, of in latents.items()
-    ]
+    }
 
 
 def _found(

@@ -1,7 +1,7 @@
 """A dry run: how large a round's network is, what a step takes, and what would be trained."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,24 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
+from medgen.checkpoint import model_folder, read_card
+from medgen.config import from_mapping
+from medgen.crossguide.flows import CrossGuide
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
 from medgen.diffusion.conditioner import Condition
+from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec
 from medgen.latents.report import ReportCodec
 from medgen.modality import FACTS
 from medgen.tasks.codec_train import CodecTrainConfig
+from medgen.tasks.cross_items import CrossTraining
+from medgen.tasks.cross_model import completed
+from medgen.tasks.cross_train import CrossTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
-from medgen.tasks.flow import Flow
+from medgen.tasks.flow import Flow, FlowConfig
+from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
 from medgen.tasks.memory import available_bytes
 from medgen.tasks.report_train import ReportTrainConfig
@@ -157,6 +165,10 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
             return Flow(config.flow), _flow_work(config)
         case CodecTrainConfig():
             return KLCodec(config.codec), _codec_work(config)
+        case CrossTrainConfig():
+            flows = _flows_of(config)
+            guide = completed(CrossGuide({}, {}), flows, config.cross)
+            return CrossTraining(guide), _cross_work(config, flows)
         case ReportTrainConfig():
             return ReportCodec(config.codec), _report_work(config)
         case TrainConfig():
@@ -174,6 +186,41 @@ def _flow_work(config: FlowTrainConfig) -> Work:
         told = Condition(tokens, mask, 0, torch.ones(batch))
         loss: Tensor = network(noisy, torch.ones(batch), [told]).square().mean()
         return loss
+
+    return work
+
+
+def _flows_of(config: CrossTrainConfig) -> dict[str, Flow]:
+    """The flows of a round, without their weights."""
+    folder = model_folder(config.init)
+    parts = read_card(folder).parts
+    missing = [name for name in config.pair if flow_part(name) not in parts]
+    if missing:
+        raise ModelError(f"{folder}: cannot make {missing[0]}; name another --init")
+    configs = {str(name): parts[flow_part(name)].config for name in config.pair}
+    return {
+        name: Flow(from_mapping(FlowConfig, one, origin=str(folder))).requires_grad_(False)
+        for name, one in configs.items()
+    }
+
+
+def _cross_work(config: CrossTrainConfig, flows: Mapping[str, Flow]) -> Work:
+    batch = config.fit.batch
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, CrossTraining)
+        noisy = {
+            name: torch.randn(batch, flow.config.channels, *flow.config.grid)
+            for name, flow in flows.items()
+        }
+        told = network.guide.tell(noisy, torch.ones(batch))
+        losses = []
+        for name, flow in flows.items():
+            shape = flow.config.conditioner
+            context = torch.randn(batch, shape.length, shape.width)
+            with network.guide.hearing(name, flow.network, told):
+                losses.append(flow.predict(noisy[name], torch.ones(batch), context).square().mean())
+        return torch.stack(losses).sum()
 
     return work
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from medgen.config import resolve
 from medgen.errors import UsageError
 from medgen.tasks.codec_train import CodecTrainConfig, train_codec
+from medgen.tasks.cross_train import CrossTrainConfig, train_cross
 from medgen.tasks.fit import Progress
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
@@ -167,6 +168,16 @@ ROUNDS = {
         },
         {"widths": [32], "res_blocks": 2},
         {**CODI_TEXT, "conditioner": CODI_CONTEXT},
+    ),
+    "text-xray": Round(
+        CrossTrainConfig,
+        train_cross,
+        ("cross", "width"),
+        {
+            "base": {"pair": ["text", "xray"]},
+            "tiny": {"cross": {"width": 32, "embedding": 32, "heads": 2}},
+            "paper": {"cross": {"width": 1280, "embedding": 1280, "heads": 8}},  # of CoDi
+        },
     ),
 }
 

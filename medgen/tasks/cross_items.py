@@ -1,0 +1,172 @@
+"""What flows in company learn from: latents of one study at one time, and what each is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from medgen.align.invariant import invariance_loss
+from medgen.align.temperature import Temperature
+from medgen.crossguide.agreement import agreement_losses
+from medgen.crossguide.environment import Environment
+from medgen.crossguide.flows import CrossGuide
+from medgen.diffusion.noise import generator_for
+from medgen.modality import Modality
+from medgen.shapes import Latent, Time
+from medgen.tasks.align_studies import one_of
+from medgen.tasks.conditions import conditions_of
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_items import FlowItem, FlowItems, FlowLoss, FlowStudy
+
+
+@dataclass(frozen=True)
+class CrossItem:
+    """One study.
+
+    Attributes:
+        items: Of each flow, by its name; all at the time of the first.
+        again: More noise for the images, for the visual invariant.
+        group: Studies of one group are not each other's negatives.
+    """
+
+    items: Mapping[str, FlowItem]
+    again: Mapping[str, Tensor]
+    group: int
+
+    @property
+    def time(self) -> float:
+        """Of all flows (CoDi draws one time a batch; here each study has its own)."""
+        return next(iter(self.items.values())).time
+
+
+@dataclass(frozen=True)
+class CrossItems:
+    """Item number -> item: a pure function, whatever was asked before.
+
+    Attributes:
+        studies: Each as every flow learns from it.
+        deal: How each flow's item is dealt.
+        seed: Decides everything random.
+    """
+
+    studies: Sequence[Mapping[str, FlowStudy]]
+    deal: Mapping[str, FlowItems]
+    seed: int
+
+    def __call__(self, number: int) -> CrossItem:
+        """A study in random order."""
+        generator = generator_for(self.seed, number)
+        study = one_of(self.studies, generator)
+        items = {name: self.deal[name].of(study[name], generator) for name in self.deal}
+        again = {
+            name: _noise_like(item.clean, generator)
+            for name, item in items.items()
+            if name != Modality.TEXT
+        }
+        return CrossItem(items, again, next(iter(study.values())).group)
+
+
+def _noise_like(clean: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(clean.shape, generator=generator)
+
+
+class CrossTraining(nn.Module):
+    """What a round teaches: what flows tell each other, and how sharply latents are told apart."""
+
+    def __init__(self, guide: CrossGuide) -> None:
+        super().__init__()
+        self.guide = guide
+        self.temperature = Temperature()
+
+
+@dataclass(frozen=True)
+class CrossLoss:
+    """Guide and items in, loss terms out: each flow's error, agreement, and the visual invariant.
+
+    Attributes:
+        flows: By name; they stay as they are.
+        readers: Know what each flow is told.
+        agreement: Weight of: latents of one study lie together.
+        invariant: Weight of: an image's environment is the same whatever its noise.
+
+    Source: Zhan et al. 2024, section 3.3 (arXiv:2403.04290).
+    """
+
+    flows: Mapping[str, Flow]
+    readers: Mapping[str, FlowLoss]
+    agreement: float
+    invariant: float
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(sorted(self.flows)))
+
+    def __call__(
+        self, training: CrossTraining, items: Sequence[CrossItem]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The terms have the same names every time."""
+        guide = training.guide
+        device = training.temperature.log_scale.device
+        time = torch.tensor([item.time for item in items], device=device)
+        clean, noise = (
+            {name: self._stacked(items, name, what).to(device) for name in self.names}
+            for what in ("clean", "noise")
+        )
+        told = guide.tell(self._noised(clean, noise, time), time)
+        terms: dict[str, Tensor] = {}
+        for name in self.names:
+            with guide.hearing(name, self.flows[name].network, told):
+                terms[name] = self._error(name, clean[name], noise[name], time, items)
+        groups = torch.tensor([item.group for item in items], device=device)
+        scale = training.temperature()
+        for pair, loss in agreement_losses(told, scale, groups).items():
+            terms[f"agreement-{pair}"] = self.agreement * loss
+        if self.invariant:
+            terms |= self._invariants(guide, told, clean, time, items)
+        total = torch.stack(list(terms.values())).sum()
+        return {"total": total, **{name: term.detach() for name, term in terms.items()}}
+
+    def _error(
+        self, name: str, clean: Latent, noise: Latent, time: Time, items: Sequence[CrossItem]
+    ) -> Tensor:
+        flow = self.flows[name]
+        noisy = flow.process.at(time).over(clean)(clean, noise)
+        told = self.readers[name].told([item.items[name] for item in items], clean.device)
+        predicted = flow(noisy, time, conditions_of(told)).float()
+        return (predicted - (clean - noise)).square().mean()
+
+    def _invariants(
+        self,
+        guide: CrossGuide,
+        told: Mapping[str, Environment],
+        clean: Mapping[str, Latent],
+        time: Time,
+        items: Sequence[CrossItem],
+    ) -> dict[str, Tensor]:
+        """The visual invariant of each image flow: two noisings of an image are told alike."""
+        images = [name for name in self.names if name != Modality.TEXT and name in told]
+        again = {
+            name: torch.stack([item.again[name] for item in items]).to(clean[name])
+            for name in images
+        }
+        views = guide.tell(self._noised({n: clean[n] for n in images}, again, time), time)
+        return {
+            f"invariant-{name}": self.invariant
+            * invariance_loss(told[name].embedding, views[name].embedding)
+            / told[name].embedding.shape[1]
+            for name in images
+        }
+
+    def _noised(
+        self, clean: Mapping[str, Latent], noise: Mapping[str, Latent], time: Time
+    ) -> dict[str, Latent]:
+        return {
+            name: self.flows[name].process.at(time).over(latent)(latent, noise[name])
+            for name, latent in clean.items()
+        }
+
+    @staticmethod
+    def _stacked(items: Sequence[CrossItem], name: str, what: str) -> Tensor:
+        return torch.stack([getattr(item.items[name], what) for item in items])

@@ -1,0 +1,132 @@
+"""Train a round: two flows that stay as they are learn to tell each other what they make."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from medgen.checkpoint import model_folder
+from medgen.errors import UsageError
+from medgen.modality import Modality
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
+from medgen.tasks.cross_model import CrossConfig, completed, frozen, load_guide, save_guide
+from medgen.tasks.device import choose_device
+from medgen.tasks.distributed import join
+from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
+from medgen.tasks.flow_model import load_flow
+from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
+from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.snapshots import averaged_weights
+
+
+@dataclass(frozen=True)
+class CrossTrainConfig:
+    """What `medgen train --round text-xray` and its like are asked to do."""
+
+    pair: tuple[Modality, ...] = (Modality.TEXT, Modality.XRAY)  # the flows in company
+    init: str = "flows"  # a model with both flows, and what earlier rounds have taught
+    drop: float = 0.5  # share of the items that are told nothing, so that they have to listen
+    short: float = 0.15  # share of the things told by their place in the shared space alone
+    agreement: float = 1.0  # weight of: the latents of a study lie together
+    invariant: float = 0.05  # weight of the visual invariant of the image flows
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps images as encoders and codecs take them
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    cross: CrossConfig = field(default_factory=CrossConfig)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=4000, batch=16, learning_rate=1e-3, ema_decay=0.995, device="auto"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if len(set(self.pair)) != len(self.pair) or len(self.pair) < 2:
+            raise UsageError("pair: name two flows that differ")
+        if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
+            raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
+        if self.agreement < 0 or self.invariant < 0:
+            raise UsageError("weights must not be negative")
+
+
+def train_cross(
+    config: CrossTrainConfig, out: Path, *, manifest: Path, resume: bool = False
+) -> Iterator[Progress]:
+    """Train a round and write `out/model`: all of `init`, and what the flows tell each other.
+
+    Codecs, encoders and flows stay as they are; so does what a flow tells and hears if an earlier
+    round has taught it.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies with both modalities; those of split `train`, or without one.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn, or to learn from, or a setting does not fit.
+        InputError: If the manifest is wrong, or too many studies cannot be read.
+        ModelError: If `init` lacks a flow, an encoder or a codec.
+        OutputError: If `out` cannot be written.
+    """
+    card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
+    init = model_folder(config.init)
+    device = choose_device(config.fit.device)
+    names = [str(name) for name in config.pair]
+    flows: dict[str, Flow] = {}
+    for name in config.pair:
+        flows[str(name)] = load_flow(init, name, device).flow.requires_grad_(False)
+    torch.manual_seed(config.fit.seed)
+    taught = load_guide(init, flows)
+    learned, guide = sorted(taught.listeners), completed(taught, flows, config.cross)
+    new = [name for name in names if name not in learned]
+    if not new:
+        raise UsageError(f"{init}: {' and '.join(names)} listen to each other already")
+    frozen(guide, learned)
+    encoders = load_aligner(init, device)
+    studies = _studies(config, flows, manifest, encoders)
+    deal = {name: FlowItems([], config.drop, config.short, config.fit.seed) for name in names}
+    items = CrossItems(studies, deal, config.fit.seed)
+    reader = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
+    loss = CrossLoss(flows, dict.fromkeys(names, reader), config.agreement, config.invariant)
+    training = CrossTraining(guide)
+    facts = {"config": facts_of(config), "studies": len(studies), "frozen": learned}
+    yield from fit(training, items, loss, config.fit, out, resume=resume, card=facts)
+    if join(config.fit.device).rank == 0:
+        step, state = averaged_weights(out)
+        said = {key.removeprefix("guide."): tensor for key, tensor in state.items()}
+        extra: dict[str, object] = {f"training-{'-'.join(names)}": facts_of(config)}
+        card = replace(card, steps=step, extra=extra)
+        save_guide(out / MODEL, card, guide, said, new, beside=init)
+
+
+def _studies(
+    config: CrossTrainConfig, flows: dict[str, Flow], manifest: Path, encoders: LoadedAligner
+) -> list[dict[str, FlowStudy]]:
+    """The studies that have every modality of the round, as each flow learns from them."""
+    device = choose_device(config.fit.device)
+    found: dict[str, dict[str, FlowStudy]] = {}
+    for name, flow in flows.items():
+        own = FlowTrainConfig(
+            init=config.init,
+            max_bad=config.max_bad,
+            allow_outside=config.allow_outside,
+            cache=config.cache,
+            flow=flow.config,
+            fit=config.fit,
+        )
+        found[name] = flow_studies(own, manifest, encoders, device)
+    first, *others = found.values()
+    both = [name for name in first if all(name in of for of in others)]
+    if not both:
+        raise UsageError(f"{manifest}: no study to train on has {' and '.join(flows)}")
+    return [{name: of[study] for name, of in found.items()} for study in both]
