@@ -29,11 +29,12 @@ def generate(
         typer.Option("--texts", metavar="JSONL", help='Many: {"id": …, "text": …}, one a line.'),
     ] = None,
     modality: Annotated[
-        str | None, typer.Option("--modality", metavar="KIND", help="What to make: xray.")
+        str | None,
+        typer.Option("--modality", metavar="KIND", help="What to make: xray, ct, mri:t1."),
     ] = None,
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", metavar="FILE|DIR", help="A .png or .dcm, or a folder."),
+        typer.Option("-o", "--out", metavar="FILE|DIR", help="A file for one, or a folder."),
     ] = Path("out"),
     number: Annotated[
         int | None, typer.Option("-n", "--number", min=1, metavar="N", help="Images of each text.")
@@ -64,8 +65,12 @@ def generate(
         ),
     ] = None,
     file_format: Annotated[
-        Literal["png", "dicom"] | None,
+        Literal["png", "nifti", "dicom"] | None,
         typer.Option("--format", help="What to write."),
+    ] = None,
+    spacing: Annotated[
+        float | None,
+        typer.Option("--spacing", metavar="MM", help="Voxel size; what suits the text."),
     ] = None,
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Allow an empty text: anything common.")
@@ -103,6 +108,7 @@ def generate(
         "guidance": guidance,
         "best_of": best_of,
         "format": file_format,
+        "spacing": spacing,
         "unconditional": unconditional or None,
         "strict": strict or None,
         "overwrite": overwrite or None,

@@ -24,7 +24,7 @@ def train(
         typer.Option(
             "--round",
             metavar="NAME",
-            help="Of: translator, codec:xray|ct|mri|text, flow:xray|text, text-xray.",
+            help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray.",
         ),
     ] = "translator",
     preset: Annotated[

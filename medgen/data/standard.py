@@ -107,9 +107,21 @@ def ranked(values: Float[Tensor, "*space"]) -> Float[Tensor, "*space"]:
 
 def _framed(image: MedicalImage, modality: Modality, config: StandardConfig) -> tuple[Window, Grid]:
     """The range of a volume's values, and the grid of its view."""
-    window = mri_window(image.voxels) if modality is Modality.MRI else CT_WINDOWS[0]
-    body = image.voxels > window.low + BODY * (window.high - window.low)
-    return window, standard_grid(image, config, body)
+    body = body_voxels(image.voxels, modality)
+    return _body_window(image.voxels, modality), standard_grid(image, config, body)
+
+
+def body_voxels(
+    voxels: Shaped[np.ndarray, "i j k"], modality: Modality
+) -> Bool[np.ndarray, "i j k"]:
+    """The voxels of a CT or an MRI that are no air, about."""
+    window = _body_window(voxels, modality)
+    there: Bool[np.ndarray, "i j k"] = voxels > window.low + BODY * (window.high - window.low)
+    return there
+
+
+def _body_window(voxels: Shaped[np.ndarray, "i j k"], modality: Modality) -> Window:
+    return mri_window(voxels) if modality is Modality.MRI else CT_WINDOWS[0]
 
 
 def standard_grid(

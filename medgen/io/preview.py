@@ -62,16 +62,17 @@ def write_preview(
 
 
 def write_sheet(
-    radiographs: Sequence[MedicalImage],
+    images: Sequence[MedicalImage],
     path: Path,
     *,
     provenance: Provenance,
     overwrite: bool = False,
 ) -> Path:
-    """Draw radiographs on one sheet, as near to a square as they come, row by row.
+    """Draw images on one sheet: radiographs as near to a square as they come, volumes in rows.
 
     Args:
-        radiographs: At least one; each from its darkest to its brightest pixel.
+        images: At least one, all of one kind; each radiograph from its darkest to its brightest
+            pixel, each volume in three planes.
         path: PNG to write.
         provenance: Goes into the PNG's text.
         overwrite: Replace an existing file.
@@ -79,9 +80,12 @@ def write_sheet(
     Raises:
         OutputError: If it exists or cannot be written.
     """
-    columns = math.ceil(math.sqrt(len(radiographs)))
+    if images[0].voxels.ndim == 3:
+        drawn = [draw_row(one, shown(one), f"{one.kind}, synthetic") for one in images]
+        return _saved(np.concatenate(drawn), path, provenance, overwrite=overwrite)
+    columns = math.ceil(math.sqrt(len(images)))
     blank = np.zeros((PANEL, PANEL), np.uint8)
-    panels = [panel(_spread(one.voxels), (1.0, 1.0)) for one in radiographs]
+    panels = [panel(_spread(one.voxels), (1.0, 1.0)) for one in images]
     panels += [blank] * (-len(panels) % columns)
     rows = [np.concatenate(panels[at : at + columns], 1) for at in range(0, len(panels), columns)]
     return _saved(np.concatenate(rows), path, provenance, overwrite=overwrite)

@@ -1,6 +1,5 @@
 """Studies to align: reports and images of a manifest, read once, and dealt out as items."""
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +23,8 @@ from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.modality import FACTS, Modality
 from medgen.tasks.prefetch import made_in_order
+from medgen.tasks.unreadable import Unreadable
 
-LOG = logging.getLogger(__name__)
 MAX_TEXT_BYTES = 50_000
 IMAGES = (Modality.XRAY, Modality.CT, Modality.MRI)
 View = Float[Tensor, "channels *space"]
@@ -171,18 +170,12 @@ def read_studies(
         InputError: If more than that cannot be read.
     """
     groups: dict[frozenset[Finding], int] = {}
-    bad = 0
+    unreadable = Unreadable(len(studies), max_bad)
     read = _Reader(studies, config, tuple(modalities), cache, has_masks)
     ahead = made_in_order(read, range(len(studies)), workers=workers, ahead=4)
     for at, (study, found) in enumerate(zip(studies, ahead, strict=True)):
         if isinstance(found, MedgenError):
-            bad, error = bad + 1, found
-            LOG.warning("%s: left out: %s", study.id, error)
-            if bad > max_bad * len(studies):
-                raise InputError(
-                    f"{bad} of the first {at + 1} studies cannot be read, more than "
-                    f"{max_bad:.0%} of all; the last: {error}"
-                ) from error
+            unreadable.leave_out(study.id, at + 1, found)
             continue
         text, arrays, changed, drawn = found
         images = {name: [torch.from_numpy(one) for one in of] for name, of in arrays.items()}

@@ -1,6 +1,5 @@
 """Images as codecs take them: one channel in [-1, 1], radiographs squared, volumes isotropic."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from torch import Tensor
 
 from medgen.data.intensity import intensity_of
 from medgen.data.resample import Grid, isotropic_grid, resample
-from medgen.data.standard import StandardConfig
+from medgen.data.standard import StandardConfig, body_voxels, standard_grid
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
-from medgen.errors import InputError, MedgenError
+from medgen.errors import MedgenError
 from medgen.io import files
 from medgen.modality import Modality
-
-LOG = logging.getLogger(__name__)
+from medgen.tasks.unreadable import Unreadable
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,38 @@ def framed(
     return torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A volume as a flow of volumes takes it.
+
+    Attributes:
+        image: One channel in [-1, 1], upright, on the flow's grid.
+        spacing: Of its voxels, mm.
+    """
+
+    image: Float16[Tensor, "1 i j k"]
+    spacing: float
+
+
+def framed_whole(path: Path, modality: Modality, config: StandardConfig) -> Whole:
+    """A volume on a grid of fixed shape around its middle; its values as `framed` has them.
+
+    Args:
+        path: Its file or folder.
+        modality: CT or MRI.
+        config: The shape, and the spacings to choose from by the breadth of the body.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    image = files.read(path)
+    window = intensity_of(modality, image.voxels)
+    grid = standard_grid(image, config, body_voxels(image.voxels, modality))
+    volume = resample(image.voxels, image.geometry, grid, fill=float(window.low))
+    normalised = torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
+    return Whole(normalised, grid.geometry.spacing[0])
+
+
 def framed_images(
     studies: Sequence[Study],
     modality: Modality,
@@ -71,18 +101,12 @@ def framed_images(
     Raises:
         InputError: If more than that share of the studies cannot be read.
     """
-    bad = 0
+    unreadable = Unreadable(len(studies), max_bad)
     for at, study in enumerate(studies):
         try:
             images = [framed(path, modality, config, cache) for path in study.of(modality)]
         except MedgenError as error:
-            bad += 1
-            LOG.warning("%s: left out: %s", study.id, error)
-            if bad > max_bad * len(studies):
-                raise InputError(
-                    f"{bad} of the first {at + 1} studies cannot be read, more than "
-                    f"{max_bad:.0%} of all; the last: {error}"
-                ) from error
+            unreadable.leave_out(study.id, at + 1, error)
             continue
         yield study.id, images
 

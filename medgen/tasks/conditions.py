@@ -1,5 +1,6 @@
 """What each item of a batch is told, as the conditions that a flow takes."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,26 +14,28 @@ from medgen.diffusion.conditioner import Condition
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.text import TextEncoder
 from medgen.encoders.tokenizer import Tokenizer
-from medgen.modality import Modality
+from medgen.modality import Contrast, Modality
 from medgen.shapes import Context
 from medgen.tasks.flow import SOURCES
 
-SHARED = "shared"
+SHARED, SCAN = "shared", "scan"
+SCAN_WIDTH = 1 + len(Contrast)  # of the numbers that say how a volume is scanned
 
 
 class Told(NamedTuple):
-    """One thing that one item is told: what an encoder says of a text or an image.
+    """One thing that one item is told: what an encoder says of a text or an image, or its scan.
 
     Attributes:
-        source: The encoder's modality.
+        source: The encoder's modality, or `SCAN`.
         context: Its tokens; none of them where it is not to be heard, or was never trained to be.
-        embedding: Where the thing lies in the space that all encoders share, as one token.
+        embedding: Where the thing lies in the space that all encoders share, as one token; none
+            of a scan.
         weight: How much it counts.
     """
 
-    source: Modality
+    source: str
     context: Float[Tensor, "tokens width"]
-    embedding: Float[Tensor, "1 embedding"]
+    embedding: Float[Tensor, "points embedding"]
     weight: float = 1.0
 
     @property
@@ -59,6 +62,18 @@ def told_texts(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str])
     device = encoder.place.weight.device
     encoded = encoder(tokenizer.encode(texts, max_tokens=longest).ids.to(device))
     return told_of(encoded, Modality.TEXT)
+
+
+def told_scan(spacing: float, contrast: Contrast | None = None) -> Told:
+    """How a volume is scanned.
+
+    Args:
+        spacing: Of its voxels, mm.
+        contrast: Of an MRI; None where nobody knows, and for CT.
+    """
+    weighted = [float(contrast is each) for each in Contrast]
+    numbers = torch.tensor([[math.log2(spacing), *weighted]])
+    return Told(SCAN, numbers, numbers[:0])
 
 
 def conditions_of(told: Sequence[Sequence[Told]]) -> list[Condition]:

@@ -18,9 +18,9 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.shapes import Context, Latent, Time
 
-SOURCES = (*map(str, Modality), "shared")
-"""What a flow listens to, in the order of its conditioner: the context of each encoder, and an
-embedding in the space that all of them share."""
+SOURCES = (*map(str, Modality), "shared", "scan")
+"""What a flow listens to, in the order of its conditioner: the context of each encoder, an
+embedding in the space that all of them share, and, of volumes, how they are scanned."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class FlowConfig:
         attention: Which levels of the U-Net attend.
         heads: Of all attention.
         conditioner: What reads the conditions.
+        spacings: Voxel sizes of its volumes, mm, of which each has the finest that holds the body;
+            none for text and radiographs.
     """
 
     modality: Modality = Modality.XRAY
@@ -48,11 +50,16 @@ class FlowConfig:
     attention: tuple[bool, ...] = (False, True)
     heads: int = 4
     conditioner: ConditionerConfig = field(default_factory=ConditionerConfig)
+    spacings: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UsageError for a network that cannot be built."""
         if (self.modality is Modality.TEXT) != (len(self.grid) == 1):
             raise UsageError(f"a flow of {self.modality} cannot have {len(self.grid)} axes")
+        if (len(self.grid) == 3) != bool(self.spacings):
+            raise UsageError(
+                f"a flow of {self.modality}: spacings are for volumes, which need them"
+            )
         if self.patch < 1 or any(size % self.patch for size in self.grid):
             raise UsageError(f"a grid of {self.grid} does not divide by patches of {self.patch}")
 

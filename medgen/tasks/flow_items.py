@@ -30,6 +30,7 @@ class FlowStudy:
         found: Of each latent, 1 in the cells where the report finds something; nothing where
             nobody has drawn it.
         group: Studies of one group have reports that say the same is there.
+        scans: How each volume is scanned; nothing for text and radiographs.
     """
 
     latents: Sequence[Tensor]
@@ -37,6 +38,7 @@ class FlowStudy:
     seen: Mapping[Modality, Sequence[Told]] = field(default_factory=dict)
     found: Sequence[Tensor] = ()
     group: int = 0
+    scans: Sequence[Told] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class FlowItem:
         seen: What is told of its other images.
         is_short: Only where the text lies in the shared space is told, not its words.
         found: Cells that its text speaks of, 1; None if it is not told them, or nobody knows.
+        scan: How it is scanned, which is always told; None for text and radiographs.
     """
 
     clean: Tensor
@@ -60,6 +63,7 @@ class FlowItem:
     seen: Sequence[Told]
     is_short: bool = False
     found: Tensor | None = None
+    scan: Told | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,8 @@ class FlowItems:
         seen = [one.shared if self._is_short(generator) else one for one in seen]
         is_short = bool(text) and self._is_short(generator)
         found = study.found[which].float() if text and study.found else None
-        return FlowItem(clean, noise, time, text, seen, is_short, found)
+        scan = study.scans[which] if study.scans else None
+        return FlowItem(clean, noise, time, text, seen, is_short, found, scan)
 
     def _told(self, study: FlowStudy, generator: Generator) -> list[Modality]:
         known = [*((Modality.TEXT,) if study.texts else ()), *study.seen]
@@ -148,6 +153,7 @@ class FlowLoss:
         told = []
         for item in items:
             things = [one.to(device) for one in item.seen]
+            things += [item.scan.to(device)] if item.scan is not None else []
             if item.text is not None:
                 text = self.known[item.text].to(device)
                 things.append(text.shared if item.is_short else text)

@@ -1,6 +1,7 @@
 """The latents that a flow learns to make, computed once before it is trained."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,11 +13,15 @@ from medgen.data.masks import mask_files
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_mask
+from medgen.errors import MedgenError
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
-from medgen.tasks.codec_images import FrameConfig, framed_images
+from medgen.tasks.codec_images import FrameConfig, framed_images, framed_whole
 from medgen.tasks.codec_model import load_codec
+from medgen.tasks.conditions import Told, told_scan
+from medgen.tasks.flow import FlowConfig
 from medgen.tasks.report_model import load_report_codec
+from medgen.tasks.unreadable import Unreadable
 
 Latents = dict[str, list[Float16[Tensor, "latent *grid"]]]
 """By a study's id."""
@@ -49,6 +54,62 @@ def image_latents(
         ]
         for name, images in reading
     }
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """The volumes of one study, as a flow learns from them.
+
+    Attributes:
+        latents: Half precision.
+        scans: How each is scanned.
+    """
+
+    latents: list[Float16[Tensor, "latent *grid"]]
+    scans: list[Told]
+
+
+@torch.no_grad()
+def volume_latents(
+    model: str | Path,
+    flow: FlowConfig,
+    studies: Sequence[Study],
+    device: torch.device,
+    *,
+    max_bad: float = 0.05,
+) -> dict[str, Volumes]:
+    """The latents of the volumes of studies, by id; a study that cannot be read is left out.
+
+    Args:
+        model: With the codec.
+        flow: Says the grid and the spacings.
+        studies: Some of which have volumes of the flow's modality.
+        device: Where to compute.
+        max_bad: Share of the studies that may be unreadable.
+
+    Raises:
+        ModelError: If the model has no codec of the modality.
+        InputError: If more than that share of the studies cannot be read.
+    """
+    codec = load_codec(model, flow.modality, device).codec
+    i, j, k = (cells * codec.stride for cells in flow.grid)
+    frame = StandardConfig(shape=(i, j, k), spacings=flow.spacings)
+    found: dict[str, Volumes] = {}
+    unreadable = Unreadable(len(studies), max_bad)
+    for at, study in enumerate(studies):
+        volumes = Volumes([], [])
+        try:
+            for kind, path in study.images.items():
+                if kind.modality is flow.modality:
+                    whole = framed_whole(path, flow.modality, frame)
+                    latent = codec.encode(whole.image[None].float().to(device))[0]
+                    volumes.latents.append(latent.half().cpu())
+                    volumes.scans.append(told_scan(whole.spacing, kind.contrast))
+        except MedgenError as error:
+            unreadable.leave_out(study.id, at + 1, error)
+            continue
+        found[study.id] = volumes
+    return found
 
 
 def cells_found(

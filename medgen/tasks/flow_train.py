@@ -17,18 +17,23 @@ from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
-from medgen.modality import Modality
+from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
 from medgen.tasks.codec_model import load_codec
-from medgen.tasks.conditions import Told, told_of
+from medgen.tasks.conditions import SCAN_WIDTH, Told, told_of
 from medgen.tasks.device import choose_device
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
-from medgen.tasks.flow_latents import cells_found, image_latents, report_latents
+from medgen.tasks.flow_latents import (
+    cells_found,
+    image_latents,
+    report_latents,
+    volume_latents,
+)
 from medgen.tasks.flow_model import flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
@@ -156,8 +161,9 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig]:
         encoders.image_encoder(name).config.width if name in known else ImageEncoderConfig().width
         for name in IMAGES
     )
-    widths = (encoders.text_encoder.config.width, *seen)
-    conditioner = replace(config.flow.conditioner, sources=(*widths, encoders.embedding))
+    widths = (encoders.text_encoder.config.width, *seen, encoders.embedding)
+    scan = (SCAN_WIDTH,) if config.flow.spacings else ()
+    conditioner = replace(config.flow.conditioner, sources=(*widths, *scan))
     config = replace(config, flow=replace(config.flow, conditioner=conditioner))
     torch.manual_seed(config.fit.seed)
     return Flow(config.flow), config
@@ -169,6 +175,8 @@ def _fitting(config: FlowTrainConfig) -> FlowConfig:
         text = load_report_codec(config.init, torch.device("cpu")).codec.config
         return replace(config.flow, channels=text.channels, grid=(text.length,))
     loaded = load_codec(config.init, config.modality, torch.device("cpu"))
+    if FACTS[config.modality].axes == 3:
+        return replace(config.flow, channels=loaded.codec.channels)
     cells = loaded.frame.side // loaded.codec.stride
     return replace(config.flow, channels=loaded.codec.channels, grid=(cells, cells))
 
@@ -204,12 +212,18 @@ def flow_studies(
         least=1,
     )
     told, groups = {}, {}
+    scans: dict[str, list[Told]] = {}
     for study in read:
         told[study.id] = (_reports(study), _seen(study, encoders, device))
         groups[study.id] = study.group
     if config.modality is Modality.TEXT:
         texts = {name: of for name, (of, _) in told.items() if of}
         latents = report_latents(config.init, texts, device)
+    elif config.flow.spacings:
+        known = [study for study in chosen if study.id in told]
+        volumes = volume_latents(config.init, config.flow, known, device, max_bad=config.max_bad)
+        latents = {name: one.latents for name, one in volumes.items()}
+        scans = {name: one.scans for name, one in volumes.items()}
     else:
         known = [study for study in chosen if study.id in told]
         latents = image_latents(
@@ -224,6 +238,7 @@ def flow_studies(
             told[name][1],
             found.get(name, ()),
             groups[name],
+            scans.get(name, ()),
         )
         for name, of in latents.items()
     }

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -23,18 +22,18 @@ from medgen.diffusion.sampler import (
 )
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import InputError, MedgenError, UsageError
-from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
-from medgen.modality import Kind, Modality
-from medgen.shapes import Embedding, Latent
+from medgen.modality import FACTS, Kind, Modality
+from medgen.shapes import Latent
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES
 from medgen.tasks.codec_model import LoadedCodec, load_codec
-from medgen.tasks.conditions import Told, conditions_of, told_of, told_texts
+from medgen.tasks.conditions import Told, conditions_of, told_of, told_scan, told_texts
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.flow_model import LoadedFlow, load_flow
+from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
 from medgen.tasks.prompt import Prompt, read_prompt
 
@@ -45,7 +44,6 @@ SAMPLERS = {
     "heun": sample_heun,
     "ddim": sample_ddim,
 }
-WHITE = 4095  # of a radiograph's 12 bits
 CANDIDATES = 2**20  # more than anybody asks for of one sample; spreads the seeds
 
 
@@ -65,7 +63,8 @@ class GenerateConfig:
     together: int = 4  # samples at once
     unconditional: bool = False  # allow an empty prompt
     strict: bool = False  # refuse a prompt of which part would be lost
-    format: str = "png"  # of radiographs: png or dicom
+    format: str = ""  # radiographs: png or dicom; volumes: nifti or dicom; the first if not given
+    spacing: float | None = None  # of a volume's voxels, mm; what suits the prompt if not given
     overwrite: bool = False  # replace results that exist
     model: str = BUILT_IN  # a bundled model's name, or a folder
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
@@ -77,8 +76,13 @@ class GenerateConfig:
             raise UsageError("--modality text: is what `medgen report` is for")
         if self.sampler not in SAMPLERS:
             raise UsageError(f"sampler {self.sampler}: is not one of {', '.join(SAMPLERS)}")
-        if self.format not in ("png", "dicom"):
-            raise UsageError(f"--format {self.format}: a radiograph is written as png or dicom")
+        if self.format and self.format not in self.formats:
+            words = " or ".join(self.formats)
+            raise UsageError(f"--format {self.format}: {self.kind} is written as {words}")
+        if self.spacing is not None and self.kind.modality is Modality.XRAY:
+            raise UsageError("--spacing: is for volumes; nobody knows a radiograph's")
+        if self.kind == Kind(Modality.MRI):
+            raise UsageError("--modality mri: has to say how it is weighted: mri:t1, for one")
         if self.weights and len(self.weights) != len(self.sources):
             raise UsageError(f"{len(self.weights)} weights for {len(self.sources)} images")
         if any(weight < 0 for weight in self.weights):
@@ -94,6 +98,12 @@ class GenerateConfig:
         """What is made."""
         return Kind.parse(self.modality)
 
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What it can be written as; the first is the default."""
+        is_flat = FACTS[self.kind.modality].axes == 2
+        return ("png", "dicom") if is_flat else ("nifti", "dicom")
+
 
 @dataclass(frozen=True)
 class Generator:
@@ -108,6 +118,22 @@ class Generator:
     def grid(self) -> tuple[int, ...]:
         """Channels and cells of a latent."""
         return (self.flow.flow.config.channels, *self.flow.flow.config.grid)
+
+    def spacing(self, prompt: Prompt, config: GenerateConfig) -> float | None:
+        """Of the voxels of a volume, mm; None for a radiograph.
+
+        Raises:
+            UsageError: If the flow does not make such voxels, or nothing says which it shall make.
+        """
+        known = sorted(self.flow.flow.config.spacings)
+        words = " or ".join(f"{each:g}" for each in known)
+        if config.spacing is not None and config.spacing not in known:
+            raise UsageError(f"--spacing {config.spacing:g}: this model makes {words} mm")
+        if len(known) < 2 or config.spacing is not None:
+            return config.spacing or (known[0] if known else None)
+        if not prompt.named:
+            raise UsageError(f"--spacing: say which, {words} mm; the prompt does not say of what")
+        return known[0] if prompt.is_of_head else known[-1]
 
 
 @dataclass(frozen=True)
@@ -177,6 +203,8 @@ def generate(
 
     Raises:
         InputError: If nobody says what a source is.
+        UsageError: If the best is asked for where nothing can be compared, or the spacing is none
+            that the model makes.
         ModelError: If the model has no encoder of a source's modality.
         MedgenError: If the model answers with NaN.
 
@@ -188,7 +216,13 @@ def generate(
                 files.write(sample.image, Path(f"{sample.index}.png"), provenance=...)
     """
     loaded = load_generator(config)
+    if config.best_of > 1 and not _can_agree(loaded, prompt, config):
+        raise UsageError(
+            f"--best-of: needs a text, and an encoder of {config.kind.modality} that compares"
+        )
     told = _told(prompt, sources, config, loaded)
+    spacing = loaded.spacing(prompt, config)
+    scan = [told_scan(spacing, config.kind.contrast).to(loaded.device)] if spacing else []
     chosen = range(config.number) if indices is None else indices
     numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]
     best: dict[int, Sample] = {}
@@ -196,13 +230,19 @@ def generate(
         part = numbers[start : start + config.together]
         remedy = "--set together=1 makes one image at a time, --device cpu needs no GPU's"
         with flushed_denormals(), enough_memory(remedy):
-            images = _images(loaded, told, part, config)
-        agreements = _agreements(loaded, prompt, images, config.kind.modality)
+            decoded = _decoded(loaded, told, scan, part, config)
+        images = [image_of(one, config.kind, spacing) for one in decoded]
+        agreements = _agreements(loaded, prompt, images, config)
         for (index, candidate), image, agreement in zip(part, images, agreements, strict=True):
-            one = Sample(index, _radiograph(image), agreement, (agreement,) if agreement else ())
+            one = Sample(index, image, agreement, (agreement,) if agreement else ())
             best[index] = _better(best.get(index), one)
             if candidate == config.best_of - 1:
                 yield best.pop(index)
+
+
+def _can_agree(loaded: Generator, prompt: Prompt, config: GenerateConfig) -> bool:
+    """Whether a prompt and what is made of it can be compared."""
+    return bool(prompt.text) and config.kind.modality in loaded.encoders.aligner.encoders
 
 
 def _better(one: Sample | None, other: Sample) -> Sample:
@@ -213,17 +253,18 @@ def _better(one: Sample | None, other: Sample) -> Sample:
 
 
 @torch.no_grad()
-def _images(
+def _decoded(
     loaded: Generator,
     told: Sequence[Told],
+    scan: Sequence[Told],
     numbers: Sequence[tuple[int, int]],
     config: GenerateConfig,
 ) -> Float[Tensor, "batch 1 *space"]:
     """Walk a few latents from noise to clean, and decode them."""
     encoders, flow = loaded.encoders, loaded.flow.flow
     (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
-    conditions = conditions_of([told or [nothing]] * len(numbers))
-    empty = conditions_of([[nothing]] * len(numbers))
+    conditions = conditions_of([[*(told or [nothing]), *scan]] * len(numbers))
+    empty = conditions_of([[nothing, *scan]] * len(numbers))
     guidance = Guidance(config.guidance if told else 1.0, config.rescale)
     denoise = flow.denoise(conditions, empty, guidance)
     generators = [
@@ -268,30 +309,18 @@ def told_in_training(loaded: Generator, config: GenerateConfig) -> set[str]:
 
 @torch.no_grad()
 def _agreements(
-    loaded: Generator, prompt: Prompt, images: Tensor, modality: Modality
+    loaded: Generator, prompt: Prompt, images: Sequence[MedicalImage], config: GenerateConfig
 ) -> list[float | None]:
     """How well each image agrees with the prompt in the space that all encoders share."""
-    if not prompt.text:
+    aligner = loaded.encoders.aligner
+    if not _can_agree(loaded, prompt, config):
         return [None] * len(images)
-    aligner, tokenizer = loaded.encoders.aligner, loaded.encoders.tokenizer
-    longest = aligner.text_encoder.config.max_tokens
-    ids = tokenizer.encode([prompt.text], max_tokens=longest).ids.to(loaded.device)
-    said: Embedding = aligner.text_encoder(ids).embedding
+    (said,) = told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [prompt.text])
+    modality = config.kind.modality
+    views = [standard_view(image, modality, loaded.encoders.standard) for image in images]
     encoder = loaded.encoders.encoder_of(modality)
-    seen = encoder(_as_view(images, loaded).to(loaded.device)).embedding
-    return [round(float(one), 4) for one in F.cosine_similarity(seen, said)]
-
-
-def _as_view(images: Tensor, loaded: Generator) -> Float[Tensor, "batch 1 side side"]:
-    """Radiographs as their encoder takes them."""
-    side = loaded.encoders.standard.side
-    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-
-
-def _radiograph(image: Float[Tensor, "1 rows columns"]) -> MedicalImage:
-    """Grey levels of 12 bits; nobody knows how large a pixel is."""
-    grey = (WHITE * (image[0].numpy() + 1) / 2).round().astype(np.uint16)
-    return MedicalImage(grey, flat_detector(), Kind(Modality.XRAY), spacing_is_known=False)
+    seen = encoder(torch.stack(views).float().to(loaded.device)).embedding
+    return [round(float(one), 4) for one in F.cosine_similarity(seen, said.embedding)]
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ from medgen.tasks.generate import (
 )
 from medgen.tasks.prompt import Prompt, in_words
 
+ENDINGS = {"png": (".png",), "dicom": (".dcm",), "nifti": (".nii.gz", ".nii")}
 DIGITS = 4  # of a sample's number in its file name
 
 
@@ -133,14 +134,21 @@ def outputs_of(request: Request, config: GenerateConfig, out: Path) -> list[Path
     Raises:
         UsageError: If one file is to hold several, or has another format's name.
     """
-    name = out.name.lower()
-    if name.endswith((".png", ".dcm")) and not out.is_dir():
+    name, form = out.name.lower(), config.format or config.formats[0]
+    own = next((form for form in config.formats if name.endswith(ENDINGS[form])), None)
+    if own and not out.is_dir():
         if config.number > 1:
             raise UsageError(f"-o {out}: names one file for {config.number} samples; name a folder")
+        if config.format and own != config.format:
+            raise UsageError(f"-o {out}: is no {config.format}; leave out --format, or rename it")
         return [out]
-    if name.endswith((".nii", ".nii.gz", ".jpg", ".jpeg")):
-        raise UsageError(f"-o {out}: a radiograph is a .png, a .dcm, or a folder for several")
-    ending = ".png" if config.format == "png" else ".dcm"
+    if name.endswith((*ENDINGS["png"], *ENDINGS["dicom"], *ENDINGS["nifti"], ".jpg", ".jpeg")):
+        words = ", ".join(ENDINGS[form][0] for form in config.formats)
+        raise UsageError(
+            f"-o {out}: {config.kind} is written as {words}; name a folder for several"
+        )
+    is_flat = FACTS[config.kind.modality].axes == 2
+    ending = "" if form == "dicom" and not is_flat else ENDINGS[form][0]  # a series is a folder
     return [out / f"{request.id}-{index + 1:0{DIGITS}d}{ending}" for index in range(config.number)]
 
 
@@ -235,12 +243,17 @@ def _details(
             for image in sources
         ],
         "Sample": sample.index,
+        **_spacing(sample.image),
         "Sampler": config.sampler,
         "Guidance": config.guidance,
         "Agreement": sample.agreement,
         "AgreementOfCandidates": list(sample.candidates),
         **_unpaired(sources, config),
     }
+
+
+def _spacing(image: MedicalImage) -> dict[str, object]:
+    return {"SpacingMm": image.geometry.spacing[0]} if image.spacing_is_known else {}
 
 
 def _unpaired(sources: Sequence[MedicalImage], config: GenerateConfig) -> dict[str, object]:

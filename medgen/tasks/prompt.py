@@ -7,6 +7,7 @@ from medgen.encoders.tokenizer import Tokenizer
 from medgen.finding import Finding, Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
+from medgen.phantom import head_findings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,16 @@ class Prompt:
     ignored: tuple[str, ...]
     unseen: tuple[str, ...]
     cut: int
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The findings that it speaks of, whether the flow knows them or not."""
+        return (*(one.name for one in self.findings), *self.ignored)
+
+    @property
+    def is_of_head(self) -> bool:
+        """Whether it speaks of what only heads have."""
+        return any(name in head_findings.NAMES for name in self.named)
 
     @property
     def is_misread(self) -> bool:

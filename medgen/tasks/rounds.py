@@ -144,6 +144,9 @@ CODI_IMAGE = {
 CODI_TEXT = {"channels": 768, "grid": [1], "widths": [768], "res_blocks": 12, "heads": 12}
 OPTIMUS = {"width": 768, "layers": 12, "heads": 12, "channels": 768, "length": 1}
 
+# 112 voxels a side: a head at 2 mm, a chest at 3 mm.
+VOLUME = {"grid": [28, 28, 28], "spacings": [2.0, 3.0]}
+
 ROUNDS = {
     "translator": Round(TrainConfig, train, ("translator", "widths")),
     "codec:xray": _codec("xray", 2, [16, 16, 16], [128, 256, 512]),
@@ -169,6 +172,8 @@ ROUNDS = {
         {"widths": [32], "res_blocks": 2},
         {**CODI_TEXT, "conditioner": CODI_CONTEXT},
     ),
+    "flow:ct": _flow({**VOLUME, "modality": "ct"}, {"widths": [32, 32]}, CODI_IMAGE),
+    "flow:mri": _flow({**VOLUME, "modality": "mri"}, {"widths": [32, 32]}, CODI_IMAGE),
     "text-xray": Round(
         CrossTrainConfig,
         train_cross,

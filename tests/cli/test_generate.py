@@ -79,7 +79,7 @@ def test_one_bad_prompt_of_a_batch_does_not_stop_it(
         (["--text", TEXT, "--modality", "ct"], 5, "cannot make ct; it makes xray"),
         (["--text", TEXT, "--modality", "text"], 2, "medgen report"),
         (["--text", TEXT, "--from", "gone.nii.gz"], 4, "gone.nii.gz"),
-        (["--text", TEXT, "-o", "a.nii.gz"], 2, "a radiograph is a .png"),
+        (["--text", TEXT, "-o", "a.nii.gz"], 2, "xray is written as .png, .dcm"),
         (["--texts", "gone.jsonl"], 4, "gone.jsonl: cannot be read"),
         (["--text", TEXT, "--weight", "1"], 2, "1 weights for 0 images"),
     ],

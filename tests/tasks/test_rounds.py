@@ -6,12 +6,14 @@ from medgen.errors import UsageError
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
+ALONE = [name for name in ROUNDS if name != "text-xray"]  # which is of flows that are there
+
 
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
         (name, preset)
-        for name in ROUNDS
+        for name in ALONE
         for preset in sorted({"base", *ROUNDS[name].presets} - {"paper"})  # a step takes minutes
     ],
 )
@@ -33,7 +35,7 @@ def test_paper_is_the_published_size() -> None:
     assert plan.memory_gb > 5 * 4 * 0.86
 
 
-@pytest.mark.parametrize("name", ROUNDS)
+@pytest.mark.parametrize("name", ALONE)
 def test_the_dial_scales_the_weights(name: str) -> None:
     chosen = round_named(name)
     small, large = (

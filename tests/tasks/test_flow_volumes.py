@@ -1,0 +1,156 @@
+"""Flows of volumes: from scans of any size to the model's grid, in HU and millimetres."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from medgen.config import from_mapping
+from medgen.errors import UsageError
+from medgen.io import files
+from medgen.modality import Contrast
+from medgen.tasks.codec_train import CodecTrainConfig, train_codec
+from medgen.tasks.conditions import SCAN, conditions_of, told_scan
+from medgen.tasks.fit import MODEL
+from medgen.tasks.flow import SOURCES
+from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
+from medgen.tasks.generate_files import Request, write_samples
+from tests.tasks.flow_toy import CONDITIONER, FIT
+
+HEAD, CHEST = "Left frontal haemorrhage.", "Large left pleural effusion."
+CODEC = {
+    "modality": "ct",
+    "patch": 16,
+    "codec": {"spatial_dims": 3, "latent_channels": 4, "widths": [16, 16], "norm_groups": 4},
+    "loss": {"adversarial": 0.0},
+}
+FLOW = {
+    "modality": "ct",
+    "grid": [8, 8, 8],
+    "spacings": [2.0, 4.0],
+    "patch": 2,
+    "widths": [32, 32],
+    "heads": 2,
+    "conditioner": CONDITIONER,
+}
+
+
+@pytest.fixture(scope="module")
+def made(
+    corner_flows: SimpleNamespace,
+    volumes: SimpleNamespace,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A model that makes CTs: of small heads at 2 mm, and of ones twice as large at 4 mm."""
+    folder = tmp_path_factory.mktemp("volumes")
+    rows = []
+    for at in range(4):
+        shape, text = (((26, 24, 28), HEAD), ((52, 48, 56), CHEST))[at % 2]
+        voxels = volumes.head("ct", shape) + 400 * (at % 2)  # those at 4 mm are brighter
+        volumes.save(voxels, folder / f"s{at}" / "ct.nii.gz")
+        (folder / f"s{at}" / "report.txt").write_text(text)
+        row = {"id": f"s{at}", "patient": f"s{at}", "ct": f"s{at}/ct.nii.gz"}
+        rows.append(row | {"text": f"s{at}/report.txt"})
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fit = replace(FIT, steps=400, batch=4, learning_rate=5e-3)
+    codec = replace(from_mapping(CodecTrainConfig, CODEC), init=str(corner_flows.codecs), fit=fit)
+    list(train_codec(codec, folder / "codec", manifest=manifest))
+    flow = replace(
+        from_mapping(FlowTrainConfig, {"flow": FLOW}),
+        init=str(folder / "codec" / MODEL),
+        drop=0.5,
+        fit=replace(FIT, steps=300),
+    )
+    list(train_flow(flow, folder / "flow", manifest=manifest))
+    return folder / "flow" / MODEL
+
+
+@pytest.fixture
+def config(made: Path) -> GenerateConfig:
+    return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=4, guidance=1.0)
+
+
+def test_a_ct_has_the_grid_of_the_model_and_hu(config: GenerateConfig) -> None:
+    (sample,) = generate(understood(HEAD, config), [], config)
+    assert sample.image.voxels.shape == (32, 32, 32)
+    assert sample.image.geometry.spacing == (2.0, 2.0, 2.0)
+    corner, middle = sample.image.voxels[0, 0, 0], sample.image.voxels[14:18, 14:18, 14:18].mean()
+    assert corner < -600  # air
+    assert -400 < middle < 600  # brain, about
+    assert sample.agreement is None  # no encoder of CT
+
+
+def test_the_prompt_decides_the_spacing_unless_it_is_given(config: GenerateConfig) -> None:
+    loaded = load_generator(config)
+    assert loaded.spacing(understood(HEAD, config), config) == 2.0
+    assert loaded.spacing(understood(CHEST, config), config) == 4.0
+    asked = replace(config, spacing=2.0)
+    assert loaded.spacing(understood(CHEST, asked), asked) == 2.0
+    nothing = understood("Unremarkable.", config)
+    with pytest.raises(UsageError, match="--spacing: say which, 2 or 4 mm"):
+        loaded.spacing(nothing, config)
+    with pytest.raises(UsageError, match="makes 2 or 4 mm"):
+        loaded.spacing(nothing, replace(config, spacing=1.0))
+
+
+def test_the_scan_is_told(config: GenerateConfig) -> None:
+    """Same noise and no words: what is made is what was seen at that spacing."""
+    config = replace(config, unconditional=True)
+    prompt = understood("", config)
+    fine, coarse = (
+        next(iter(generate(prompt, [], replace(config, spacing=spacing)))).image.voxels
+        for spacing in (2.0, 4.0)
+    )
+    assert coarse.mean() - fine.mean() > 60  # 213 in the data
+
+
+def test_a_scan_is_one_token_of_its_own_source() -> None:
+    one, other = told_scan(2.0, Contrast.T2), told_scan(4.0)
+    (condition,) = conditions_of([[one], [other]])
+    assert SOURCES[condition.source] == SCAN
+    assert condition.mask.tolist() == [[True], [True]]
+    torch.testing.assert_close(condition.tokens[:, 0, 0], torch.tensor([1.0, 2.0]))
+    assert condition.tokens[0, 0, 1:].sum() == 1
+    assert condition.tokens[1, 0, 1:].sum() == 0
+
+
+@pytest.mark.parametrize("form", ["nifti", "dicom"])
+def test_files(config: GenerateConfig, tmp_path: Path, form: str) -> None:
+    asked = replace(config, format=form)
+    (written,) = write_samples(Request("head", HEAD), [], asked, tmp_path)
+    assert written.output.name == {"nifti": "head-0001.nii.gz", "dicom": "head-0001"}[form]
+    image = files.read(written.output)
+    assert image.geometry.spacing == pytest.approx((2.0, 2.0, 2.0))
+    (sample,) = generate(understood(HEAD, config), [], config)
+    if form == "nifti":
+        np.testing.assert_array_equal(image.voxels, sample.image.voxels)
+    else:
+        slices = [pydicom.dcmread(path) for path in written.output.iterdir()]
+        assert len(slices) == 32
+        assert all("synthetic" in str(one).lower() for one in slices)
+    assert json.loads(written.sidecar.read_text())["SpacingMm"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"format": "png"}, "ct is written as nifti or dicom"),
+        ({"modality": "mri"}, "how it is weighted"),
+        ({"modality": "xray", "spacing": 2.0}, "is for volumes"),
+        ({"best_of": 2}, "needs a text, and an encoder of ct"),
+    ],
+)
+def test_what_cannot_be_asked(config: GenerateConfig, changed: dict, message: str) -> None:
+    def ask() -> None:
+        asked = replace(config, **changed)
+        next(iter(generate(understood(HEAD, asked), [], asked)))
+
+    with pytest.raises(UsageError, match=message):
+        ask()
