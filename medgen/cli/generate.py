@@ -26,7 +26,7 @@ def generate(
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option("--texts", metavar="JSONL", help='Many: {"id": …, "text": …}, one a line.'),
+        typer.Option("--texts", metavar="JSONL", help='Many: {"text": …}, one a line.'),
     ] = None,
     modality: Annotated[
         str | None,

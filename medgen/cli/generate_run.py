@@ -9,10 +9,11 @@ from medgen.cli.progress import progress_bar
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import MedgenError, SomeFailedError, UsageError
 from medgen.io import files
+from medgen.io.atomic import check_writable
 from medgen.io.preview import write_sheet
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
-from medgen.tasks.generate import GenerateConfig, understood
+from medgen.tasks.generate import GenerateConfig, load_generator, understood
 from medgen.tasks.generate_files import (
     Request,
     Written,
@@ -46,10 +47,16 @@ def run_generate(
     """
     log = Record("generate", config, seed=config.seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
+        for source in config.sources:
+            log.hide(Path(source.partition("=")[2] or source))
+        if texts is not None:
+            log.hide(texts)
         requests = _requests(text, texts, config)
+        if texts is not None:
+            log.add_input(texts)
+        _check(requests, config, out, preview)
         requests = Shard.parse(shard).of(requests) if shard else requests
-        for request in requests:
-            outputs_of(request, config, out)  # a wrong name is told before any work is done
+        load_generator(config)  # what a model lacks is told once
         sources = read_sources(config)
         for image in sources:
             if image.source is not None:
@@ -85,11 +92,27 @@ def run_generate(
             raise SomeFailedError(f"{failed} of {len(requests)} prompts failed")
 
 
+def _check(
+    requests: list[Request], config: GenerateConfig, out: Path, preview: Path | None
+) -> None:
+    """Raises UsageError or OutputError for a wrong name, before any work is done."""
+    outputs = [path for request in requests for path in outputs_of(request, config, out)]
+    if len(requests) > 1 and outputs[0] == out:
+        raise UsageError(f"-o {out}: names one file for {len(requests)} prompts; name a folder")
+    if preview is None:
+        return
+    if preview.suffix.lower() != ".png":
+        raise UsageError(f"--preview {preview}: is drawn as .png")
+    if preview.absolute() in {path.absolute() for path in outputs}:
+        raise UsageError(f"--preview {preview}: is one of the images; choose another name")
+    check_writable(preview, overwrite=config.overwrite)
+
+
 def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> list[Request]:
     if text is not None and texts is not None:
         raise UsageError("--text is one prompt, --texts are many; give one of them")
     if texts is not None:
-        return read_requests(texts)
+        return read_requests(texts, config.seed)
     return [Request(config.kind.slug, text or "")]
 
 

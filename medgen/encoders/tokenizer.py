@@ -82,6 +82,18 @@ class Tokenizer:
         ids = torch.tensor(padded, dtype=torch.long).reshape(len(rows), longest)
         return Tokens(ids, tuple(max(0, len(pieces) - room) for pieces in whole))
 
+    def split(self, text: str, *, max_tokens: int) -> tuple[str, str]:
+        """What of a text fits, and what does not; nothing is changed where all of it fits.
+
+        Args:
+            text: Any Unicode.
+            max_tokens: As for `encode`.
+        """
+        pieces, room = self._pieces(text), max_tokens - 2
+        if len(pieces) <= room:
+            return text, ""
+        return self.decode(pieces[:room]).strip(), self.decode(pieces[room:]).strip()
+
     def decode(self, ids: Sequence[int] | Int[Tensor, "tokens"]) -> str:
         """The text of one row of numbers; a letter that was cut in two becomes �."""
         return str(self.bpe.decode([int(one) - SPECIAL for one in ids if one >= SPECIAL]))

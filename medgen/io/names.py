@@ -37,7 +37,7 @@ def safe_name(word: str) -> str:
         >>> safe_name("case 3: left/right"), safe_name("../..")
         ('case 3_ left_right', '_')
     """
-    return _FORBIDDEN.sub("_", word).strip(" .").removeprefix("..") or "_"
+    return _FORBIDDEN.sub("_", word).strip(" .") or "_"
 
 
 def format_of(path: Path) -> FileFormat:

@@ -119,7 +119,7 @@ class ReportCodec(nn.Module):
         return self.written(tokens) @ self.piece.weight.T
 
     def encode(self, ids: Ids) -> Latent:
-        """The posterior's mean, of mean 0 and standard deviation 1 over the training reports."""
+        """The posterior's mean; over the training reports, each channel's deviation is 1."""
         return (self.posterior(ids).mean - self.shift) / self.scale
 
     @torch.no_grad()
@@ -144,7 +144,11 @@ class ReportCodec(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Ids]) -> None:
-        """Measure shift and scale of every number of the latent over training reports.
+        """Measure shift and scale over training reports.
+
+        Every number has its own shift; the numbers of a channel have one scale. A cell that few
+        reports are long enough to reach hardly varies among all of them: by a scale of its own,
+        those few would lie far out.
 
         Raises:
             ValueError: If there is no report.
@@ -154,7 +158,8 @@ class ReportCodec(nn.Module):
             raise ValueError("no report to calibrate the codec with")
         values = torch.cat(means)
         self.shift.copy_(values.mean(0, keepdim=True))
-        self.scale.copy_(values.std(0, keepdim=True).clamp(min=1e-3))
+        variance = values.var(0, unbiased=False).mean(1)
+        self.scale.copy_(variance.sqrt().clamp(min=1e-3)[None, :, None].expand_as(self.scale))
 
     def _windows(
         self, tokens: Float[Tensor, "batch tokens width"]

@@ -13,7 +13,7 @@ from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec, KLCodecConfig
 from medgen.modality import Modality
 from medgen.tasks.codec_images import FrameConfig
-from medgen.tasks.model_parts import parts_of
+from medgen.tasks.model_parts import parts_of, without_dependents
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def save_codec(
     """Write a codec with all that another model has; an older codec of its kind is replaced."""
     parts, configs, extra = parts_of(beside)
     name = codec_part(part.modality)
+    without_dependents(parts, configs, name)
     parts[name], configs[name] = state, to_mapping(part)
     card = replace(card, extra=extra | card.extra)
     return save_model(folder, card, parts, configs=configs, overwrite=True)

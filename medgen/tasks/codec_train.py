@@ -23,10 +23,18 @@ from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
-from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.run_card import card_of, descended, facts_of
+from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
 
-CALIBRATED_ON = 200  # images at most: a latent has a thousand cells and more
+CALIBRATED_ON = 200  # images, about: a latent has a thousand cells and more
+
+
+def base_codec(modality: Modality) -> KLCodecConfig:
+    """The usual size of a codec: eight pixels a side of a radiograph are a cell, four voxels."""
+    if FACTS[modality].axes == 2:
+        return KLCodecConfig()
+    return KLCodecConfig(spatial_dims=3, widths=(48, 64))
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,11 @@ class CodecTrainConfig:
             raise UsageError(
                 f"codec.spatial_dims {self.codec.spatial_dims}: {self.modality} has {axes}"
             )
-        if self.side % stride or self.side < 1 or self.frame.side % stride:
-            raise UsageError(f"patches of {self.side}: choose a multiple of {stride}")
+        for word, side in (("patches", self.side), ("radiographs", self.frame.side)):
+            if side % stride or side < 1:
+                raise UsageError(f"{word} of {side}: choose a multiple of {stride}")
+        if not self.frame.spacing > 0:
+            raise UsageError(f"frame.spacing {self.frame.spacing:g}: choose millimetres above 0")
         if not 0 <= self.max_bad <= 1:
             raise UsageError("max_bad must be in [0, 1]")
 
@@ -130,7 +141,9 @@ def train_codec(
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
         trained = {f"training-{codec_part(config.modality)}": facts_of(config)}
+        beside = model_folder(config.init) if config.init else None
         card = replace(card, steps=step, extra=trained)
+        card = descended(card, beside, codec_part(config.modality))
         of_codec = {
             name.removeprefix("codec."): tensor
             for name, tensor in state.items()
@@ -138,7 +151,6 @@ def train_codec(
         }
         codec.load_state_dict(of_codec)
         calibrated(codec, images)
-        beside = model_folder(config.init) if config.init else None
         save_codec(
             out / MODEL,
             card,
@@ -163,7 +175,9 @@ def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig]:
     """The codec of `init`, or a new one."""
     if config.init and codec_part(config.modality) in read_card(model_folder(config.init)).parts:
         loaded = load_codec(config.init, config.modality, torch.device("cpu"))
-        return loaded.codec.train(), replace(config, codec=loaded.codec.config, frame=loaded.frame)
+        own = (loaded.codec.config, loaded.frame)
+        keep_shape((config.codec, config.frame), own, (base_codec(config.modality), FrameConfig()))
+        return loaded.codec.train(), replace(config, codec=own[0], frame=own[1])
     torch.manual_seed(config.fit.seed)
     return KLCodec(config.codec), config
 

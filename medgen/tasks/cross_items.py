@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from medgen.align.gather import gathered
 from medgen.align.invariant import invariance_loss
 from medgen.align.temperature import Temperature
 from medgen.crossguide.agreement import agreement_losses
@@ -154,7 +155,7 @@ class CrossLoss:
         views = guide.tell(self._noised({n: clean[n] for n in images}, again, time), time)
         return {
             f"invariant-{name}": self.invariant
-            * invariance_loss(told[name].embedding, views[name].embedding)
+            * invariance_loss(gathered(told[name].embedding), gathered(views[name].embedding))
             / told[name].embedding.shape[1]
             for name in images
         }

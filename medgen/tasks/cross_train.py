@@ -11,8 +11,14 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
-from medgen.tasks.cross_model import CrossConfig, completed, frozen, load_guide, save_guide
-from medgen.tasks.device import choose_device
+from medgen.tasks.cross_model import (
+    LISTENER,
+    CrossConfig,
+    completed,
+    frozen,
+    load_guide,
+    save_guide,
+)
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
@@ -20,7 +26,7 @@ from medgen.tasks.flow import Flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
 from medgen.tasks.flow_model import load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
-from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
 
 
@@ -80,7 +86,7 @@ def train_cross(
     """
     card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
     init = model_folder(config.init)
-    device = choose_device(config.fit.device)
+    device = join(config.fit.device).device  # each process has its own
     names = [str(name) for name in config.pair]
     flows: dict[str, Flow] = {}
     for name in config.pair:
@@ -93,7 +99,7 @@ def train_cross(
         raise UsageError(f"{init}: {' and '.join(names)} listen to each other already")
     frozen(guide, learned)
     encoders = load_aligner(init, device)
-    studies = _studies(config, flows, manifest, encoders)
+    studies = _studies(config, flows, manifest, encoders, device)
     deal = {name: FlowItems([], config.drop, config.short, config.fit.seed) for name in names}
     items = CrossItems(studies, deal, config.fit.seed)
     reader = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
@@ -105,15 +111,18 @@ def train_cross(
         step, state = averaged_weights(out)
         said = {key.removeprefix("guide."): tensor for key, tensor in state.items()}
         extra: dict[str, object] = {f"training-{'-'.join(names)}": facts_of(config)}
-        card = replace(card, steps=step, extra=extra)
+        card = descended(replace(card, steps=step, extra=extra), init, f"{LISTENER}-{new[0]}")
         save_guide(out / MODEL, card, guide, said, new, beside=init)
 
 
 def _studies(
-    config: CrossTrainConfig, flows: dict[str, Flow], manifest: Path, encoders: LoadedAligner
+    config: CrossTrainConfig,
+    flows: dict[str, Flow],
+    manifest: Path,
+    encoders: LoadedAligner,
+    device: torch.device,
 ) -> list[dict[str, FlowStudy]]:
     """The studies that have every modality of the round, as each flow learns from them."""
-    device = choose_device(config.fit.device)
     found: dict[str, dict[str, FlowStudy]] = {}
     for name, flow in flows.items():
         own = FlowTrainConfig(

@@ -15,7 +15,7 @@ from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.sequence import SequenceConfig, SequenceDenoiser
 from medgen.diffusion.unet import UNet, UNetConfig
 from medgen.errors import UsageError
-from medgen.modality import Modality
+from medgen.modality import FACTS, Modality
 from medgen.shapes import Context, Latent, Time
 
 SOURCES = (*map(str, Modality), "shared", "scan")
@@ -62,6 +62,15 @@ class FlowConfig:
             )
         if self.patch < 1 or any(size % self.patch for size in self.grid):
             raise UsageError(f"a grid of {self.grid} does not divide by patches of {self.patch}")
+
+
+def base_flow(modality: Modality) -> FlowConfig:
+    """The usual size of a flow; a volume has 112 voxels a side: a head at 2 mm, a chest at 3 mm."""
+    if modality is Modality.TEXT:
+        return FlowConfig(modality, 32, (24,), 1, (128,), 6, (True,))
+    if FACTS[modality].axes == 3:
+        return FlowConfig(modality, grid=(28, 28, 28), spacings=(2.0, 3.0))
+    return FlowConfig(modality)
 
 
 class Flow(nn.Module):

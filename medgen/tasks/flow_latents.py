@@ -1,5 +1,6 @@
 """The latents that a flow learns to make, computed once before it is trained."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from medgen.tasks.flow import FlowConfig
 from medgen.tasks.report_model import load_report_codec
 from medgen.tasks.unreadable import Unreadable
 
+LOG = logging.getLogger(__name__)
 Latents = dict[str, list[Float16[Tensor, "latent *grid"]]]
 """By a study's id."""
 
@@ -152,7 +154,13 @@ def report_latents(
     loaded = load_report_codec(model, device)
     longest = loaded.codec.config.max_tokens
     latents: Latents = {}
+    cut = 0
     for name, wordings in texts.items():
-        ids = loaded.tokenizer.encode(wordings, max_tokens=longest).ids.to(device)
-        latents[name] = list(loaded.codec.encode(ids).half().cpu())
+        tokens = loaded.tokenizer.encode(wordings, max_tokens=longest)
+        whole = torch.tensor(tokens.cut) == 0  # half of a report would teach to stop in the middle
+        cut += int((~whole).sum())
+        if whole.any():
+            latents[name] = list(loaded.codec.encode(tokens.ids[whole].to(device)).half().cpu())
+    if cut:
+        LOG.warning("%d reports have more than %d tokens and are left out", cut, longest)
     return latents

@@ -12,7 +12,7 @@ from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
 from medgen.tasks.flow import Flow, FlowConfig
-from medgen.tasks.model_parts import parts_of
+from medgen.tasks.model_parts import parts_of, without_dependents
 
 
 def flow_part(modality: Modality) -> str:
@@ -66,6 +66,7 @@ def save_flow(
     """
     parts, configs, extra = parts_of(beside)
     name = flow_part(config.modality)
+    without_dependents(parts, configs, name)
     parts[name], configs[name] = state, to_mapping(config)
     card = replace(card, extra=extra | card.extra)
     return save_model(folder, card, parts, configs=configs, overwrite=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import model_folder, read_card
+from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split, Study
 from medgen.encoders.image import ImageEncoderConfig
@@ -22,11 +22,10 @@ from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.conditions import SCAN_WIDTH, Told, told_of
-from medgen.tasks.device import choose_device
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.flow import Flow, FlowConfig
+from medgen.tasks.flow import Flow, FlowConfig, base_flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
 from medgen.tasks.flow_latents import (
     cells_found,
@@ -38,7 +37,8 @@ from medgen.tasks.flow_model import flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.report_model import load_report_codec
-from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.run_card import card_of, descended, facts_of
+from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
 
 LOG = logging.getLogger(__name__)
@@ -108,9 +108,9 @@ def train_flow(
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
-    flow, config = _start(config)
+    flow, config, before = _start(config)
     freeze(flow, config.freeze)
-    device = choose_device(config.fit.device)
+    device = join(config.fit.device).device  # each process has its own
     encoders = load_aligner(config.init, device)
     studies = list(flow_studies(config, manifest, encoders, device).values())
     if not any(one.texts or one.seen for one in studies):
@@ -123,14 +123,17 @@ def train_flow(
         step, state = averaged_weights(out)
         extra = {
             f"training-{flow_part(config.modality)}": facts_of(config),
-            **_heard(config, studies),
+            **_heard(config, studies, before),
         }
-        card = replace(card, steps=step, extra=extra)
-        save_flow(out / MODEL, card, flow.config, state, beside=model_folder(config.init))
+        init = model_folder(config.init)
+        card = descended(replace(card, steps=step, extra=extra), init, flow_part(config.modality))
+        save_flow(out / MODEL, card, flow.config, state, beside=init)
 
 
-def _heard(config: FlowTrainConfig, studies: Sequence[FlowStudy]) -> dict[str, object]:
-    """What the flow was told of: modalities, and findings that some reports say are there."""
+def _heard(
+    config: FlowTrainConfig, studies: Sequence[FlowStudy], before: Card | None
+) -> dict[str, object]:
+    """What the flow was told of, now or before: modalities, and findings that reports say."""
     phrases = load_phrases()
     counts = Counter(
         name
@@ -143,17 +146,22 @@ def _heard(config: FlowTrainConfig, studies: Sequence[FlowStudy]) -> dict[str, o
     )
     told = {str(name) for study in studies for name in study.seen}
     told |= {str(Modality.TEXT)} if any(study.texts for study in studies) else set()
-    return {
-        f"findings-{config.modality}": sorted(n for n, count in counts.items() if count >= FEW),
-        f"told-{config.modality}": sorted(told),
+    found = {
+        f"findings-{config.modality}": {n for n, count in counts.items() if count >= FEW},
+        f"told-{config.modality}": told,
     }
+    earlier = before.extra if before else {}
+    return {key: sorted(names | set(earlier.get(key, ()))) for key, names in found.items()}
 
 
-def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig]:
-    """The flow of `init`, or a new one."""
-    if flow_part(config.modality) in read_card(model_folder(config.init)).parts:
+def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig, Card | None]:
+    """The flow of `init` and the card it came with, or a new one."""
+    card = read_card(model_folder(config.init))
+    if flow_part(config.modality) in card.parts:
         flow = load_flow(config.init, config.modality, torch.device("cpu")).flow.train()
-        return flow, replace(config, flow=flow.config)
+        own = flow.config
+        keep_shape(_like(config.flow, own), own, _like(base_flow(config.modality), own))
+        return flow, replace(config, flow=own), card
     config = replace(config, flow=_fitting(config))
     encoders = load_aligner(config.init, torch.device("cpu")).aligner
     known = encoders.encoders
@@ -166,7 +174,13 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig]:
     conditioner = replace(config.flow.conditioner, sources=(*widths, *scan))
     config = replace(config, flow=replace(config.flow, conditioner=conditioner))
     torch.manual_seed(config.fit.seed)
-    return Flow(config.flow), config
+    return Flow(config.flow), config, None
+
+
+def _like(wanted: FlowConfig, own: FlowConfig) -> FlowConfig:
+    """A shape as it would be with the codec and the encoders that another was built for."""
+    conditioner = replace(wanted.conditioner, sources=own.conditioner.sources)
+    return replace(wanted, channels=own.channels, grid=own.grid, conditioner=conditioner)
 
 
 def _fitting(config: FlowTrainConfig) -> FlowConfig:
@@ -209,7 +223,7 @@ def flow_studies(
         max_bad=config.max_bad,
         workers=config.fit.workers,
         cache=cache,
-        least=1,
+        least=0,
     )
     told, groups = {}, {}
     scans: dict[str, list[Told]] = {}
@@ -230,7 +244,11 @@ def flow_studies(
             config.init, config.modality, known, device, cache=cache, max_bad=config.max_bad
         )
     has_text = Modality.TEXT in config.others
-    found = _found(config, chosen, cache) if config.focus else {}
+    if not latents:
+        raise UsageError(f"{manifest}: no study to train on has {config.modality} that can be read")
+    found = {}
+    if config.focus:
+        found = _found(config, [study for study in chosen if study.id in latents], cache)
     return {
         name: FlowStudy(
             of,

@@ -1,5 +1,6 @@
 """Generate: a prompt and any images in, images of a modality out."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -85,13 +86,13 @@ class GenerateConfig:
             raise UsageError("--modality mri: has to say how it is weighted: mri:t1, for one")
         if self.weights and len(self.weights) != len(self.sources):
             raise UsageError(f"{len(self.weights)} weights for {len(self.sources)} images")
-        if any(weight < 0 for weight in self.weights):
-            raise UsageError("a weight is 0 or more")
+        if not all(0 <= weight < math.inf for weight in self.weights):
+            raise UsageError("a weight is 0 or more, and finite")
         for name in ("number", "steps", "best_of", "together"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
-        if self.guidance < 0 or not 0 <= self.rescale <= 1:
-            raise UsageError("guidance is 0 or more, and rescale in [0, 1]")
+        if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
+            raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")
 
     @property
     def kind(self) -> Kind:

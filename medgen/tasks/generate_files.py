@@ -35,10 +35,12 @@ class Request:
     Attributes:
         id: Names its files.
         text: The prompt.
+        seed: Of its samples; the config's if it is None.
     """
 
     id: str
     text: str
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,11 @@ class Written:
     seconds: float
 
 
-def read_requests(path: Path) -> list[Request]:
-    """Prompts from a JSON Lines file: `{"text": …}`, and an `id` if you like.
+def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
+    """Prompts from a JSON Lines file: `{"text": …}`, and an `id` and a `seed` if you like.
+
+    One without a seed has `first_seed` and the number of its line, counted from 0: prompts that
+    share a seed start from the same noise, and would make one patient again and again.
 
     Raises:
         InputError: If it cannot be read, is something else, or an id comes twice.
@@ -79,7 +84,11 @@ def read_requests(path: Path) -> list[Request]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise InputError(f"{path}: cannot be read ({why})") from None
-    requests = [_request(path, at, line) for at, line in enumerate(lines, start=1) if line.strip()]
+    requests = [
+        _request(path, at, line, first_seed)
+        for at, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
     if not requests:
         raise InputError(f"{path}: has no prompts; write one JSON object a line")
     seen: set[str] = set()
@@ -90,15 +99,20 @@ def read_requests(path: Path) -> list[Request]:
     return requests
 
 
-def _request(path: Path, number: int, line: str) -> Request:
+def _request(path: Path, number: int, line: str, first_seed: int) -> Request:
     try:
         values = json.loads(line)
         text, name = values["text"], values.get("id", f"prompt-{number:0{DIGITS}d}")
+        seed = values.get("seed", first_seed + number - 1)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f'{path}:{number}: is not {{"text": "…"}}; see --help') from None
+    if odd := sorted(values.keys() - {"id", "text", "seed"}):
+        raise InputError(f"{path}:{number}: '{odd[0]}' is none of id, text and seed")
     if not isinstance(text, str) or not isinstance(name, str):
         raise InputError(f"{path}:{number}: id and text are written in quotes")
-    return Request(safe_name(name), text)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise InputError(f"{path}:{number}: the seed is a whole number from 0")
+    return Request(safe_name(name), text, seed)
 
 
 def read_sources(config: GenerateConfig) -> list[MedicalImage]:
@@ -160,7 +174,7 @@ def write_samples(
     *,
     skip_existing: bool = False,
 ) -> Iterator[Written]:
-    """Make the samples of one prompt; each is on disk before the next is begun.
+    """Make the samples of one prompt, a few at a time; each is written before it is told.
 
     Args:
         request: The prompt.
@@ -172,6 +186,8 @@ def write_samples(
     Raises:
         MedgenError: In one line: what is wrong. No sample is left half written.
     """
+    if request.seed is not None:
+        config = replace(config, seed=request.seed)
     outputs = {
         index: path
         for index, path in enumerate(outputs_of(request, config, out))
@@ -182,10 +198,12 @@ def write_samples(
     prompt = understood(request.text, config)
     for path in outputs.values():
         check_writable(path, overwrite=config.overwrite)
-        check_writable(sidecar_path(path), overwrite=config.overwrite)
+        # What is beside an image that is not there belongs to nobody.
+        check_writable(sidecar_path(path), overwrite=config.overwrite or skip_existing)
     started = time.perf_counter()
     for sample in generate(prompt, sources, config, list(outputs)):
-        yield _write(sample, prompt, sources, config, outputs[sample.index], started)
+        path = outputs[sample.index]
+        yield _write(sample, prompt, sources, config, path, started, lone_sidecar=skip_existing)
         started = time.perf_counter()
 
 
@@ -196,12 +214,15 @@ def _write(
     config: GenerateConfig,
     path: Path,
     started: float,
+    *,
+    lone_sidecar: bool,
 ) -> Written:
     loaded = load_generator(config)
     card = loaded.flow.card
     provenance = provenance_of(config)
     details = _details(sample, prompt, sources, config)
-    sidecar = write_sidecar(path, provenance, details, overwrite=config.overwrite)
+    replaces = config.overwrite or lone_sidecar
+    sidecar = write_sidecar(path, provenance, details, overwrite=replaces)
     try:
         files.write(sample.image, path, provenance=provenance, overwrite=config.overwrite)
     except BaseException:
@@ -237,7 +258,7 @@ def _details(
         "Understood": [in_words(one) for one in prompt.findings],
         "NeverTrainedOn": list(prompt.ignored),
         "WordsNeverRead": list(prompt.unseen),
-        "TokensCut": prompt.cut,
+        "DoesNotFit": prompt.cut,
         "Sources": [
             {"Kind": str(image.kind), "SHA256": image.source.sha256 if image.source else ""}
             for image in sources

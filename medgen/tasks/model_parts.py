@@ -1,5 +1,6 @@
 """The parts of one model, to be written beside a new one into another."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,27 @@ from torch import Tensor
 
 from medgen.checkpoint import load_part, verify
 
+LOG = logging.getLogger(__name__)
 Parts = dict[str, Mapping[str, Tensor]]
 Configs = dict[str, Mapping[str, Any]]
+
+
+def without_dependents(parts: Parts, configs: Configs, name: str) -> None:
+    """Leave out what was trained on a part that is being replaced; it would not fit the new one.
+
+    A flow makes the latents of its codec; what a flow tells and hears is of that flow.
+
+    Args:
+        parts: Of the model; changed.
+        configs: Theirs; changed.
+        name: Of the part: `codec-xray`, `flow-ct`.
+    """
+    kind, _, modality = name.partition("-")
+    dependents = {"codec": ("flow", "environment", "listener"), "flow": ("environment", "listener")}
+    for other in dependents.get(kind, ()):
+        if parts.pop(f"{other}-{modality}", None) is not None:
+            configs.pop(f"{other}-{modality}", None)
+            LOG.warning("%s-%s: was trained on the older %s and is left out", other, modality, name)
 
 
 def parts_of(folder: Path | None) -> tuple[Parts, Configs, dict[str, Any]]:

@@ -19,14 +19,14 @@ class Prompt:
         findings: What it states, and the flow was trained on.
         ignored: Names of findings that it states, and the flow never saw.
         unseen: Words that the text encoder never read.
-        cut: Tokens at the end that do not fit.
+        cut: The words at the end that do not fit.
     """
 
     text: str
     findings: tuple[Finding, ...]
     ignored: tuple[str, ...]
     unseen: tuple[str, ...]
-    cut: int
+    cut: str
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Prompt:
         parts = [
             f"never trained on: {', '.join(self.ignored)}" if self.ignored else "",
             f"words never read: {', '.join(self.unseen)}" if self.unseen else "",
-            f"{self.cut} tokens at the end do not fit" if self.cut else "",
+            f"does not fit: '{self.cut}'" if self.cut else "",
         ]
         return "; ".join(filter(None, parts))
 
@@ -71,10 +71,10 @@ def read_prompt(
         known: Findings that the flow was trained on; None if nobody says.
         max_tokens: That the text encoder takes.
     """
-    said = read_findings(text, phrases)
+    kept, cut = tokenizer.split(text, max_tokens=max_tokens)
+    said = read_findings(kept, phrases)
     heard = tuple(one for one in said if known is None or one.name in known)
     ignored = tuple(dict.fromkeys(one.name for one in said if one not in heard))
-    (cut,) = tokenizer.encode([text], max_tokens=max_tokens).cut
     return Prompt(text, heard, ignored, tokenizer.unseen(text), cut)
 
 

@@ -20,7 +20,7 @@ from medgen.diffusion.conditioner import Condition
 from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec
 from medgen.latents.report import ReportCodec
-from medgen.modality import FACTS
+from medgen.modality import FACTS, Modality
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.cross_items import CrossTraining
 from medgen.tasks.cross_model import completed
@@ -124,7 +124,24 @@ def _count(config: Any, manifest: Path | None) -> int | None:
     if manifest is None:
         return None
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    return sum(study.split in (None, Split.TRAIN) for study in listed)
+    wanted = _needed(config)
+    return sum(
+        study.split in (None, Split.TRAIN)
+        and all(study.of(each) or (each is Modality.TEXT and study.text) for each in wanted)
+        for study in listed
+    )
+
+
+def _needed(config: Any) -> tuple[Modality, ...]:
+    """What a study must have to be learned from."""
+    match config:
+        case FlowTrainConfig() | CodecTrainConfig():
+            return (Modality(config.modality),)
+        case CrossTrainConfig():
+            return tuple(map(Modality, config.pair))
+        case ReportTrainConfig():
+            return (Modality.TEXT,)
+    return (Modality.CT, Modality.MRI)
 
 
 def _remembered(network: nn.Module, work: Work) -> int:
@@ -218,6 +235,8 @@ def _cross_work(config: CrossTrainConfig, flows: Mapping[str, Flow]) -> Work:
         for name, flow in flows.items():
             shape = flow.config.conditioner
             context = torch.randn(batch, shape.length, shape.width)
+            if flow.conditioner.query.device != noisy[name].device:
+                flow.to(noisy[name].device)
             with network.guide.hearing(name, flow.network, told):
                 losses.append(flow.predict(noisy[name], torch.ones(batch), context).square().mean())
         return torch.stack(losses).sum()

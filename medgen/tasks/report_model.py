@@ -11,7 +11,7 @@ from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import ModelError
 from medgen.latents.report import ReportCodec, ReportCodecConfig
 from medgen.tasks.align_model import TOKENIZER
-from medgen.tasks.model_parts import parts_of
+from medgen.tasks.model_parts import parts_of, without_dependents
 
 REPORT_PART = "codec-text"
 
@@ -52,6 +52,7 @@ def save_report_codec(
 ) -> Card:
     """Write a report codec with all that another model has."""
     parts, configs, extra = parts_of(beside)
+    without_dependents(parts, configs, REPORT_PART)
     parts[REPORT_PART], configs[REPORT_PART] = codec.state_dict(), to_mapping(codec.config)
     card = replace(card, extra=extra | card.extra | {TOKENIZER: tokenizer.to_json()})
     return save_model(folder, card, parts, configs=configs, overwrite=True)

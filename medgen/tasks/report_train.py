@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from medgen.align.gather import gathered
 from medgen.checkpoint import model_folder, verify
 from medgen.data.counterfactuals import read_counterfactuals
 from medgen.data.manifest import read_manifest
@@ -25,7 +26,8 @@ from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.report_model import REPORT_PART, load_report_codec, save_report_codec
-from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.run_card import card_of, descended, facts_of
+from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
 
 LOG = logging.getLogger(__name__)
@@ -89,9 +91,11 @@ class ReportTraining(nn.Module):
         shown = dropped(ids[:, :-1], self.config.blotted, chance[:, :-1])
         logits = self.codec.logits(sampled(posterior, noise), shown)
         target = ids[:, 1:]
-        nats = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
+        each = F.cross_entropy(logits.mT, target, ignore_index=PAD, reduction="none")
+        # A mean for each report first: so the mean of two processes is that of one.
+        nats = (each.sum(1) / (target != PAD).sum(1).clamp(min=1)).mean()
         right = (logits.argmax(-1) == target)[target != PAD].float().mean()
-        of_each = divergence(posterior).mean(0)
+        of_each = gathered(divergence(posterior)).mean(0)
         beta = self.config.beta * min(1.0, float(self.steps) / max(1, self.config.beta_warmup))
         if self.training:
             self.steps += 1
@@ -173,16 +177,17 @@ def train_report_codec(
         )
         _calibrate(codec, texts, tokenizer)
         extra = {f"training-{REPORT_PART}": facts_of(config)}
-        card = replace(card, steps=step, extra=extra)
         beside = model_folder(config.init) if config.init else None
+        card = descended(replace(card, steps=step, extra=extra), beside, REPORT_PART)
         save_report_codec(out / MODEL, card, codec, tokenizer, beside=beside)
 
 
 def _calibrate(codec: ReportCodec, texts: Sequence[Sequence[str]], tokenizer: Tokenizer) -> None:
-    first = [wordings[0] for wordings in texts[:CALIBRATED_ON]]
+    every = [text for wordings in texts for text in wordings]
+    first = every[:: -(-len(every) // CALIBRATED_ON)]
     longest = codec.config.max_tokens
     codec.eval().calibrate(
-        tokenizer.encode(first[at : at + TOGETHER], max_tokens=longest).ids
+        tokenizer.encode(first[at : at + TOGETHER], max_tokens=longest).ids.to(codec.shift.device)
         for at in range(0, len(first), TOGETHER)
     )
 
@@ -196,11 +201,10 @@ def _start(
         card = verify(model_folder(config.init))
         if REPORT_PART in card.parts:
             loaded = load_report_codec(config.init, torch.device("cpu"))
-            return (
-                loaded.codec.train(),
-                loaded.tokenizer,
-                replace(config, codec=loaded.codec.config),
-            )
+            own = loaded.codec.config
+            wanted = replace(config.codec, vocabulary=own.vocabulary)
+            keep_shape(wanted, own, replace(ReportCodecConfig(), vocabulary=own.vocabulary))
+            return loaded.codec.train(), loaded.tokenizer, replace(config, codec=own)
         if TOKENIZER in card.extra:
             tokenizer = Tokenizer.from_json(str(card.extra[TOKENIZER]))
     if tokenizer is None:

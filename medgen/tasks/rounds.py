@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from medgen.config import resolve
+from medgen.config import resolve, to_mapping
 from medgen.errors import UsageError
-from medgen.tasks.codec_train import CodecTrainConfig, train_codec
+from medgen.modality import Modality
+from medgen.tasks.codec_train import CodecTrainConfig, base_codec, train_codec
 from medgen.tasks.cross_train import CrossTrainConfig, train_cross
 from medgen.tasks.fit import Progress
+from medgen.tasks.flow import base_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
 from medgen.tasks.train import TrainConfig, train
@@ -100,24 +102,28 @@ def _width(width: int, size: float) -> int:
     return max(WIDTH, WIDTH * round(width * size / WIDTH))
 
 
-def _codec(modality: str, axes: int, tiny: list[int], paper: list[int], **base: Any) -> Round:
-    shape = {"spatial_dims": axes, **base}
+def _codec(modality: Modality, tiny: list[int], paper: list[int]) -> Round:
+    shape = to_mapping(base_codec(modality))
     return Round(
         CodecTrainConfig,
         train_codec,
         ("codec", "widths"),
         {
-            "base": {"modality": modality, "codec": shape},
-            "tiny": {"modality": modality, "codec": {**shape, "widths": tiny, "norm_groups": 8}},
+            "base": {"modality": str(modality), "codec": shape},
+            "tiny": {
+                "modality": str(modality),
+                "codec": {**shape, "widths": tiny, "norm_groups": 8},
+            },
             "paper": {
-                "modality": modality,
+                "modality": str(modality),
                 "codec": {**shape, "widths": paper, "res_blocks": 2, "latent_channels": 4},
             },
         },
     )
 
 
-def _flow(base: Settings, tiny: Settings, paper: Settings) -> Round:
+def _flow(modality: Modality, tiny: Settings, paper: Settings) -> Round:
+    base = to_mapping(base_flow(modality))
     return Round(
         FlowTrainConfig,
         train_flow,
@@ -144,36 +150,25 @@ CODI_IMAGE = {
 CODI_TEXT = {"channels": 768, "grid": [1], "widths": [768], "res_blocks": 12, "heads": 12}
 OPTIMUS = {"width": 768, "layers": 12, "heads": 12, "channels": 768, "length": 1}
 
-# 112 voxels a side: a head at 2 mm, a chest at 3 mm.
-VOLUME = {"grid": [28, 28, 28], "spacings": [2.0, 3.0]}
-
 ROUNDS = {
     "translator": Round(TrainConfig, train, ("translator", "widths")),
-    "codec:xray": _codec("xray", 2, [16, 16, 16], [128, 256, 512]),
-    "codec:ct": _codec("ct", 3, [16, 16], [128, 256], widths=[48, 64]),
-    "codec:mri": _codec("mri", 3, [16, 16], [128, 256], widths=[48, 64]),
+    "codec:xray": _codec(Modality.XRAY, [16, 16, 16], [128, 256, 512]),
+    "codec:ct": _codec(Modality.CT, [16, 16], [128, 256]),
+    "codec:mri": _codec(Modality.MRI, [16, 16], [128, 256]),
     "codec:text": Round(
         ReportTrainConfig,
         train_report_codec,
         ("codec", "width"),
         {"tiny": {"codec": {"width": 32, "layers": 1}}, "paper": {"codec": OPTIMUS}},
     ),
-    "flow:xray": _flow({}, {"widths": [32, 32]}, CODI_IMAGE),
+    "flow:xray": _flow(Modality.XRAY, {"widths": [32, 32]}, CODI_IMAGE),
     "flow:text": _flow(
-        {
-            "modality": "text",
-            "channels": 32,
-            "grid": [24],
-            "patch": 1,
-            "widths": [128],
-            "res_blocks": 6,
-            "attention": [True],
-        },
+        Modality.TEXT,
         {"widths": [32], "res_blocks": 2},
         {**CODI_TEXT, "conditioner": CODI_CONTEXT},
     ),
-    "flow:ct": _flow({**VOLUME, "modality": "ct"}, {"widths": [32, 32]}, CODI_IMAGE),
-    "flow:mri": _flow({**VOLUME, "modality": "mri"}, {"widths": [32, 32]}, CODI_IMAGE),
+    "flow:ct": _flow(Modality.CT, {"widths": [32, 32]}, CODI_IMAGE),
+    "flow:mri": _flow(Modality.MRI, {"widths": [32, 32]}, CODI_IMAGE),
     "text-xray": Round(
         CrossTrainConfig,
         train_cross,

@@ -1,10 +1,11 @@
 """What a run remembers of its settings, and the card of the model that it makes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medgen.checkpoint import Card
+from medgen.checkpoint import Card, model_folder, read_card
 from medgen.config import from_mapping, read_mapping, to_mapping
 
 ELSEWHERE = ("fit", "card", "cache")  # compared by `fit`, or without effect on the weights
@@ -14,12 +15,34 @@ def facts_of(config: Any) -> dict[str, object]:
     """The settings that decide the weights, as JSON; a resumed run must have the same.
 
     Args:
-        config: A dataclass; of the model that `init` names, the folder's name remains.
+        config: A dataclass; of the model that `init` names, the folder's name and its digest
+            remain.
+
+    Raises:
+        ModelError: If there is no such model.
     """
     facts = {key: value for key, value in to_mapping(config).items() if key not in ELSEWHERE}
     if facts.get("init"):
-        facts["init"] = Path(str(facts["init"])).name
+        folder = model_folder(str(facts["init"]))
+        facts["init"] = f"{folder.name} {read_card(folder).digest[:16]}"
     return dict(json.loads(json.dumps(facts)))
+
+
+def descended(card: Card, init: Path | None, part: str) -> Card:
+    """The card of a run that went on from a model: whose work is in it is not forgotten.
+
+    Args:
+        card: Of the run, with its own steps.
+        init: The model's folder; None for a run that began with nothing.
+        part: What was trained; if the model had it already, its steps count, too.
+    """
+    if init is None:
+        return card
+    before = read_card(init)
+    steps = card.steps + (before.steps if part in before.parts else 0)
+    data = tuple(dict.fromkeys((*before.data, *card.data)))
+    lineage = (*before.lineage, before.digest)
+    return replace(card, steps=steps, data=data, lineage=lineage)
 
 
 def card_of(path: str | None, name: str, task: str) -> Card:

@@ -97,6 +97,46 @@ def test_what_cannot_be_made(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["-o", "one.png"], 2, "names one file for 2 prompts"),
+        (["--preview", "sheet.jpg"], 2, "is drawn as .png"),
+        (["-o", "out", "--preview", "out/a-0001.png"], 2, "is one of the images"),
+        (["--preview", "old.png"], 7, "old.png: already exists"),
+        (["--model", "gone"], 5, "no such model folder"),
+    ],
+)
+def test_names_are_looked_at_before_any_work(
+    tmp_path: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.jsonl").write_text("".join(json.dumps({"id": k, "text": TEXT}) + "\n" for k in "ab"))
+    Path("old.png").write_bytes(b"old")
+    assert run("--texts", "p.jsonl", *words, *more) == code
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_the_record_names_no_input(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "r.json"
+    path = tmp_path / "JohnDoe.nii.gz"
+    path.write_bytes(b"nothing")
+    assert run("--text", TEXT, "--from", f"ct={path}", "--record", record, *words) == 4
+    assert "JohnDoe" in capsys.readouterr().err
+    assert "JohnDoe" not in record.read_text()
+
+
 def test_a_damaged_model_is_5(
     corner_flows: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,3 +131,13 @@ def test_a_vocabulary_smaller_than_the_bytes_is_refused() -> None:
 
 def test_ids_are_what_an_embedding_takes() -> None:
     assert PLAIN.encode(["No"], max_tokens=8).ids.dtype == torch.long
+
+
+def test_a_text_is_split_where_it_no_longer_fits() -> None:
+    text = "No effusion. Heart size normal."
+    assert PLAIN.split(text, max_tokens=256) == (text, "")
+    length = PLAIN.encode([text], max_tokens=256).ids.shape[1]
+    kept, cut = PLAIN.split(text, max_tokens=length - 3)
+    assert cut
+    assert "".join((kept + cut).split()).lower() == "".join(text.split()).lower()
+    assert PLAIN.encode([text], max_tokens=length - 3).cut == (3,)

@@ -1,5 +1,7 @@
 """A flow is resumable to the bit, keeps frozen parts, and its card says what it heard."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from medgen.checkpoint import read_card
+from medgen.checkpoint import read_card, save_model
 from medgen.config import from_mapping
 from medgen.errors import ModelError, UsageError
 from medgen.modality import Modality
@@ -15,6 +17,7 @@ from medgen.tasks.fit import MODEL
 from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_model import load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from medgen.tasks.model_parts import parts_of
 from tests.tasks.flow_toy import CONDITIONER, FIT, FLOW
 
 DEVICE = torch.device("cpu")
@@ -77,6 +80,46 @@ def test_a_flow_of_reports_is_told_of_radiographs(
     card = read_card(tmp_path / MODEL)
     assert card.extra["told-text"] == ["xray"]
     assert {"flow-xray", "flow-text"} <= card.parts.keys()
+
+
+def test_who_goes_on_remembers_what_was_learned_before(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(corner_flows.model, before)
+    card = read_card(before)
+    extra = {**card.extra, "findings-xray": ["mass"], "told-xray": ["ct", "text"]}
+    parts, configs, _ = parts_of(before)
+    save_model(before, replace(card, extra=extra), parts, configs=configs, overwrite=True)
+    config = replace(FLOW, init=str(before), fit=replace(FIT, steps=1))
+    trained(config, tmp_path / "run", corner_flows.manifest)
+    after = read_card(tmp_path / "run" / MODEL)
+    assert after.extra["findings-xray"] == ["mass"]
+    assert after.extra["told-xray"] == ["ct", "text"]
+    assert after.steps == card.steps + 1
+    assert after.lineage == (*card.lineage, read_card(before).digest)
+
+
+def test_another_shape_than_the_one_it_goes_on_with_is_refused(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    larger = replace(FLOW, init=str(corner_flows.model), flow=replace(FLOW.flow, widths=(64, 64)))
+    with pytest.raises(UsageError, match="--init: has another shape"):
+        trained(larger, tmp_path, corner_flows.manifest)
+    usual = replace(FLOW, init=str(corner_flows.model), fit=replace(FIT, steps=1))
+    trained(replace(usual, flow=FlowConfig()), tmp_path, corner_flows.manifest)
+
+
+def test_radiographs_without_reports_can_be_learned_from(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in corner_flows.manifest.read_text().splitlines()]
+    bare = corner_flows.manifest.parent / "radiographs.jsonl"
+    keys = ("id", "patient", "xray")
+    bare.write_text("".join(json.dumps({key: row[key] for key in keys}) + "\n" for row in rows))
+    config = replace(FLOW, init=str(corner_flows.codecs), fit=replace(FIT, steps=1))
+    trained(config, tmp_path, bare)
+    assert read_card(tmp_path / MODEL).extra["told-xray"] == []
 
 
 def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:

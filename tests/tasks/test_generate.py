@@ -122,15 +122,21 @@ def test_weight_0_is_not_being_told(config: GenerateConfig) -> None:
 
 
 def test_what_is_lost_of_a_prompt(config: GenerateConfig) -> None:
-    text = "Mass in the left upper lobe. Large zygomatic hamartoma. Pneumothorax on the right."
+    text = "Mass, zygomatic. Pneumothorax."
     prompt = understood(text, config)
     assert "zygomatic" in prompt.unseen
     assert "pneumothorax" in prompt.ignored
     with pytest.raises(UsageError, match="words never read"):
         understood(text, replace(config, strict=True))
     long = understood("mass in the left upper lobe " * 30, config)
-    assert long.cut > 0
-    assert "do not fit" in long.lost
+    assert long.cut.endswith("lobe")
+    assert f"does not fit: '{long.cut}'" in long.lost
+
+
+def test_what_is_cut_is_not_understood(config: GenerateConfig) -> None:
+    prompt = understood("Mass in the left upper lobe. " * 12 + "Pneumothorax.", config)
+    assert "pneumothorax" not in prompt.named
+    assert "pneumothorax" in prompt.cut.lower()
 
 
 def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None:

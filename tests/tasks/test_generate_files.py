@@ -36,8 +36,8 @@ def written(path: Path, text: str) -> Path:
 def test_requests(tmp_path: Path) -> None:
     lines = '{"text": "Mass.", "id": "a/b"}\n\n{"text": ""}\n'
     assert read_requests(written(tmp_path / "p.jsonl", lines)) == [
-        Request("a_b", "Mass."),
-        Request("prompt-0003", ""),
+        Request("a_b", "Mass.", 0),
+        Request("prompt-0003", "", 2),
     ]
 
 
@@ -49,6 +49,8 @@ def test_requests(tmp_path: Path) -> None:
         ('{"txt": "Mass."}', ':1: is not {"text"'),
         ('["Mass."]', ':1: is not {"text"'),
         ('{"text": 3}', "in quotes"),
+        ('{"text": "a", "guidnce": 7}', "'guidnce' is none of id, text and seed"),
+        ('{"text": "a", "seed": -1}', "a whole number from 0"),
         ('{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}', "'x' comes twice"),
     ],
 )
@@ -57,6 +59,22 @@ def test_bad_requests(tmp_path: Path, lines: str, message: str) -> None:
     with pytest.raises(InputError, match=r"p\.jsonl") as caught:
         read_requests(path)
     assert message in str(caught.value)
+
+
+def test_every_line_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    lines = '{"text": "a"}\n{"text": "b", "seed": 5}\n{"text": "c"}\n'
+    found = read_requests(written(tmp_path / "p.jsonl", lines), 100)
+    assert [one.seed for one in found] == [100, 5, 102]
+
+
+def test_the_seed_of_a_prompt_decides(config: GenerateConfig, tmp_path: Path) -> None:
+    one = replace(config, number=1)
+    pictures = []
+    for name, seed in (("a", 3), ("b", 4), ("c", 3)):
+        (sample,) = write_samples(Request(name, REQUEST.text, seed), [], one, tmp_path)
+        pictures.append(files.read(sample.output).voxels)
+    assert (pictures[0] != pictures[1]).any()
+    np.testing.assert_array_equal(pictures[0], pictures[2])
 
 
 def test_missing_requests(tmp_path: Path) -> None:

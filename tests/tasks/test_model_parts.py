@@ -1,0 +1,33 @@
+"""A part that is replaced takes with it what was trained on it, and nothing else."""
+
+import logging
+
+import pytest
+import torch
+
+from medgen.tasks.model_parts import without_dependents
+
+PARTS = ("text", "codec-xray", "codec-text", "flow-xray", "flow-text", "environment-xray")
+PARTS += ("listener-xray", "listener-text")
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("codec-xray", {"flow-xray", "environment-xray", "listener-xray"}),
+        ("flow-xray", {"environment-xray", "listener-xray"}),
+        ("codec-text", {"flow-text", "listener-text"}),
+        ("codec-ct", set()),
+        ("text", set()),
+    ],
+)
+def test_what_was_trained_on_it_goes(
+    name: str, gone: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = {part: {"x": torch.zeros(1)} for part in PARTS}
+    configs = {part: {"of": part} for part in PARTS}
+    with caplog.at_level(logging.WARNING):
+        without_dependents(parts, configs, name)
+    assert set(PARTS) - parts.keys() == gone
+    assert parts.keys() == configs.keys()
+    assert all(one in caplog.text for one in gone)
