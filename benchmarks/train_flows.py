@@ -58,9 +58,8 @@ READS = Stage("align:text", WORDS, 450, READ)
 WRITES = Stage("codec:text", WORDS, 4000, {"fit.precision": "bf16"}, READS.folder)
 LOOKS = Stage("align:xray", TRAINING, 420, LOOK, READS.folder)
 SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, READS.folder)
-DRAWS = Stage(
-    "flow:xray", TRAINING, 6500, {"fit.learning_rate": "7e-4", "focus": "4"}, SHOWS.folder
-)
+DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
+DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
 SLICES = (Stage("codec:ct", SCANS, 1500), Stage("codec:mri", SCANS, 1500))
 STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS, *SLICES)

@@ -1,6 +1,8 @@
 """Findings of a report: what its sentences say is there, is not there, or may be, and where.
 
-Denial and doubt reach over a clause, as in NegEx (Chapman et al. 2001, 10.1006/jbin.2001.1029).
+Denial and doubt reach over a clause, as in NegEx (Chapman et al. 2001, 10.1006/jbin.2001.1029);
+what was there before, or is only asked about, is not told, as in ConText (Harkema et al. 2009,
+10.1016/j.jbi.2009.05.002).
 """
 
 import re
@@ -8,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from medgen.finding import Course, Finding, Presence, Side
+from medgen.metrics.cues import cues_of, gap, presence_of
 from medgen.metrics.phrases import Mention, Phrases
+from medgen.metrics.report_text import plain_text, sentences_of
 
-SENTENCE_END = re.compile(r"(?<!\d)[.!?;:]+(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n|\n(?=\s*[-*•\d])")
 SIZE = re.compile(
     r"(\d+(?:\.\d+)?(?:\s*(?:mm|cm)?\s*(?:x|\u00d7)\s*\d+(?:\.\d+)?)*)[\s-]*"
     r"(mm|cm|millimet(?:re|er)s?|centimet(?:re|er)s?)\b"
@@ -18,8 +21,21 @@ SIZE = re.compile(
     re.IGNORECASE,
 )
 JOINT = re.compile(r",\s*(?:and\s+)?|\s+and\s+", re.IGNORECASE)
-STARTS_ANEW = re.compile(r"(?:an?|the|there|new|stable|unchanged|persistent)\b", re.IGNORECASE)
+STARTS_ANEW = re.compile(
+    r"(?:an?|the|there|new|old|another|stable|unchanged|persistent|possible)\b", re.IGNORECASE
+)
 ITEM_END = re.compile(r"\s*(?:$|,|and\b)", re.IGNORECASE)
+OTHER_SIDE = re.compile(  # `, none on the left`, `, a small one on the left`, `, the left is gone`
+    r"(?:,?\s*(?:and\s+|but\s+)?(?:(?P<none>none|nothing)|(?:an?\s+)?(?:[\w-]+\s+)?one)"
+    r"\s+on\s+the\s+(?P<there>left|right)\b"
+    r"|(?:,\s*(?:and\s+|but\s+|while\s+)?|\b(?:and|but|while)\s+)(?:that\s+on\s+)?the\s+"
+    r"(?P<its>left|right)\s+(?:one\s+)?(?:is|has)\s+(?:now\s+)?"
+    r"(?:(?P<gone>gone|cleared|resolved)|sharp|clear|normal))",
+    re.IGNORECASE,
+)
+TURNED = re.compile(r"\b(?:not|no longer|isnt|arent|never)\b", re.IGNORECASE)
+ADJACENT = 2  # letters between a side and the statement that it belongs to
+UNLISTED = "unlisted"  # what sounds like a finding and is none of those that are told
 GOES_ON = re.compile(r"\b(?:n?or)\b", re.IGNORECASE)
 STRENGTH = (Presence.ABSENT, Presence.UNCERTAIN, Presence.PRESENT)
 
@@ -45,26 +61,48 @@ def read_findings(text: str, phrases: Phrases) -> list[Finding]:
         pneumothorax absent None None
         pleural_effusion present left small
     """
-    said = (one for sentence in _sentences(text) for one in _of_sentence(sentence, phrases))
-    return _merged(said)
+    text = plain_text(text)
+    where = next((one.meaning for one in phrases.context.find(text)), None)
+    said = (one for sentence in sentences_of(text) for one in _of_sentence(sentence, phrases))
+    return _merged(_meant(one, phrases) if where else one for one in said)
 
 
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for match in SENTENCE_END.finditer(text):
-        yield text[start : match.start()]
-        start = match.end()
-    yield text[start:]
+def _meant(one: Finding, phrases: Phrases) -> Finding:
+    """What a finding is, in a text about the part of the body that the context names."""
+    return replace(one, name=phrases.meant[one.name][0]) if one.name in phrases.meant else one
 
 
 def _of_sentence(sentence: str, phrases: Phrases) -> Iterator[Finding]:
     for statement in list(phrases.says.find(sentence)):
+        words = sentence[statement.start : statement.end]
+        is_turned = TURNED.search(words) and not TURNED.search(statement.meaning)
+        sides = [one for one in phrases.side.find(sentence) if gap(one, statement) <= ADJACENT]
+        side = _nearest(statement, sides)
         for name in phrases.denied[statement.meaning]:
-            yield Finding(name, Presence.ABSENT)
-        blank = " " * (statement.end - statement.start)
-        sentence = sentence[: statement.start] + blank + sentence[statement.end :]
+            yield Finding(
+                name,
+                Presence.PRESENT if is_turned else Presence.ABSENT,
+                side=Side(side) if side and name not in phrases.unsided else None,
+            )
+        sentence = _blanked(sentence, statement.start, statement.end)
+    for other in list(OTHER_SIDE.finditer(sentence)):
+        before = list(phrases.finding.find(sentence[: other.start()]))
+        if before:
+            severity = next((one.meaning for one in phrases.severity.find(other[0])), None)
+            yield Finding(
+                before[-1].meaning,
+                Presence.ABSENT if other["none"] or other["its"] else Presence.PRESENT,
+                side=Side((other["there"] or other["its"]).lower()),
+                severity=severity,
+                course=Course.GONE if other["gone"] else None,
+            )
+            sentence = _blanked(sentence, *other.span())
     for clause in _clauses(sentence, phrases):
         yield from _of_clause(clause, phrases)
+
+
+def _blanked(text: str, start: int, end: int) -> str:
+    return text[:start] + " " * (end - start) + text[end:]
 
 
 def _clauses(sentence: str, phrases: Phrases) -> Iterator[str]:
@@ -82,6 +120,8 @@ def _items(part: str, phrases: Phrases) -> Iterator[str]:
     for joint in JOINT.finditer(part):
         rest = part[joint.end() :]
         is_anew = _starts_anew(rest, phrases) and not _is_course(rest, phrases)
+        both = (part[start : joint.start()], rest)
+        is_anew = is_anew and all(next(phrases.finding.find(each), None) for each in both)
         if is_anew and not GOES_ON.search(rest):
             yield part[start : joint.start()]
             start = joint.end()
@@ -101,18 +141,17 @@ def _starts_anew(rest: str, phrases: Phrases) -> bool:
 
 def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
     names = list(phrases.finding.find(clause))
-    doubts = list(phrases.uncertain.find(clause))
     courses = list(phrases.course.find(clause))
-    # `no change` denies nothing
-    stays = [one for one in courses if one.meaning == Course.UNCHANGED]
-    denials = [one for one in phrases.absent.find(clause) if not _overlaps(one, doubts + stays)]
+    cues = cues_of(clause, phrases, courses)
     sides, regions = list(phrases.side.find(clause)), list(phrases.region.find(clause))
     sizes = [Mention(str(_millimetres(m)), *m.span()) for m in SIZE.finditer(clause)]
     severities = list(phrases.severity.find(clause))
     for name in names:
+        presence = presence_of(name, cues, names, clause)
+        if presence is None or name.meaning == UNLISTED:
+            continue
         side = None if name.meaning in phrases.unsided else _nearest(name, sides)
         size = _own(name, sizes, names)
-        presence = _presence(name, denials, doubts)
         yield Finding(
             name.meaning,
             presence,
@@ -124,22 +163,9 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
         )
 
 
-def _presence(name: Mention, denials: Sequence[Mention], doubts: Sequence[Mention]) -> Presence:
-    """What the closest cue says that reaches the name."""
-    cues = [(one, Presence.ABSENT) for one in denials]
-    cues += [(one, Presence.UNCERTAIN) for one in doubts]
-    reaching = [
-        (_gap(name, cue), presence)
-        for cue, presence in cues
-        if (cue.meaning == "before" and cue.end <= name.start)
-        or (cue.meaning == "after" and cue.start >= name.end)
-    ]
-    return min(reaching)[1] if reaching else Presence.PRESENT
-
-
 def _nearest(name: Mention, mentions: Sequence[Mention]) -> str | None:
     """What stands closest to the name; before it, of two as close."""
-    ranked = [(_gap(name, one), one.start > name.start, one.meaning) for one in mentions]
+    ranked = [(gap(name, one), one.start > name.start, one.meaning) for one in mentions]
     return min(ranked)[2] if ranked else None
 
 
@@ -147,7 +173,7 @@ def _own(name: Mention, mentions: Sequence[Mention], names: Sequence[Mention]) -
     """The same, of what belongs to this name: the closest, or of two as close the one behind."""
 
     def owner(mention: Mention) -> Mention:
-        return min(names, key=lambda one: (_gap(one, mention), one.start < mention.start))
+        return min(names, key=lambda one: (gap(one, mention), one.start < mention.start))
 
     return _nearest(name, [mention for mention in mentions if owner(mention) is name])
 
@@ -160,15 +186,6 @@ def _course(
     course = Course(word) if word else None
     is_absent = presence is Presence.ABSENT
     return course if (course is Course.GONE) == is_absent else None
-
-
-def _gap(one: Mention, other: Mention) -> int:
-    """Letters between the two; 0 if they touch or overlap."""
-    return max(one.start - other.end, other.start - one.end, 0)
-
-
-def _overlaps(one: Mention, others: Iterable[Mention]) -> bool:
-    return any(one.start < other.end and other.start < one.end for other in others)
 
 
 def _millimetres(match: re.Match[str]) -> float:

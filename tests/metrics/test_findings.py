@@ -80,7 +80,9 @@ SENTENCES = {
     "Right effusion without pneumothorax": "+pleural_effusion R, -pneumothorax R",
     "No effusion or small pneumothorax": "-pleural_effusion, -pneumothorax small",
     "No effusion. Pneumothorax.": "-pleural_effusion, +pneumothorax",
-    "No effusion on the right, a small one on the left": "-pleural_effusion R",
+    "No effusion on the right, a small one on the left": (
+        "-pleural_effusion R, +pleural_effusion L small"
+    ),
     "Cardiomegaly, no oedema": "+cardiomegaly, -oedema",
     "Status post removal of the chest tube": "-device gone",
     "No mass effect": "-mass_effect",
@@ -89,7 +91,9 @@ SENTENCES = {
     "New small left effusion.": "+pleural_effusion L small new",
     "Unchanged cardiomegaly, increased oedema": "+cardiomegaly unchanged, +oedema larger",
     "No significant change in the right effusion.": "+pleural_effusion R unchanged",
-    "The left pneumothorax has increased, the right is gone": "+pneumothorax L larger",
+    "The left pneumothorax has increased, the right is gone": (
+        "+pneumothorax L larger, -pneumothorax R gone"
+    ),
     "No new consolidation": "-consolidation",
     "Stable left nodule, and no effusion": "+nodule L unchanged, -pleural_effusion",
     # perhaps

@@ -10,9 +10,10 @@ from medgen.errors import InputError, UsageError
 
 FOLDER = Path(__file__).parent
 TABLES = (
-    *("absent", "uncertain", "ends", "side", "severity"),
-    *("course", "finding", "unsided", "region", "says"),
+    *("absent", "uncertain", "affirmed", "past", "ends", "side", "severity", "course"),
+    *("finding", "unsided", "region", "says", "context", "meant"),
 )
+ANY_WORDS = r"(?:[\w-]+[\s-]+){0,3}"  # what `*` stands for
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,30 @@ class Lexicon:
     Attributes:
         meanings: Phrase, in lower case with single spaces, to meaning.
         pattern: Finds any of them, the longest first.
+        loose: Patterns of the phrases with a `*`, which stands for up to three words, and what
+            each means.
     """
 
     meanings: Mapping[str, str]
     pattern: re.Pattern[str]
+    loose: tuple[tuple[re.Pattern[str], str], ...] = ()
 
     def find(self, text: str) -> Iterator[Mention]:
         """Yield the phrases of a text from left to right; none overlaps another."""
-        for match in self.pattern.finditer(text):
-            yield Mention(self.meanings[_plain(match[0])], *match.span())
+        found = [
+            Mention(self.meanings[_plain(match[0])], *match.span())
+            for match in self.pattern.finditer(text)
+        ]
+        found += [
+            Mention(meaning, *match.span())
+            for pattern, meaning in self.loose
+            for match in pattern.finditer(text)
+        ]
+        kept: list[Mention] = []
+        for one in sorted(found, key=lambda each: (each.start - each.end, each.start)):
+            if all(one.start >= other.end or one.end <= other.start for other in kept):
+                kept.append(one)
+        yield from sorted(kept, key=lambda each: each.start)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Phrases:
     Attributes:
         absent: Denials, `before` or `after` what they deny.
         uncertain: Doubts, likewise.
+        affirmed: What looks like a denial and is none, such as `not without`, likewise.
+        past: What says that something was there, or is asked about, and not that it is, likewise.
         ends: What ends the reach of both.
         side: Words for `left`, `right` and `both`.
         severity: Words for `small`, `moderate` and `large`.
@@ -64,10 +82,14 @@ class Phrases:
         says: Statements that deny findings without naming them.
         denied: Those findings.
         unsided: Findings that have no side.
+        context: Words that say which part of the body a text is about.
+        meant: What a finding is called in such a text: oedema in a head is brain oedema.
     """
 
     absent: Lexicon
     uncertain: Lexicon
+    affirmed: Lexicon
+    past: Lexicon
     ends: Lexicon
     side: Lexicon
     severity: Lexicon
@@ -77,6 +99,8 @@ class Phrases:
     says: Lexicon
     denied: Mapping[str, tuple[str, ...]]
     unsided: frozenset[str]
+    context: Lexicon
+    meant: Mapping[str, tuple[str, ...]]
 
 
 def load_phrases(extra: Iterable[Path] = ()) -> Phrases:
@@ -94,11 +118,11 @@ def load_phrases(extra: Iterable[Path] = ()) -> Phrases:
         for name, entries in _read(path).items():
             for meaning, words in entries.items():
                 tables[name][meaning] = (*tables[name].get(meaning, ()), *words)
-    denied = tables.pop("says")
+    denied, meant = tables.pop("says"), tables.pop("meant")
     unsided = frozenset(name for names in tables.pop("unsided").values() for name in names)
     lexicons = {name: _lexicon(entries) for name, entries in tables.items()}
     says = _lexicon({statement: (statement,) for statement in denied})
-    return Phrases(**lexicons, says=says, denied=denied, unsided=unsided)
+    return Phrases(**lexicons, says=says, denied=denied, unsided=unsided, meant=meant)
 
 
 def _read(path: Path) -> dict[str, dict[str, list[str]]]:
@@ -125,9 +149,23 @@ def _lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
     meanings = {_plain(phrase): meaning for meaning, many in entries.items() for phrase in many}
     plurals = {f"{p}{end}": meaning for p, meaning in meanings.items() for end in ("s", "es")}
     meanings = plurals | meanings
+    loose = tuple(
+        (_compiled(ANY_WORDS.join(_spaced(part.lstrip()) for part in phrase.split("*"))), meaning)
+        for phrase, meaning in meanings.items()
+        if "*" in phrase
+    )
+    meanings = {phrase: meaning for phrase, meaning in meanings.items() if "*" not in phrase}
     longest_first = sorted(meanings, key=len, reverse=True)
-    words = "|".join(r"[\s-]+".join(map(re.escape, phrase.split())) for phrase in longest_first)
-    return Lexicon(meanings, re.compile(rf"(?<![\w-])(?:{words or '(?!)'})(?!\w)", re.IGNORECASE))
+    return Lexicon(meanings, _compiled("|".join(map(_spaced, longest_first))), loose)
+
+
+def _spaced(phrase: str) -> str:
+    """The pattern of a phrase or of its part; blanks at its ends are kept."""
+    return r"[\s-]+".join(map(re.escape, phrase.split(" ")))
+
+
+def _compiled(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{words or '(?!)'})(?!\w)", re.IGNORECASE)
 
 
 def _plain(words: str) -> str:
