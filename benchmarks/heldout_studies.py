@@ -23,7 +23,9 @@ from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.phantom import PhantomConfig, simulate
 
 LIST = Path(__file__).with_name("heldout_studies.json")
-HANDWRITTEN = (Path(__file__).with_name("handwritten_heads.jsonl"),)
+HANDWRITTEN = tuple(
+    Path(__file__).with_name(f"handwritten_{part}.jsonl") for part in ("heads", "chests")
+)
 NUMBER = 100  # of each
 CHESTS = ChestConfig(seed=9001, held_out=True, counterfactuals=1)
 HEADS = StudyConfig(

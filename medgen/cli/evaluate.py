@@ -30,8 +30,8 @@ def evaluate(
         typer.Option("--mask", metavar="FILE|DIR", help="Where to compare; the body if not given."),
     ] = None,
     protocol: Annotated[
-        Literal["synthrad", "mri", "retrieval"],
-        typer.Option("--protocol", help="synthrad for CT, mri for MRI, retrieval for encoders."),
+        Literal["synthrad", "mri", "retrieval", "report"],
+        typer.Option("--protocol", help="For CT, for MRI, for encoders, for reports."),
     ] = "synthrad",
     model: Model = None,
     gallery: Annotated[
@@ -41,10 +41,16 @@ def evaluate(
         Literal["train", "validation", "test"] | None,
         typer.Option("--split", help="Studies of the manifest, for retrieval."),
     ] = None,
+    phrases: Annotated[
+        list[Path] | None,
+        typer.Option("--phrases", metavar="TOML", help="More words of findings, for reports."),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Compare synthetic images with real ones, or encoders with chance."""
+    """Compare synthetic images or reports with real ones, or encoders with chance."""
+    if phrases and protocol != "report":
+        raise UsageError("--phrases are for --protocol report")
     if protocol == "retrieval":
         if model is None or truth is not None or mask is not None:
             raise UsageError("--protocol retrieval takes one manifest and --model, nothing else")
@@ -54,6 +60,11 @@ def evaluate(
         raise UsageError("name what PRED is compared with: medgen evaluate PRED TRUTH")
     if model is not None or split is not None:
         raise UsageError("--model and --split are for --protocol retrieval")
+    if protocol == "report":
+        if mask is not None:
+            raise UsageError("--mask is for images")
+        _evaluate_reports(pred, truth, phrases or [], as_json)
+        return
     from medgen.tasks.evaluate import evaluate as run
 
     result = run(
@@ -69,6 +80,30 @@ def evaluate(
         typer.echo(result.to_json())
     else:
         _print(result)
+
+
+def _evaluate_reports(pred: Path, truth: Path, phrases: list[Path], as_json: bool) -> None:
+    """A table of the scores, and one of the findings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medgen.tasks.evaluate_reports import evaluate_reports
+
+    found = evaluate_reports(pred, truth, phrases)
+    if found.without_prediction:
+        say(f"{len(found.without_prediction)} reports of {truth} have no prediction")
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    for title, values in (("score", found.scores), ("finding, F1", found.findings)):
+        table = Table(title, "value")
+        for name, value in values.items():
+            table.add_row(name, _number(name, value))
+        console.print(table)
+    low, high = _number("f1", found.f1_low), _number("f1", found.f1_high)
+    typer.echo(f"{found.reports} reports; mean F1 of a report: {low} to {high} (95 %)")
+    typer.echo(found.definition)
 
 
 def _evaluate_retrieval(

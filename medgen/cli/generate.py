@@ -70,7 +70,7 @@ def generate(
     ] = None,
     spacing: Annotated[
         float | None,
-        typer.Option("--spacing", metavar="MM", help="Voxel size; what suits the text."),
+        typer.Option("--spacing", metavar="MM", help="Voxel size; what suits the body."),
     ] = None,
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Allow an empty text: anything common.")

@@ -60,7 +60,7 @@ def phantom(
     ] = False,
     spacing: Annotated[
         float | None,
-        typer.Option("--spacing", metavar="MM", help="Voxel size: 1 for a head, 2 for a thorax."),
+        typer.Option("--spacing", metavar="MM", help="Voxel size; what suits the body."),
     ] = None,
     size: Annotated[
         tuple[int, int, int] | None,

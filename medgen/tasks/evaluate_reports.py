@@ -1,0 +1,141 @@
+"""Evaluate reports: how like those of people they read, and whether they say the same is there."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from medgen import __version__
+from medgen.data.manifest import read_manifest
+from medgen.errors import InputError
+from medgen.metrics.bootstrap import interval
+from medgen.metrics.finding_scores import finding_scores
+from medgen.metrics.phrases import load_phrases
+from medgen.metrics.text import text_scores
+from medgen.tasks.align_studies import read_report
+
+DEFINITION = (
+    "corpus BLEU without smoothing, ROUGE-L F, METEOR of equal words and stems, CIDEr-D; lower "
+    "case, punctuation apart; findings are read by rules, and what is uncertain is not there"
+)
+
+
+@dataclass(frozen=True)
+class ReportEvaluation:
+    """What was compared, and the figures.
+
+    Attributes:
+        medgen: Version that computed them.
+        definition: What they are, in words; they mean nothing without it.
+        reports: How many.
+        scores: By name.
+        findings: F1 by finding.
+        f1_low: Lower end of the 95 % interval of the reports' mean F1, by bootstrap over reports.
+        f1_high: Its upper end.
+        without_prediction: Studies that have a true report only; they are in no figure.
+    """
+
+    medgen: str
+    definition: str
+    reports: int
+    scores: dict[str, float]
+    findings: dict[str, float]
+    f1_low: float
+    f1_high: float
+    without_prediction: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One document; null for what does not apply."""
+        values = asdict(self)
+        for key in ("scores", "findings"):
+            values[key] = {name: _finite(value) for name, value in values[key].items()}
+        for key in ("f1_low", "f1_high"):
+            values[key] = _finite(values[key])
+        return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def evaluate_reports(
+    pred: Path, truth: Path, extra_phrases: Sequence[Path] = ()
+) -> ReportEvaluation:
+    """Compare reports with those of people.
+
+    Args:
+        pred: What was written: a folder of `.txt`, one such file, a manifest, or JSON Lines of
+            `{"id": …, "text": …}`.
+        truth: What people wrote, likewise; paired by the names of files or by ids.
+        extra_phrases: More words of findings.
+
+    Raises:
+        InputError: If one cannot be read, or nothing belongs together.
+        UsageError: If the libraries of the metrics are missing.
+    """
+    written, true = read_reports(pred), read_reports(truth)
+    if len(written) == len(true) == 1 and pred.is_file() and truth.is_file():
+        true = dict(zip(written, true.values(), strict=True))  # two files are a pair
+    both = [name for name in true if name in written]
+    if not both:
+        raise InputError(f"{pred} and {truth}: no report of one has the name of one of the other")
+    phrases = load_phrases(extra_phrases)
+    pairs = ([written[name] for name in both], [true[name] for name in both])
+    found = finding_scores(*pairs, phrases)
+    each = [finding_scores([one], [two], phrases).f1 for one, two in zip(*pairs, strict=True)]
+    spread = interval(each)  # reports in which nothing is there have no F1
+    return ReportEvaluation(
+        __version__,
+        DEFINITION,
+        len(both),
+        text_scores(*pairs) | found.as_scores(),
+        found.by_name,
+        spread.low,
+        spread.high,
+        tuple(name for name in true if name not in written),
+    )
+
+
+def read_reports(path: Path) -> dict[str, str]:
+    """Reports by name.
+
+    Raises:
+        InputError: If there are none, or one cannot be read.
+    """
+    if path.is_dir():
+        found = {file.stem: _text(file) for file in sorted(path.glob("*.txt"))}
+    elif path.suffix == ".jsonl":
+        found = _of_lines(path)
+    else:
+        found = {path.stem: _text(path)}
+    if not found:
+        raise InputError(f"{path}: has no reports; name a folder of .txt, a manifest or JSON Lines")
+    return found
+
+
+def _of_lines(path: Path) -> dict[str, str]:
+    """A manifest with reports, or lines that hold them."""
+    try:
+        first = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if isinstance(first, dict) and "patient" in first:
+        texts = {study.id: read_report(study) for study in read_manifest(path, allow_outside=True)}
+        return {name: text for name, text in texts.items() if text}
+    found: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            found[str(row["id"])] = str(row["text"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}') from None
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise InputError(f"{path}: cannot be read ({why})") from None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""Reports are paired by name, from folders, lines or manifests."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medgen.cli import app
+from medgen.errors import InputError
+from medgen.tasks.evaluate_reports import evaluate_reports, read_reports
+
+REPORTS = {"a": "Left effusion.", "b": "No effusion. Cardiomegaly.", "c": "Normal study."}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "reports").mkdir()
+    for name, report in REPORTS.items():
+        (tmp_path / "reports" / f"{name}.txt").write_text(report)
+    return tmp_path / "reports"
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    rows = [{"id": name, "text": report} for name, report in REPORTS.items()]
+    (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "lines.jsonl"
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, folder: Path) -> Path:
+    rows = [{"id": n, "patient": n, "text": f"reports/{n}.txt"} for n in REPORTS]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "manifest.jsonl"
+
+
+def test_all_ways_to_name_reports_are_one(folder: Path, lines: Path, manifest: Path) -> None:
+    assert read_reports(folder) == read_reports(lines) == read_reports(manifest) == REPORTS
+    found = evaluate_reports(lines, manifest)
+    assert found.reports == 3
+    assert found.scores["bleu-2"] == pytest.approx(1)
+    assert found.scores["findings-f1"] == 1
+
+
+def test_what_was_not_written_is_told(folder: Path, lines: Path) -> None:
+    (folder / "b.txt").unlink()
+    found = evaluate_reports(folder, lines)
+    assert (found.reports, found.without_prediction) == (2, ("b",))
+
+
+def test_two_files_are_a_pair(folder: Path) -> None:
+    found = evaluate_reports(folder / "a.txt", folder / "b.txt")
+    assert found.scores["findings-f1"] == 0
+
+
+def test_more_words_of_findings(folder: Path, tmp_path: Path) -> None:
+    (folder / "c.txt").write_text("Water on the lung.")
+    words = tmp_path / "own.toml"
+    words.write_text('[finding]\npleural_effusion = ["water on the lung"]')
+    assert evaluate_reports(folder, folder, [words]).findings["pleural_effusion"] == 1
+
+
+def test_the_command(folder: Path, lines: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["evaluate", str(folder), str(lines), "--protocol", "report"]
+    assert app.main(line) == 0
+    assert "findings-f1" in capsys.readouterr().out
+    assert app.main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["rouge-l"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{}", 'is not {"id"'), ("nothing", "cannot be read"), ("", "cannot be read")],
+)
+def test_bad_lines(tmp_path: Path, folder: Path, content: str, message: str) -> None:
+    (tmp_path / "x.jsonl").write_text(content)
+    with pytest.raises(InputError, match=r"x\.jsonl") as caught:
+        evaluate_reports(tmp_path / "x.jsonl", folder)
+    assert message in str(caught.value)
+
+
+def test_nothing_belongs_together(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "x.txt").write_text("Normal.")
+    with pytest.raises(InputError, match="no report of one has the name"):
+        evaluate_reports(other, folder)
