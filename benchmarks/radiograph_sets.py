@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.codec_images import FrameConfig, framed
-from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.generate import GenerateConfig, Sample, generate, understood
 
 DARK = -0.95  # of [-1, 1]: darker rows and columns at the edges are margin
 WHITE = 4095
@@ -56,19 +56,23 @@ def real_pictures(studies: Sequence[Study], frame: FrameConfig, cache: Path) -> 
 
 
 def made_pictures(texts: Sequence[str], config: GenerateConfig, keep: Path) -> Pictures:
-    """One radiograph of each text and sample, kept in a folder by what it was made with."""
+    """Radiographs of each text, from seeds of its own; kept in a folder by what they are of."""
     words = json.dumps([list(texts), repr(replace(config, together=1))])
     path = keep / f"{hashlib.sha256(words.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         pictures = [
             2 * sample.image.voxels.astype(np.float32) / WHITE - 1
-            for text in texts
-            for sample in generate(understood(text, config), [], config)
+            for seed, text in enumerate(texts, start=config.seed)
+            for sample in _made(text, replace(config, seed=seed))
         ]
         keep.mkdir(parents=True, exist_ok=True)
         with atomic_file(path, overwrite=True) as draft, draft.open("wb") as file:
             np.save(file, np.stack(pictures).astype(np.float16))
     return np.load(path).astype(np.float32)
+
+
+def _made(text: str, config: GenerateConfig) -> Iterator[Sample]:
+    return generate(understood(text, config), [], config)
 
 
 def judged(judge: Judge, pictures: Pictures) -> Float[np.ndarray, "images claims"]:

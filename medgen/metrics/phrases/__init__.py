@@ -38,13 +38,15 @@ class Lexicon:
     Attributes:
         meanings: Phrase, in lower case with single spaces, to meaning.
         pattern: Finds any of them, the longest first.
-        loose: Patterns of the phrases with a `*`, which stands for up to three words, and what
-            each means.
+        loose: Finds any phrase with a `*`, which stands for up to three words; the number of its
+            group is that of its meaning.
+        loosely: Those meanings.
     """
 
     meanings: Mapping[str, str]
     pattern: re.Pattern[str]
-    loose: tuple[tuple[re.Pattern[str], str], ...] = ()
+    loose: re.Pattern[str]
+    loosely: tuple[str, ...] = ()
 
     def find(self, text: str) -> Iterator[Mention]:
         """Yield the phrases of a text from left to right; none overlaps another."""
@@ -53,9 +55,8 @@ class Lexicon:
             for match in self.pattern.finditer(text)
         ]
         found += [
-            Mention(meaning, *match.span())
-            for pattern, meaning in self.loose
-            for match in pattern.finditer(text)
+            Mention(self.loosely[(match.lastindex or 1) - 1], *match.span())
+            for match in self.loose.finditer(text)
         ]
         kept: list[Mention] = []
         for one in sorted(found, key=lambda each: (each.start - each.end, each.start)):
@@ -149,14 +150,16 @@ def _lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
     meanings = {_plain(phrase): meaning for meaning, many in entries.items() for phrase in many}
     plurals = {f"{p}{end}": meaning for p, meaning in meanings.items() for end in ("s", "es")}
     meanings = plurals | meanings
-    loose = tuple(
-        (_compiled(ANY_WORDS.join(_spaced(part.lstrip()) for part in phrase.split("*"))), meaning)
-        for phrase, meaning in meanings.items()
-        if "*" in phrase
-    )
-    meanings = {phrase: meaning for phrase, meaning in meanings.items() if "*" not in phrase}
     longest_first = sorted(meanings, key=len, reverse=True)
-    return Lexicon(meanings, _compiled("|".join(map(_spaced, longest_first))), loose)
+    loose = [phrase for phrase in longest_first if "*" in phrase]
+    words = [f"({ANY_WORDS.join(_spaced(part.lstrip()) for part in p.split('*'))})" for p in loose]
+    plain = {phrase: meanings[phrase] for phrase in longest_first if "*" not in phrase}
+    return Lexicon(
+        plain,
+        _compiled("|".join(map(_spaced, plain))),
+        _compiled("|".join(words)),
+        tuple(meanings[phrase] for phrase in loose),
+    )
 
 
 def _spaced(phrase: str) -> str:
