@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec, KLCodecConfig
 from medgen.modality import Modality
 from medgen.tasks.codec_images import FrameConfig
-from medgen.tasks.model_parts import parts_of, without_dependents
+from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,7 @@ def load_codec(model: str | Path, modality: Modality, device: torch.device) -> L
             f"{folder}: has no codec of {modality}; train one: --round codec:{modality}"
         )
     part = from_mapping(CodecPart, card.parts[name].config, origin=str(folder))
-    codec = KLCodec(part.codec)
-    try:
-        codec.load_state_dict(load_part(folder, card, name))
-    except RuntimeError:
-        raise ModelError(
-            f"{folder}: the weights do not fit the card's config; made by another version?"
-        ) from None
+    codec = filled(KLCodec(part.codec), folder, card, name)
     return LoadedCodec(codec.eval().to(device), part.frame)
 
 

@@ -7,14 +7,13 @@ from typing import TypeVar, cast
 
 from torch import Tensor
 
-from medgen.checkpoint import Card, load_part, save_model, verify
+from medgen.checkpoint import Card, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.crossguide.environment import EnvironmentConfig, EnvironmentEncoder
 from medgen.crossguide.flows import CrossGuide
 from medgen.crossguide.listener import Listener, ListenerConfig, listener_for
-from medgen.errors import ModelError
 from medgen.tasks.flow import Flow
-from medgen.tasks.model_parts import parts_of
+from medgen.tasks.model_parts import filled, parts_of
 
 Config = TypeVar("Config")
 ENVIRONMENT, LISTENER = "environment", "listener"
@@ -68,15 +67,10 @@ def load_guide(model: Path, flows: Mapping[str, Flow]) -> CrossGuide:
     for name in flows:
         told, heard = f"{ENVIRONMENT}-{name}", f"{LISTENER}-{name}"
         if {told, heard} <= card.parts.keys():
-            try:
-                environments[name] = EnvironmentEncoder(_config(card, told, EnvironmentConfig))
-                environments[name].load_state_dict(load_part(model, card, told))
-                listeners[name] = Listener(_config(card, heard, ListenerConfig))
-                listeners[name].load_state_dict(load_part(model, card, heard))
-            except RuntimeError:
-                raise ModelError(
-                    f"{model}: the weights do not fit the card's config; made by another version?"
-                ) from None
+            environment = EnvironmentEncoder(_config(card, told, EnvironmentConfig))
+            environments[name] = filled(environment, model, card, told)
+            listener = Listener(_config(card, heard, ListenerConfig))
+            listeners[name] = filled(listener, model, card, heard)
     return CrossGuide(environments, listeners)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
 from medgen.tasks.flow import Flow, FlowConfig
-from medgen.tasks.model_parts import parts_of, without_dependents
+from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
 
 def flow_part(modality: Modality) -> str:
@@ -42,13 +42,8 @@ def load_flow(model: str | Path, modality: Modality, device: torch.device) -> Lo
         made = [part.removeprefix("flow-") for part in card.parts if part.startswith("flow-")]
         what = f"makes {', '.join(made)}" if made else f"is a {card.task} model without flows"
         raise ModelError(f"{folder}: cannot make {modality}; it {what}; name another --model")
-    flow = Flow(from_mapping(FlowConfig, card.parts[name].config, origin=str(folder)))
-    try:
-        flow.load_state_dict(load_part(folder, card, name))
-    except RuntimeError:
-        raise ModelError(
-            f"{folder}: the weights do not fit the card's config; made by another version?"
-        ) from None
+    config = from_mapping(FlowConfig, card.parts[name].config, origin=str(folder))
+    flow = filled(Flow(config), folder, card, name)
     return LoadedFlow(flow.eval().to(device), card)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
+from medgen.tasks.model_parts import filled
 from medgen.tasks.translator import Translator, TranslatorConfig
 
 PART = "translator"
@@ -39,14 +40,7 @@ def load_translator(model: str | Path, device: torch.device) -> LoadedModel:
     if PART not in card.parts:
         raise ModelError(f"{folder}: is a {card.task} model without a translator; name another")
     config = from_mapping(TranslatorConfig, card.parts[PART].config, origin=str(folder))
-    translator = Translator(config)
-    state = load_part(folder, card, PART)
-    try:
-        translator.load_state_dict(state)
-    except RuntimeError:
-        raise ModelError(
-            f"{folder}: the weights do not fit the card's config; made by another version?"
-        ) from None
+    translator = filled(Translator(config), folder, card, PART)
     return LoadedModel(translator.eval().to(device), card)
 
 

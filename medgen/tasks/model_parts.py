@@ -3,15 +3,38 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from medgen.checkpoint import load_part, verify
+from medgen.checkpoint import Card, load_part, verify
+from medgen.errors import ModelError
 
 LOG = logging.getLogger(__name__)
+Network = TypeVar("Network", bound=nn.Module)
 Parts = dict[str, Mapping[str, Tensor]]
 Configs = dict[str, Mapping[str, Any]]
+
+
+def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
+    """A network with the weights of a model's part.
+
+    Args:
+        network: As the part's config says.
+        folder: Of the model.
+        card: Its card.
+        name: Of the part.
+
+    Raises:
+        ModelError: If the part is missing or damaged, or does not fit.
+    """
+    try:
+        network.load_state_dict(load_part(folder, card, name))
+    except RuntimeError:
+        raise ModelError(
+            f"{folder}: the weights do not fit the card's config; made by another version?"
+        ) from None
+    return network
 
 
 def without_dependents(parts: Parts, configs: Configs, name: str) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
+from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import ModelError
 from medgen.latents.report import ReportCodec, ReportCodecConfig
 from medgen.tasks.align_model import TOKENIZER
-from medgen.tasks.model_parts import parts_of, without_dependents
+from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
 REPORT_PART = "codec-text"
 
@@ -36,14 +36,8 @@ def load_report_codec(model: str | Path, device: torch.device) -> LoadedReportCo
     if REPORT_PART not in card.parts:
         raise ModelError(f"{folder}: has no codec of text; train one: --round codec:text")
     config = from_mapping(ReportCodecConfig, card.parts[REPORT_PART].config, origin=str(folder))
-    codec = ReportCodec(config)
-    try:
-        codec.load_state_dict(load_part(folder, card, REPORT_PART))
-        tokenizer = Tokenizer.from_json(str(card.extra[TOKENIZER]))
-    except (RuntimeError, KeyError):
-        raise ModelError(
-            f"{folder}: the weights do not fit the card's config; made by another version?"
-        ) from None
+    codec = filled(ReportCodec(config), folder, card, REPORT_PART)
+    tokenizer = Tokenizer.from_json(str(card.extra.get(TOKENIZER)))
     return LoadedReportCodec(codec.eval().to(device), tokenizer)
 
 
