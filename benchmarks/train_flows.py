@@ -61,7 +61,8 @@ SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, R
 DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
-SLICES = (Stage("codec:ct", SCANS, 1500), Stage("codec:mri", SCANS, 1500))
+SCAN = {"fit.precision": "bf16", "loss.adversarial_from": "600"}
+SLICES = (Stage("codec:ct", SCANS, 700, SCAN), Stage("codec:mri", SCANS, 700, SCAN))
 STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS, *SLICES)
 
 

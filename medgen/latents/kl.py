@@ -24,6 +24,7 @@ class KLCodecConfig:
             the grid.
         res_blocks: Residual blocks of every level.
         norm_groups: Groups of the normalisation; divides every width.
+        offset: The value that is 0 to the network: -1 for volumes, most of which is air.
     """
 
     spatial_dims: int = 2
@@ -31,6 +32,7 @@ class KLCodecConfig:
     widths: tuple[int, ...] = (32, 64, 64)
     res_blocks: int = 1
     norm_groups: int = 16
+    offset: float = 0.0
 
 
 class KLCodec(nn.Module, AbstractCodec):
@@ -45,7 +47,9 @@ class KLCodec(nn.Module, AbstractCodec):
     def __init__(self, config: KLCodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.haar = HaarCodec(offset=0.0, latent_scale=1.0, spatial_dims=config.spatial_dims)
+        self.haar = HaarCodec(
+            offset=config.offset, latent_scale=1.0, spatial_dims=config.spatial_dims
+        )
         self.network = AutoencoderKL(
             spatial_dims=config.spatial_dims,
             in_channels=self.haar.channels,

@@ -34,7 +34,7 @@ def base_codec(modality: Modality) -> KLCodecConfig:
     """The usual size of a codec: eight pixels a side of a radiograph are a cell, four voxels."""
     if FACTS[modality].axes == 2:
         return KLCodecConfig()
-    return KLCodecConfig(spatial_dims=3, widths=(48, 64))
+    return KLCodecConfig(spatial_dims=3, widths=(48, 64), offset=-1.0)
 
 
 @dataclass(frozen=True)
