@@ -45,6 +45,8 @@ def volume_scores(model: str, data: Path, cache: Path) -> dict[str, float]:
     """The mean error of the held-out heads on the codec's grid, HU, and the PSNR of their MRIs."""
     parts = read_card(model_folder(model)).parts
     found: dict[str, float] = {}
+    if not {codec_part(Modality.CT), codec_part(Modality.MRI)} & parts.keys():
+        return found
     folders = [rendered(data, cache) / name for name in HEADS]
     if codec_part(Modality.CT) in parts:
         codec = load_codec(model, Modality.CT, CPU)

@@ -3,9 +3,9 @@
 Patients in words teach the text encoder to read, and it stays as it is; a codec learns to write
 their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
-can write out. Codecs of CT and MRI learn heads. Two chains of commands run side by side, and what
-they have trained is joined at the end. Stopped at any moment, the same command continues. The
-encoders of CT and MRI are another matter: `python -m benchmarks.train_align`.
+can write out. Two chains of commands run side by side, and what they have trained is joined at the
+end. Stopped at any moment, the same command continues. The encoders of CT and MRI are another
+matter: `python -m benchmarks.train_align`.
 """
 
 import argparse
@@ -14,16 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.chains import Chain, Line, run_chains, shown
-from benchmarks.data import data_option
-from benchmarks.train_align import link_heads
 from medgen.data.manifest import read_manifest, write_manifest
 from medgen.tasks.fit import MODEL
 
 CARD = Path(__file__).with_name("flows_card.toml")
 CHESTS, TRAINING, REFERENCE = "flow-chests", "flow-chests.jsonl", "flow-reference.jsonl"
 NUMBER, TRAINED_ON = 1700, 1500  # the others are what generated radiographs are compared with
-HEADS, LABELS, VOLUMES = "codec-heads", "training-heads", 120
-WORDS, SCANS = "words/manifest.jsonl", f"{HEADS}/manifest.jsonl"
+WORDS = "words/manifest.jsonl"
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
 
@@ -61,9 +58,7 @@ SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, R
 DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
-SCAN = {"fit.precision": "bf16", "loss.adversarial_from": "600"}
-SLICES = (Stage("codec:ct", SCANS, 700, SCAN), Stage("codec:mri", SCANS, 700, SCAN))
-STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS, *SLICES)
+STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -77,8 +72,7 @@ def before_chests(out: Path) -> list[Chain]:
 
 
 def after_chests(out: Path) -> list[Chain]:
-    """Chains that end with all flows, and with the codecs of volumes."""
-    heads = f"--anatomy head --with ct,mri --contrasts random -n {VOLUMES} --seed 301"
+    """Chains that end with all flows."""
     told = [str(out / WRITES.folder), str(out / LOOKS.folder)]
     return [
         [_train(SHOWS, out), _train(DRAWS, out)],
@@ -86,8 +80,6 @@ def after_chests(out: Path) -> list[Chain]:
             _train(LOOKS, out),
             ["-m", "benchmarks.join", *told, "-o", str(out / TOLD / MODEL)],
             _train(TELLS, out),
-            _phantom(f"{heads} --labels {out / LABELS}", out / HEADS),
-            *(_train(stage, out) for stage in SLICES),
         ],
     ]
 
@@ -125,7 +117,6 @@ def list_chests(out: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the commands; the first that fails ends it."""
     parser = argparse.ArgumentParser(prog="benchmarks.train_flows", description=__doc__)
-    data_option(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
     options = parser.parse_args(arguments)
@@ -134,7 +125,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.dry_run:
         print("\n".join(shown(line) for chain in (*first, *second, *last) for line in chain))
         return 0
-    link_heads(options.data, out / LABELS)
     if code := run_chains(first):
         return code
     list_chests(out)
