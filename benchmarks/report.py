@@ -17,6 +17,7 @@ DASH = "-"
 OPEN = "Not measured: open."
 MODEL_OF = {"retrieval": "flows", "ablation": "flows", "generation": "flows"}  # others: "model"
 LISTS = ("measured", "commits")  # of `about`, which grow
+MACHINE = "machine"  # so does this: what stays was measured where it was measured
 OPENING = """\
 # Benchmarks
 
@@ -108,6 +109,9 @@ def _about(about: dict[str, Any], before: _Page) -> str:
         said = _plain(value)
         if key in LISTS and key in before.about:
             said = ", ".join(sorted({*value, *before.about[key][0].split(", ")}))
+        if key == MACHINE and key in before.about:
+            older = before.about[key][0]
+            said = older if said in older else f"{said}; earlier ones: {older}"
         listed.append(f"| {_spaced(key)} | {said} |")
     return "\n".join(["| run | |", "|---|---|", *listed, ""])
 

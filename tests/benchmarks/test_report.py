@@ -165,6 +165,14 @@ def test_what_a_run_did_not_measure_stays_as_the_page_has_it() -> None:
     assert newer.count("| reached |") == nothing_reached(about)
 
 
+def test_a_page_remembers_every_machine() -> None:
+    parts, about = toy_parts(), {"date": "2001-02-03", "machine": {"processor": "one"}}
+    first = page_of(about, parts)
+    second = page_of(about | {"machine": {"processor": "two"}}, parts, first)
+    assert "| machine | processor two; earlier ones: processor one |" in second
+    assert page_of(about, parts, second).count("processor one") == 1
+
+
 def page_of(about: dict[str, Any], parts: dict[str, list[Row]], before: str = "") -> str:
     found = {
         "about": about,
