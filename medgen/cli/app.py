@@ -41,7 +41,7 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
     ),
     "evaluate": (
         "medgen.cli.evaluate:evaluate",
-        "Compare synthetic images with real ones, or encoders with chance.",
+        "Measure synthetic images, reports and encoders.",
     ),
     "info": ("medgen.cli.info:info", "Tell what is in a file, and what is wrong with a manifest."),
     "models": ("medgen.cli.models:models", "List the models that come with medgen, or show one."),

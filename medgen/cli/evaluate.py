@@ -48,7 +48,7 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Compare synthetic images or reports with real ones, or encoders with chance."""
+    """Measure synthetic images, reports and encoders."""
     if phrases and protocol != "report":
         raise UsageError("--phrases are for --protocol report")
     if protocol == "retrieval":
