@@ -5,7 +5,8 @@ their reports again. Then chests are there: the encoder of radiographs learns to
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
 can write out. Two chains of commands run side by side, and what they have trained is joined at the
 end. Stopped at any moment, the same command continues. The encoders of CT and MRI are another
-matter: `python -m benchmarks.train_align`.
+matter: `python -m benchmarks.train_align`. One thing no command says: the bundled codec of reports
+was trained when its loss was a mean over all tokens, and not yet over each report's first.
 """
 
 import argparse
