@@ -16,6 +16,7 @@ from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.errors import MedgenError
 from medgen.io import files
+from medgen.io.image import MedicalImage
 from medgen.modality import Modality
 from medgen.tasks.unreadable import Unreadable
 
@@ -50,10 +51,8 @@ def framed(
         return torch.from_numpy(view)
     image = files.read(path)
     i, j, k = image.voxels.shape
-    window = intensity_of(modality, image.voxels)
     grid = isotropic_grid(Grid((i, j, k), image.geometry), config.spacing)
-    volume = resample(image.voxels, image.geometry, grid, fill=float(window.low))
-    return torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
+    return _on_grid(image, modality, grid)
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,14 @@ def framed_whole(path: Path, modality: Modality, config: StandardConfig) -> Whol
         InputError: If it cannot be read.
     """
     image = files.read(path)
-    window = intensity_of(modality, image.voxels)
     grid = standard_grid(image, config, body_voxels(image.voxels, modality))
+    return Whole(_on_grid(image, modality, grid), grid.geometry.spacing[0])
+
+
+def _on_grid(image: MedicalImage, modality: Modality, grid: Grid) -> Float16[Tensor, "1 i j k"]:
+    window = intensity_of(modality, image.voxels)
     volume = resample(image.voxels, image.geometry, grid, fill=float(window.low))
-    normalised = torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
-    return Whole(normalised, grid.geometry.spacing[0])
+    return torch.from_numpy(window.normalise(volume).astype(np.float16))[None]
 
 
 def framed_images(

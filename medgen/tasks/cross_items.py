@@ -1,7 +1,7 @@
 """What flows in company learn from: latents of one study at one time, and what each is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -88,7 +88,7 @@ class CrossLoss:
 
     Attributes:
         flows: By name; they stay as they are.
-        readers: Know what each flow is told.
+        reader: Knows what each flow is told.
         agreement: Weight of: latents of one study lie together.
         invariant: Weight of: an image's environment is the same whatever its noise.
 
@@ -96,13 +96,14 @@ class CrossLoss:
     """
 
     flows: Mapping[str, Flow]
-    readers: Mapping[str, FlowLoss]
+    reader: FlowLoss
     agreement: float
     invariant: float
-    names: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(sorted(self.flows)))
+    @property
+    def names(self) -> list[str]:
+        """Of the flows, in an order that does not depend on how they were given."""
+        return sorted(self.flows)
 
     def __call__(
         self, training: CrossTraining, items: Sequence[CrossItem]
@@ -115,11 +116,13 @@ class CrossLoss:
             {name: self._stacked(items, name, what).to(device) for name in self.names}
             for what in ("clean", "noise")
         )
-        told = guide.tell(self._noised(clean, noise, time), time)
+        noisy = self._noised(clean, noise, time)
+        told = guide.tell(noisy, time)
         terms: dict[str, Tensor] = {}
         for name in self.names:
             with guide.hearing(name, self.flows[name].network, told):
-                terms[name] = self._error(name, clean[name], noise[name], time, items)
+                predicted = self._predicted(name, noisy[name], time, items)
+            terms[name] = (predicted - (clean[name] - noise[name])).square().mean()
         groups = torch.tensor([item.group for item in items], device=device)
         scale = training.temperature()
         for pair, loss in agreement_losses(told, scale, groups).items():
@@ -129,14 +132,11 @@ class CrossLoss:
         total = torch.stack(list(terms.values())).sum()
         return {"total": total, **{name: term.detach() for name, term in terms.items()}}
 
-    def _error(
-        self, name: str, clean: Latent, noise: Latent, time: Time, items: Sequence[CrossItem]
-    ) -> Tensor:
-        flow = self.flows[name]
-        noisy = flow.process.at(time).over(clean)(clean, noise)
-        told = self.readers[name].told([item.items[name] for item in items], clean.device)
-        predicted = flow(noisy, time, conditions_of(told)).float()
-        return (predicted - (clean - noise)).square().mean()
+    def _predicted(
+        self, name: str, noisy: Latent, time: Time, items: Sequence[CrossItem]
+    ) -> Latent:
+        told = self.reader.told([item.items[name] for item in items], noisy.device)
+        return self.flows[name](noisy, time, conditions_of(told)).float()
 
     def _invariants(
         self,

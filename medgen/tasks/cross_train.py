@@ -103,7 +103,7 @@ def train_cross(
     deal = {name: FlowItems([], config.drop, config.short, config.fit.seed) for name in names}
     items = CrossItems(studies, deal, config.fit.seed)
     reader = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
-    loss = CrossLoss(flows, dict.fromkeys(names, reader), config.agreement, config.invariant)
+    loss = CrossLoss(flows, reader, config.agreement, config.invariant)
     training = CrossTraining(guide)
     facts = {"config": facts_of(config), "studies": len(studies), "frozen": learned}
     yield from fit(training, items, loss, config.fit, out, resume=resume, card=facts)

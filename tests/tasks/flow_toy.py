@@ -57,6 +57,16 @@ FLOW = from_mapping(
     FlowTrainConfig,
     {"flow": {"patch": 1, "widths": [32, 32], "heads": 2, "conditioner": CONDITIONER}},
 )
+OF_REPORTS = {  # the shape of a flow of what REPORT's codec makes
+    "modality": "text",
+    "channels": 8,
+    "grid": [4],
+    "patch": 1,
+    "widths": [32],
+    "attention": [True],
+    "heads": 2,
+    "conditioner": CONDITIONER,
+}
 
 
 def toy_codecs(manifest: Path, out: Path) -> Path:

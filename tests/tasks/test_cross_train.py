@@ -21,7 +21,7 @@ from medgen.tasks.flow_model import load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import round_named
-from tests.tasks.flow_toy import FIT
+from tests.tasks.flow_toy import FIT, OF_REPORTS
 
 PARTS = {"environment-text", "environment-xray", "listener-text", "listener-xray"}
 
@@ -32,17 +32,7 @@ def both(
 ) -> SimpleNamespace:
     """A model with a flow of radiographs and one of reports, and their `manifest`."""
     out = tmp_path_factory.mktemp("both")
-    shape = {
-        "modality": "text",
-        "channels": 8,
-        "grid": [4],
-        "patch": 1,
-        "widths": [32],
-        "res_blocks": 2,
-        "attention": [True],
-        "heads": 2,
-        "conditioner": {"width": 16, "length": 4, "layers": 1, "heads": 2},
-    }
+    shape = {**OF_REPORTS, "res_blocks": 2}
     config = replace(
         from_mapping(FlowTrainConfig, {"flow": shape}),
         init=str(corner_flows.model),

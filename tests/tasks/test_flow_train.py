@@ -18,7 +18,7 @@ from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_model import load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.model_parts import parts_of
-from tests.tasks.flow_toy import CONDITIONER, FIT, FLOW
+from tests.tasks.flow_toy import FIT, FLOW, OF_REPORTS
 
 DEVICE = torch.device("cpu")
 
@@ -64,17 +64,7 @@ def test_frozen_parts_stay(corner_flows: SimpleNamespace, tmp_path: Path) -> Non
 def test_a_flow_of_reports_is_told_of_radiographs(
     corner_flows: SimpleNamespace, tmp_path: Path
 ) -> None:
-    shape = {
-        "modality": "text",
-        "channels": 8,
-        "grid": [4],
-        "patch": 1,
-        "widths": [32],
-        "res_blocks": 1,
-        "attention": [True],
-        "heads": 2,
-        "conditioner": CONDITIONER,
-    }
+    shape = {**OF_REPORTS, "res_blocks": 1}
     config = from_mapping(FlowTrainConfig, {"init": str(corner_flows.model), "flow": shape})
     trained(replace(config, fit=replace(FIT, steps=2)), tmp_path, corner_flows.manifest)
     card = read_card(tmp_path / MODEL)
