@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from medgen.latents.codec import AbstractCodec, check_divides
 from medgen.latents.haar import HaarCodec
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
+from medgen.latents.principal import PrincipalComponents
 from medgen.shapes import Image, Latent
+
+DOUBT = -8.0  # log-variance at first: little, beside components of about 1
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class KLCodecConfig:
         res_blocks: Residual blocks of every level.
         norm_groups: Groups of the normalisation; divides every width.
         offset: The value that is 0 to the network: -1 for volumes, most of which is air.
+        principal: Whether it starts from the best linear codec, and learns what that leaves.
     """
 
     spatial_dims: int = 2
@@ -33,6 +37,7 @@ class KLCodecConfig:
     res_blocks: int = 1
     norm_groups: int = 16
     offset: float = 0.0
+    principal: bool = False
 
 
 class KLCodec(nn.Module, AbstractCodec):
@@ -62,6 +67,13 @@ class KLCodec(nn.Module, AbstractCodec):
             with_encoder_nonlocal_attn=False,
             with_decoder_nonlocal_attn=False,
         )
+        self.linear: PrincipalComponents | None = None
+        if config.principal:
+            side = self.stride // self.haar.stride
+            self.linear = PrincipalComponents(
+                config.spatial_dims, self.haar.channels, side, config.latent_channels
+            )
+            self._silence()
         shape = (1, config.latent_channels, *[1] * config.spatial_dims)
         self.shift: Tensor
         self.scale: Tensor
@@ -85,8 +97,11 @@ class KLCodec(nn.Module, AbstractCodec):
             ValueError: If a spatial size does not divide by `stride`.
         """
         check_divides(image, self.stride)
-        hidden = self.network.encoder(self.haar.encode(image))
+        bands = self.haar.encode(image)
+        hidden = self.network.encoder(bands)
         mean = self.network.quant_conv_mu(hidden)
+        if self.linear is not None:
+            mean = mean + self.linear.encode(bands)
         spread = self.network.quant_conv_log_sigma(hidden).clamp(*LOG_VARIANCE)
         return Posterior(mean, spread)
 
@@ -105,7 +120,18 @@ class KLCodec(nn.Module, AbstractCodec):
     def rebuild(self, raw: Latent) -> Image:
         """The image of a raw latent, as `posterior` speaks of."""
         bands = self.network.decoder(self.network.post_quant_conv(raw))
+        if self.linear is not None:
+            bands = bands + self.linear.decode(raw)
         return self.haar.decode(bands)
+
+    def fit_linear(self, images: Iterable[Image]) -> None:
+        """Find the best linear codec of training images, if this one starts from it.
+
+        Raises:
+            ValueError: If there is no image.
+        """
+        if self.linear is not None:
+            self.linear.fit(self.haar.encode(image) for image in images)
 
     @torch.no_grad()
     def calibrate(self, images: Iterable[Image]) -> None:
@@ -120,3 +146,10 @@ class KLCodec(nn.Module, AbstractCodec):
         values = torch.cat([mean.transpose(0, 1).flatten(1) for mean in means], dim=1)
         self.shift.copy_(values.mean(1).view_as(self.shift))
         self.scale.copy_(values.std(1).clamp(min=1e-6).view_as(self.scale))
+
+    def _silence(self) -> None:
+        """Let an untrained network add nothing, and doubt little."""
+        for layer in (self.network.quant_conv_mu, self.network.decoder.blocks[-1]):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+        nn.init.constant_(self.network.quant_conv_log_sigma.conv.bias, DOUBT)

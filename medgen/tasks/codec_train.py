@@ -13,6 +13,7 @@ from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
 from medgen.diffusion.noise import generator_for
 from medgen.errors import UsageError
+from medgen.latents.codec import pad_to
 from medgen.latents.kl import KLCodec, KLCodecConfig
 from medgen.latents.kl_loss import CodecTraining, KLLossConfig
 from medgen.modality import FACTS, Modality
@@ -34,7 +35,9 @@ def base_codec(modality: Modality) -> KLCodecConfig:
     """The usual size of a codec: eight pixels a side of a radiograph are a cell, four voxels."""
     if FACTS[modality].axes == 2:
         return KLCodecConfig()
-    return KLCodecConfig(spatial_dims=3, widths=(48, 64), offset=-1.0)
+    return KLCodecConfig(
+        spatial_dims=3, latent_channels=16, widths=(32, 64), offset=-1.0, principal=True
+    )
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,10 @@ def train_codec(
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, "codec", "generate")  # its mistakes must not wait for the end
-    codec, config = _start(config)
+    codec, config, is_new = _start(config)
     images = _images(config, manifest)
+    if is_new:
+        codec.fit_linear(_some(images, codec))
     training = CodecTraining(codec, config.loss)
     items = CodecItems(images, config.side, config.codec, config.fit.seed)
     facts = {"config": facts_of(config), "images": len(images)}
@@ -162,24 +167,25 @@ def train_codec(
 
 def calibrated(codec: KLCodec, images: Sequence[Tensor]) -> None:
     """Let the latents of some of the images have mean 0 and standard deviation 1."""
-    from medgen.latents.codec import pad_to
+    codec.eval().calibrate(_some(images, codec))
 
+
+def _some(images: Sequence[Tensor], codec: KLCodec) -> Iterator[Tensor]:
+    """Some images, as the codec takes them."""
     every = max(1, len(images) // CALIBRATED_ON)
-    device = codec.shift.device
-    codec.eval().calibrate(
-        pad_to(image[None].float().to(device), codec.stride) for image in images[::every]
-    )
+    for image in images[::every]:
+        yield pad_to(image[None].float().to(codec.shift.device), codec.stride)
 
 
-def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig]:
-    """The codec of `init`, or a new one."""
+def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig, bool]:
+    """The codec of `init`, or a new one, and whether it is new."""
     if config.init and codec_part(config.modality) in read_card(model_folder(config.init)).parts:
         loaded = load_codec(config.init, config.modality, torch.device("cpu"))
         own = (loaded.codec.config, loaded.frame)
         keep_shape((config.codec, config.frame), own, (base_codec(config.modality), FrameConfig()))
-        return loaded.codec.train(), replace(config, codec=own[0], frame=own[1])
+        return loaded.codec.train(), replace(config, codec=own[0], frame=own[1]), False
     torch.manual_seed(config.fit.seed)
-    return KLCodec(config.codec), config
+    return KLCodec(config.codec), config, True
 
 
 def _images(config: CodecTrainConfig, manifest: Path) -> list[Tensor]:

@@ -46,3 +46,19 @@ def test_refusals() -> None:
         made.encode(torch.zeros(1, 1, 30, 32))
     with pytest.raises(ValueError, match="no image"):
         made.calibrate([])
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_untrained_it_is_the_best_linear_codec(axes: int) -> None:
+    kept = 4 ** (axes - 1)  # of 16 in a block, or of 64
+    config = KLCodecConfig(axes, kept, (8, 8), norm_groups=4, offset=-1.0, principal=True)
+    made = KLCodec(config).eval()
+    images = [torch.randn(1, 1, *[8] * axes).cumsum(2) / 8 for _ in range(3)]
+    made.fit_linear(images)
+    linear = made.linear
+    assert linear is not None
+    for image in images:
+        bands = made.haar.encode(image)
+        rebuilt = made.haar.decode(linear.decode(linear.encode(bands)))
+        torch.testing.assert_close(made.decode(made.encode(image)), rebuilt, atol=1e-5, rtol=0)
+        assert float((rebuilt - image).abs().mean()) < 0.5 * float(image.abs().mean())
