@@ -31,10 +31,14 @@ class Provenance:
             >>> Provenance("translate", "base", "0123456789abcdef", seed=7).sentence
             'SYNTHETIC image by medgen 0.1.0: translate, model base (0123456789ab), seed 7'
         """
+        return self.sentence_of("image")
+
+    def sentence_of(self, what: str) -> str:
+        """The same of anything else, such as a report."""
         model = f"{self.model} ({self.model_sha256[:12]})" if self.model_sha256 else self.model
         parts = [self.task, f"model {model}"]
         if self.seed is not None:
             parts.append(f"seed {self.seed}")
         if self.steps is not None:
             parts.append(f"{self.steps} steps")
-        return f"SYNTHETIC image by medgen {__version__}: {', '.join(parts)}"
+        return f"SYNTHETIC {what} by medgen {__version__}: {', '.join(parts)}"

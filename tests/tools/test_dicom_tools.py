@@ -74,6 +74,26 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 ALL = [*KINDS, *(f"{name}-kept" for name in KINDS)]
 
 
+@pytest.fixture(scope="module")
+def reports(
+    written: dict[str, list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A report of every source there can be: none, a radiograph, a volume and a prior study."""
+    folder = tmp_path_factory.mktemp("reports")
+    text = dicom.ReportText("Large left effusion.\nSize 5 \u00b5m.", "Effusion.", "Cough.", "PA.")
+    images = {name: dicom.read(written[name][0].parent) for name in ("dx", "cr", "ct")}
+    sources = {"nothing": [], "dx": [images["dx"]], "both": [images["ct"], images["dx"]]}
+    made = {
+        name: dicom.write_text_sr(text, folder / f"{name}.dcm", given, PROVENANCE)
+        for name, given in sources.items()
+    }
+    for name in ("dx", "ct"):
+        path = folder / f"{name}-kept.dcm"
+        given = [images[name]]
+        made[path.stem] = dicom.write_text_sr(text, path, given, PROVENANCE, keep_patient=True)
+    return made
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_dciodvfy_finds_no_error(tool: Tool, written: dict[str, list[Path]], name: str) -> None:
     for path in written[name][:2]:
@@ -113,6 +133,28 @@ def test_dciodvfy_finds_no_error_in_a_generated_radiograph(tool: Tool, tmp_path:
     text = "Large left pleural effusion."
     assert main(["generate", "--text", text, "--steps", "1", "-o", str(made)]) == 0
     check(tool, made)
+
+
+def test_dciodvfy_finds_no_error_in_a_report(tool: Tool, reports: dict[str, Path]) -> None:
+    for path in reports.values():
+        check(tool, path)
+
+
+def test_dsrdump_reads_the_content_of_a_report(tool: Tool, reports: dict[str, Path]) -> None:
+    for name, path in reports.items():
+        done = subprocess.run(
+            [tool("dsrdump"), "+Pl", str(path)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert not re.search("^[EF]: ", done.stderr, re.MULTILINE), done.stderr
+        assert "Basic Text SR Document" in done.stdout
+        assert 'contains TEXT:(,,"Impression")="Effusion."' in done.stdout
+        assert "SYNTHETIC report by medgen" in done.stdout
+        assert ("inferred from IMAGE" in done.stdout) == (name == "dx-kept")
 
 
 def test_dcentvfy_finds_the_instances_consistent(
@@ -178,10 +220,13 @@ def storescp(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 
 
 def test_storescp_keeps_every_kind(
-    tool: Tool, storescp: tuple[int, Path], written: dict[str, list[Path]]
+    tool: Tool,
+    storescp: tuple[int, Path],
+    written: dict[str, list[Path]],
+    reports: dict[str, Path],
 ) -> None:
     port, folder = storescp
-    sent = [path for name in ALL for path in written[name]]
+    sent = [path for name in ALL for path in written[name]] + [*reports.values()]
     send(tool, port, "STORESCP", sent)
     stored = [pydicom.dcmread(path) for path in folder.iterdir()]
     assert {one.SOPInstanceUID for one in stored} == {
@@ -224,10 +269,13 @@ def ask(port: int, path: str) -> bytes:
 
 
 def test_orthanc_keeps_and_shows_every_kind(
-    tool: Tool, orthanc: tuple[int, int], written: dict[str, list[Path]]
+    tool: Tool,
+    orthanc: tuple[int, int],
+    written: dict[str, list[Path]],
+    reports: dict[str, Path],
 ) -> None:
     dicom_port, http_port = orthanc
-    sent = [path for name in ALL for path in written[name]]
+    sent = [path for name in ALL for path in written[name]] + [*reports.values()]
     send(tool, dicom_port, "ORTHANC", sent)
     instances = json.loads(ask(http_port, "/instances"))
     assert len(instances) == len(sent)
@@ -236,8 +284,9 @@ def test_orthanc_keeps_and_shows_every_kind(
         tags = json.loads(ask(http_port, f"/instances/{instance}/tags?short"))
         assert tags["0008,001c"] == "YES"
         modalities.add(tags["0008,0060"])
-        assert ask(http_port, f"/instances/{instance}/preview").startswith(b"\x89PNG")
-    assert modalities == {"CT", "MR", "DX", "CR"}
+        if tags["0008,0060"] != "SR":
+            assert ask(http_port, f"/instances/{instance}/preview").startswith(b"\x89PNG")
+    assert modalities == {"CT", "MR", "DX", "CR", "SR"}
     series = [json.loads(ask(http_port, f"/series/{one}")) for one in _list(http_port, "series")]
     assert all(re.match("SYNTHETIC ", one["MainDicomTags"]["SeriesDescription"]) for one in series)
 

@@ -1,6 +1,7 @@
 """Who a written image belongs to: nobody by default, the source's patient only when asked."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,10 +62,11 @@ def identify(
     Raises:
         UsageError: If the patient shall be kept and there is none.
     """
-    header = image.source.header.get("dicom") if image.source else None
+    header = header_of(image)
     content = hashlib.sha256(np.ascontiguousarray(stored).data).hexdigest()
-    if isinstance(header, SourceHeader):
-        anonymous = _of_dicom(header, image)
+    if header is not None:
+        same_grid = _is_on_grid_of(header, image)
+        anonymous = replace(_of_dicom(header), is_same_grid=same_grid)
     elif keep_patient:
         name = image.source.path if image.source else "image"
         raise UsageError(f"{name}: is not DICOM and names no patient; leave --keep-patient out")
@@ -72,14 +74,51 @@ def identify(
         anonymous = _of_nothing(image.source.sha256 if image.source else content)
     made = (provenance.sentence, provenance.model_sha256, str(image.kind), content)
     series = new_uid("series", anonymous.series, *made)
-    if keep_patient and isinstance(header, SourceHeader):
+    if keep_patient and header is not None:
         return replace(_kept(anonymous, header), series=series)
     return replace(anonymous, series=series)
 
 
-def _of_dicom(header: SourceHeader, image: MedicalImage) -> Identity:
+def identify_report(
+    text: str, sources: Sequence[MedicalImage], *, provenance: Provenance, keep_patient: bool
+) -> Identity:
+    """Choose the identity a report is written with: the first DICOM source's, if there is one.
+
+    A report lies in one study with what else is made from that source under the same choice.
+
+    Raises:
+        UsageError: If the patient shall be kept and there is none, or the sources have several.
+    """
+    headers = [header for header in map(header_of, sources) if header is not None]
+    if keep_patient and not headers:
+        raise UsageError("no source is DICOM, so there is no patient; leave --keep-patient out")
+    if keep_patient and len({header.patient.get("PatientID", "") for header in headers}) > 1:
+        raise UsageError("the sources are of several patients; a report is of one")
+    digests = [image.source.sha256 for image in sources if image.source] or [text]
+    nothing = _of_nothing("\0".join(digests))
+    anonymous = _of_dicom(headers[0]) if headers else nothing
+    made = (provenance.sentence_of("report"), provenance.model_sha256, text)
+    series = new_uid("series", "report", nothing.series, *made)
+    kept = _kept(anonymous, headers[0]) if keep_patient else anonymous
+    return replace(kept, series=series)
+
+
+def header_of(image: MedicalImage) -> SourceHeader | None:
+    """What is kept of the DICOM an image was read from; None where it was something else."""
+    header = image.source.header.get("dicom") if image.source else None
+    return header if isinstance(header, SourceHeader) else None
+
+
+def _is_on_grid_of(header: SourceHeader, image: MedicalImage) -> bool:
+    return (
+        header.affine is not None
+        and np.allclose(header.affine, image.geometry.affine, rtol=0, atol=1e-6)
+        and len(header.instances) == image.voxels.shape[-1]
+    )
+
+
+def _of_dicom(header: SourceHeader) -> Identity:
     study = new_uid("study", header.study or header.series)
-    grid = header.affine
     return Identity(
         patient=_nobody(study),
         facts=header.facts,
@@ -88,9 +127,6 @@ def _of_dicom(header: SourceHeader, image: MedicalImage) -> Identity:
         frame_of_reference=new_uid("frame", header.frame_of_reference or header.series),
         is_kept=False,
         is_lossy=header.is_lossy,
-        is_same_grid=grid is not None
-        and np.allclose(grid, image.geometry.affine, rtol=0, atol=1e-6)
-        and len(header.instances) == image.voxels.shape[-1],
     )
 
 

@@ -67,20 +67,17 @@ def new_object(
         identity: Whose it is.
         provenance: How it was made.
     """
-    made = Dataset()
-    made.file_meta = _file_meta(sop_class, identity.instance(index))
-    made.SpecificCharacterSet = "ISO_IR 192"
-    made.SOPClassUID, made.SOPInstanceUID = sop_class, UID(identity.instance(index))
-    _add_patient(made, identity)
-    made.SeriesInstanceUID = identity.series
-    made.SeriesNumber, made.InstanceNumber = SERIES_NUMBERS[kind.modality], index + 1
     weighting = f" {kind.contrast.upper()}" if kind.contrast else ""
-    word = MODALITY_WORDS[kind.modality]
-    made.SeriesDescription = f"SYNTHETIC {word}{weighting} {provenance.task}"[:64]
-    _add_equipment(made, provenance)
-    made.SyntheticData = "YES"
+    made = new_instance(
+        sop_class,
+        index,
+        what=f"{MODALITY_WORDS[kind.modality]}{weighting}",
+        identity=identity,
+        provenance=provenance,
+        sentence=provenance.sentence,
+    )
+    made.SeriesNumber = SERIES_NUMBERS[kind.modality]
     made.DerivationDescription = provenance.sentence[:1024]
-    made.ContentDate, made.ContentTime = NO_DATE, NO_TIME
     made.BurnedInAnnotation = "NO"
     is_volume = kind.modality is not Modality.XRAY
     face = shows_a_face(identity.facts.get("BodyPartExamined"), is_volume=is_volume)
@@ -88,6 +85,38 @@ def new_object(
     made.LossyImageCompression = "01" if identity.is_lossy else "00"
     add_facts(made, identity.facts, ("BodyPartExamined",))
     _add_references(made, identity, index)
+    return made
+
+
+def new_instance(
+    sop_class: UID,
+    index: int,
+    *,
+    what: str,
+    identity: Identity,
+    provenance: Provenance,
+    sentence: str,
+) -> Dataset:
+    """Start an object with everything that is the same in images and reports.
+
+    Args:
+        sop_class: SOPClassUID.
+        index: Number of the object in its series, from 0.
+        what: What it is, for the description of the series.
+        identity: Whose it is.
+        provenance: How it was made.
+        sentence: The same, in a sentence.
+    """
+    made = Dataset()
+    made.file_meta = _file_meta(sop_class, identity.instance(index))
+    made.SpecificCharacterSet = "ISO_IR 192"
+    made.SOPClassUID, made.SOPInstanceUID = sop_class, UID(identity.instance(index))
+    _add_patient(made, identity)
+    made.SeriesInstanceUID, made.InstanceNumber = identity.series, index + 1
+    made.SeriesDescription = f"SYNTHETIC {what} {provenance.task}"[:64]
+    _add_equipment(made, provenance, sentence)
+    made.SyntheticData = "YES"
+    made.ContentDate, made.ContentTime = NO_DATE, NO_TIME
     return made
 
 
@@ -134,7 +163,7 @@ def _add_patient(made: Dataset, identity: Identity) -> None:
         made.DeidentificationMethod = DEIDENTIFICATION_METHOD
 
 
-def _add_equipment(made: Dataset, provenance: Provenance) -> None:
+def _add_equipment(made: Dataset, provenance: Provenance, sentence: str) -> None:
     model = f"{SOFTWARE} {provenance.task}"[:64]
     made.Manufacturer, made.ManufacturerModelName = SOFTWARE, model
     made.SoftwareVersions = __version__
@@ -143,7 +172,7 @@ def _add_equipment(made: Dataset, provenance: Provenance) -> None:
     item.Manufacturer, item.ManufacturerModelName = SOFTWARE, model
     item.SoftwareVersions = __version__
     item.ContributionDateTime = NO_DATE + NO_TIME  # a clock would make every run differ
-    item.ContributionDescription = provenance.sentence[:1024]
+    item.ContributionDescription = sentence[:1024]
     made.ContributingEquipmentSequence = [item]
 
 

@@ -5,8 +5,7 @@ from jaxtyping import Shaped
 from pydicom.dataset import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation
 
-from medgen.io.dicom.header import SourceHeader
-from medgen.io.dicom.identity import Identity, identify
+from medgen.io.dicom.identity import Identity, header_of, identify
 from medgen.io.dicom.marking import add_facts, add_laterality, code, decimals, new_object
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
@@ -60,10 +59,8 @@ def _orientation(image: MedicalImage) -> list[str]:
 
 
 def _was_computed(image: MedicalImage) -> bool:
-    header = image.source.header.get("dicom") if image.source else None
-    if not isinstance(header, SourceHeader):
-        return False
-    return header.instances[0].sop_class == ComputedRadiographyImageStorage
+    header = header_of(image)
+    return header is not None and header.instances[0].sop_class == ComputedRadiographyImageStorage
 
 
 def _stored_grey(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
