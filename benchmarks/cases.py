@@ -145,13 +145,18 @@ def _head_case(part: str, data: Path, cache: Path, name: str, source: Kind, targ
     return Case(part, name, source, target, load)
 
 
+def heads_folder(cache: Path) -> Path:
+    """Where the held-out heads are, once they are rendered."""
+    return cache / f"heldout-{heldout.VERSION}"
+
+
 def rendered(data: Path, cache: Path) -> Path:
     """The folder with the held-out studies, rendered once and checked against the list.
 
     Raises:
-        InputError: If a study is not, bit by bit, what the list says.
+        InputError: If a study is not what the list says, up to what processors differ in.
     """
-    done = cache / f"heldout-{heldout.VERSION}"
+    done = heads_folder(cache)
     if not done.is_dir():
         draft = done.with_suffix(".partial")
         if heldout.main(["--data", str(data), "-o", str(draft)]):

@@ -18,6 +18,7 @@ from benchmarks import heldout, report
 from benchmarks.align_ablation import ablations
 from benchmarks.cases import (
     Case,
+    heads_folder,
     held_out_heads,
     held_out_mri,
     real_pairs,
@@ -174,6 +175,7 @@ def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
         "measured": sorted({row.date for row in every}),
         "commits": sorted({row.commit for row in every}),
         "heldout_version": heldout.VERSION,
+        "heldout_match": heldout.matched(heads_folder(config.out)),
         "model": _weights_of(model, (PART,)),
         "flows": _weights_of(flows, sorted(flows.parts)) if flows else "not there",
         "plain_unet": known or "not trained",

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks import heldout
+from benchmarks.likeness import Match
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind
@@ -50,10 +52,35 @@ def test_differences_are_told_by_study_and_image() -> None:
     listed = LISTED["studies"][0]
     assert heldout.differences(listed, listed) == []
     changed = json.loads(json.dumps(listed))
-    changed["images"]["mri:t2"]["sha256"] = "0"
+    changed["images"]["mri:t2"] |= {"sha256": "0", "signature": [0.0] * 128}
     (line,) = heldout.differences(changed, listed)
-    assert line.startswith("head_19 mri:t2: SHA-256 differs")
+    assert line.startswith("head_19 mri:t2: is another image")
     changed["labels_sha256"] = "0"
     assert heldout.differences(changed, listed) == [
         "head_19: the label map is another file than the list was made from"
     ]
+
+
+def test_another_last_digit_is_alike_and_its_result_says_so(tmp_path: Path) -> None:
+    listed = LISTED["studies"][0]
+    assert set(heldout.matches(listed, listed).values()) == {Match.EXACT}
+    changed = json.loads(json.dumps(listed))
+    changed["images"]["ct"]["sha256"] = "0"
+    assert heldout.differences(changed, listed) == []
+    found = heldout.matches(changed, listed)
+    assert found.pop("ct") is Match.ALIKE
+    assert set(found.values()) == {Match.EXACT}
+    assert heldout.matched(tmp_path) == "unknown"
+    (tmp_path / heldout.MATCHES).write_text(json.dumps({"head_19": {"ct": "alike", **found}}))
+    assert heldout.matched(tmp_path) == "alike"
+
+
+def test_another_grid_is_another_image() -> None:
+    listed = LISTED["studies"][0]
+    changed = json.loads(json.dumps(listed))
+    changed["images"]["ct"]["spacing_mm"] = [1.0, 1.0, 1.1]
+    assert heldout.matches(changed, listed)["ct"] is Match.OTHER
+
+
+def test_the_list_is_written_as_it_stands() -> None:
+    assert heldout.as_text(LISTED) == heldout.LIST.read_text()

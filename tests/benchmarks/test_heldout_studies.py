@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks import heldout_studies
 from benchmarks.heldout_studies import CHESTS, HANDWRITTEN, HEADS, handwritten
+from benchmarks.likeness import Match
 from benchmarks.train_align import STUDIES
 from medgen.data.study import Study
 
@@ -34,3 +35,16 @@ def test_nobody_trains_on_the_seeds_of_the_held_out_studies() -> None:
     assert not seeds & {str(CHESTS.seed), str(HEADS.seed)}
     assert CHESTS.held_out
     assert HEADS.held_out
+
+
+def test_a_study_is_the_listed_one_by_its_hash_or_by_texts_and_signatures() -> None:
+    text = heldout_studies.LIST.read_text()
+    listed = json.loads(text)["studies"]
+    assert len(listed) == 2 * heldout_studies.NUMBER
+    assert heldout_studies.as_text(listed) == text
+    study = listed["head-study-0001"]
+    assert heldout_studies.matched(study, study) is Match.EXACT
+    assert heldout_studies.matched(study | {"sha256": "0"}, study) is Match.ALIKE
+    moved = {name: [one + 0.02 for one in of] for name, of in study["signatures"].items()}
+    for change in ({"texts_sha256": "0"}, {"signatures": moved}, {"signatures": {}}):
+        assert heldout_studies.matched(study | {"sha256": "0"} | change, study) is Match.OTHER
