@@ -18,6 +18,22 @@ from medgen.errors import UsageError
 T = TypeVar("T")
 
 
+def check_parts(name: str, parts: int, widths: Sequence[int]) -> None:
+    """Refuse widths that cannot be split into so many equal parts.
+
+    Args:
+        name: Of the setting that says how many, such as `heads`.
+        parts: How many.
+        widths: What is split.
+
+    Raises:
+        UsageError: If one of them is left with a rest, or a number is not positive.
+    """
+    for width in widths:
+        if parts < 1 or width < 1 or width % parts:
+            raise UsageError(f"{name} {parts}: does not divide a width of {width}; choose others")
+
+
 def resolve(
     kind: type[T],
     *,

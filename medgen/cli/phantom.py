@@ -93,7 +93,12 @@ def phantom(
     ] = None,
     fwhm: Annotated[
         float | None,
-        typer.Option("--fwhm", min=0, metavar="MM", help="Blur: 1 for a head, 2 for a thorax."),
+        typer.Option(
+            "--fwhm",
+            min=0,
+            metavar="MM",
+            help="Width of the blur at half its height; if not given 1 in a head, 2 in a thorax.",
+        ),
     ] = None,
     thick: Annotated[
         float | None,

@@ -33,7 +33,11 @@ def run_training(
         record: Where to write what the run did.
     """
     from medgen.tasks.fit import MODEL
+    from medgen.tasks.memory import enough_memory
 
+    remedy = f"lower --set fit.batch, now {config.fit.batch} items a step"
+    if verb == "train":
+        remedy += ", or the widths with --size; --dry-run counts first"
     log = Record(verb, config, seed=config.fit.seed, device=config.fit.device)
     with (
         recording(record, log, overwrite=resume),
@@ -42,10 +46,11 @@ def run_training(
         if manifest is not None:
             log.add_input(manifest)
         done, loss = 0, {}
-        for progress in steps:
-            note = f"loss {progress.loss['total']:.4f}  {progress.eta / 60:.0f} min left"
-            advance(progress.step - done, note)
-            done, loss = progress.step, progress.loss
+        with enough_memory(remedy):
+            for progress in steps:
+                note = f"loss {progress.loss['total']:.4f}  {progress.eta / 60:.0f} min left"
+                advance(progress.step - done, note)
+                done, loss = progress.step, progress.loss
         if (out / MODEL).is_dir():  # the first of several processes writes it, maybe later
             log.add_output(out / MODEL)
     return {"model": str(out / MODEL), "steps": done, "loss": loss}

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.diffusion.sequence import sinusoids
 from medgen.shapes import Context, Embedding, Latent, Time
 
@@ -34,6 +35,10 @@ class EnvironmentConfig:
     width: int = 64
     embedding: int = 64
     groups: int = 8
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("groups", self.groups, [self.width])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from medgen.config import check_parts
 from medgen.diffusion.attention import AttentionLayer, cross_attention_layers
 from medgen.shapes import Context
 
@@ -31,6 +32,10 @@ class ListenerConfig:
     layers: dict[str, int]
     width: int = 64
     heads: int = 4
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 def listener_for(

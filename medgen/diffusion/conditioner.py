@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.shapes import Context
 
 
@@ -45,6 +46,10 @@ class ConditionerConfig:
     length: int = 24
     layers: int = 2
     heads: int = 4
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 class Conditioner(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.shapes import Context, Latent, Time
 
 FASTEST = 1000.0  # radians of the fastest sinusoid from time 0 to 1
@@ -32,6 +33,10 @@ class SequenceConfig:
     layers: int = 6
     heads: int = 4
     context_width: int = 128
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 class SequenceDenoiser(nn.Module):

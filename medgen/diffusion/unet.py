@@ -8,7 +8,9 @@ from monai.networks.blocks.selfattention import SABlock
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.diffusion.padding import crop_to_grid, pad_to_multiple
+from medgen.errors import UsageError
 from medgen.shapes import Context, Latent, Time
 
 TIMESTEPS = 1000  # MONAI's sinusoids are spread for timesteps of 0 … 1000
@@ -33,7 +35,8 @@ class UNetConfig:
             What concerns the whole image is so learned in far fewer steps. Not with labels.
 
     Raises:
-        ValueError: If the numbers above contradict each other.
+        UsageError: If the widths do not go with the attention, the heads or the groups.
+        ValueError: If the other numbers above contradict each other.
     """
 
     spatial_dims: int = 3
@@ -54,12 +57,10 @@ class UNetConfig:
         if self.spatial_dims not in (2, 3):
             raise ValueError(f"spatial_dims is {self.spatial_dims}; it must be 2 or 3")
         if len(self.attention) != len(self.widths):
-            raise ValueError(f"attention has {len(self.attention)} levels, not {len(self.widths)}")
-        if any(width % self.norm_groups for width in self.widths):
-            raise ValueError(f"widths {self.widths} do not divide by {self.norm_groups} groups")
+            raise UsageError(f"attention has {len(self.attention)} levels, not {len(self.widths)}")
+        check_parts("norm_groups", self.norm_groups, self.widths)
         attending = [*zip(self.widths, self.attention, strict=True), (self.widths[-1], True)]
-        if any(width % self.heads for width, attends in attending if attends):
-            raise ValueError(f"widths {self.widths} do not divide by {self.heads} heads")
+        check_parts("heads", self.heads, [width for width, attends in attending if attends])
 
 
 class UNet(nn.Module):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.reader import Reader
 from medgen.shapes import Image
@@ -46,6 +47,10 @@ class ImageEncoderConfig:
     layers: int = 2
     heads: int = 4
     embedding: int = 256
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 class Level(nn.Module):

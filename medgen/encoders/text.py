@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.reader import Reader
 from medgen.encoders.tokenizer import END, PAD, START
@@ -30,6 +31,10 @@ class TextEncoderConfig:
     layers: int = 4
     heads: int = 4
     embedding: int = 256
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 class TextEncoder(nn.Module):

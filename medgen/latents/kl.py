@@ -7,6 +7,7 @@ import torch
 from monai.networks.nets.autoencoderkl import AutoencoderKL
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.latents.codec import AbstractCodec, check_divides
 from medgen.latents.haar import HaarCodec
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
@@ -38,6 +39,10 @@ class KLCodecConfig:
     norm_groups: int = 16
     offset: float = 0.0
     principal: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("norm_groups", self.norm_groups, self.widths)
 
 
 class KLCodec(nn.Module, AbstractCodec):

@@ -63,6 +63,20 @@ class CodecTraining(nn.Module):
             image: In [-1, 1].
             noise: Unit Gaussian, as large as the latent.
         """
+        is_asked = self.config.adversarial > 0 and int(self.steps) >= self.config.adversarial_from
+        terms = self.terms(image, noise, is_asked=is_asked)
+        if self.training:
+            self.steps += 1
+        return {"total": terms.pop("total"), **{name: one.detach() for name, one in terms.items()}}
+
+    def terms(self, image: Image, noise: Tensor, *, is_asked: bool) -> dict[str, Tensor]:
+        """The same, whatever step it is.
+
+        Args:
+            image: In [-1, 1].
+            noise: Unit Gaussian, as large as the latent.
+            is_asked: Whether the critic is.
+        """
         posterior = self.codec.posterior(image)
         made = self.codec.rebuild(sampled(posterior, noise))
         terms = {
@@ -72,15 +86,11 @@ class CodecTraining(nn.Module):
         }
         total = terms["absolute"] + self.config.perceptual * terms["perceptual"]
         total = total + self.config.divergence * terms["divergence"]
-        is_asked = self.config.adversarial > 0 and int(self.steps) >= self.config.adversarial_from
         fooled, critic = (
             (self.fooled(made), self.doubts(image, made)) if is_asked else (total * 0, total * 0)
         )
-        if self.training:
-            self.steps += 1
         total = total + self.config.adversarial * fooled + SMALL * critic
-        terms |= {"fooled": fooled, "critic": critic}
-        return {"total": total, **{name: term.detach() for name, term in terms.items()}}
+        return {"total": total, **terms, "fooled": fooled, "critic": critic}
 
     def fooled(self, made: Image) -> Tensor:
         """The codec's part of the hinge loss; the critic does not learn from it."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from medgen.config import check_parts
 from medgen.errors import UsageError
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.shapes import Latent
@@ -46,7 +47,8 @@ class ReportCodecConfig:
     length: int = 24
 
     def __post_init__(self) -> None:
-        """Raises UsageError for windows that differ."""
+        """Raises UsageError for windows that differ, or heads that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
         if self.length < 1 or self.max_tokens % self.length:
             raise UsageError(f"{self.max_tokens} tokens do not divide into {self.length} cells")
 

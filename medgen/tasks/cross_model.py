@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from torch import Tensor
 
 from medgen.checkpoint import Card, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.config import check_parts, from_mapping, to_mapping
 from medgen.crossguide.environment import EnvironmentConfig, EnvironmentEncoder
 from medgen.crossguide.flows import CrossGuide
 from medgen.crossguide.listener import Listener, ListenerConfig, listener_for
@@ -34,6 +34,10 @@ class CrossConfig:
     embedding: int = 64
     heads: int = 4
     most: int = 8
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads or groups that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
 
 
 def new_environment(flow: Flow, config: CrossConfig) -> EnvironmentEncoder:

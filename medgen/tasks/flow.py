@@ -62,6 +62,9 @@ class FlowConfig:
             )
         if self.patch < 1 or any(size % self.patch for size in self.grid):
             raise UsageError(f"a grid of {self.grid} does not divide by patches of {self.patch}")
+        if not self.widths:
+            raise UsageError("widths are empty; a network has one level or more")
+        _sequence_config(self) if self.modality is Modality.TEXT else _unet_config(self)
 
 
 def base_flow(modality: Modality) -> FlowConfig:
@@ -81,7 +84,11 @@ class Flow(nn.Module):
         self.config = config
         self.process = RectifiedFlow()
         self.conditioner = Conditioner(config.conditioner)
-        self.network = _sequence(config) if config.modality is Modality.TEXT else _unet(config)
+        self.network: SequenceDenoiser | UNet = (
+            SequenceDenoiser(_sequence_config(config))
+            if config.modality is Modality.TEXT
+            else UNet(_unet_config(config))
+        )
 
     def forward(self, noisy: Latent, time: Time, conditions: Sequence[Condition]) -> Latent:
         """What the network predicts of a noisy latent."""
@@ -142,30 +149,26 @@ def unfolded(latent: Float[Tensor, "batch folded *coarse"], patch: int) -> Laten
     return joined.reshape(*joined.shape[:2], *(size * patch for size in latent.shape[2:]))
 
 
-def _unet(config: FlowConfig) -> UNet:
-    return UNet(
-        UNetConfig(
-            spatial_dims=len(config.grid),
-            in_channels=config.channels * config.patch ** len(config.grid),
-            out_channels=config.channels * config.patch ** len(config.grid),
-            widths=config.widths,
-            res_blocks=config.res_blocks,
-            attention=config.attention,
-            heads=config.heads,
-            context_width=config.conditioner.width,
-            is_summarised=True,
-        )
+def _unet_config(config: FlowConfig) -> UNetConfig:
+    return UNetConfig(
+        spatial_dims=len(config.grid),
+        in_channels=config.channels * config.patch ** len(config.grid),
+        out_channels=config.channels * config.patch ** len(config.grid),
+        widths=config.widths,
+        res_blocks=config.res_blocks,
+        attention=config.attention,
+        heads=config.heads,
+        context_width=config.conditioner.width,
+        is_summarised=True,
     )
 
 
-def _sequence(config: FlowConfig) -> SequenceDenoiser:
-    return SequenceDenoiser(
-        SequenceConfig(
-            channels=config.channels,
-            length=config.grid[0],
-            width=config.widths[0],
-            layers=config.res_blocks,
-            heads=config.heads,
-            context_width=config.conditioner.width,
-        )
+def _sequence_config(config: FlowConfig) -> SequenceConfig:
+    return SequenceConfig(
+        channels=config.channels,
+        length=config.grid[0],
+        width=config.widths[0],
+        layers=config.res_blocks,
+        heads=config.heads,
+        context_width=config.conditioner.width,
     )

@@ -19,6 +19,7 @@ from medgen.data.study import Split
 from medgen.diffusion.conditioner import Condition
 from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec
+from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
 from medgen.modality import FACTS, Modality
 from medgen.tasks.codec_train import CodecTrainConfig
@@ -52,7 +53,7 @@ class Plan:
     Attributes:
         round: Its name.
         studies: How many it would learn from; None without a manifest.
-        parameters: Of the network.
+        parameters: That learn: of the network, and of a codec's critic.
         steps: Of the training.
         batch: Items a step.
         memory_gb: Weights, optimizer and what a step remembers, 1e9 bytes.
@@ -104,7 +105,7 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
     """
     with FakeTensorMode():
         network, work = _built(config)
-        parameters = sum(each.numel() for each in network.parameters())
+        parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
         needed = COPIES * BYTES * parameters + _remembered(network, work)
     seconds = None
     if needed < available_bytes() / 2:
@@ -181,7 +182,7 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
         case FlowTrainConfig():
             return Flow(config.flow), _flow_work(config)
         case CodecTrainConfig():
-            return KLCodec(config.codec), _codec_work(config)
+            return CodecTraining(KLCodec(config.codec), config.loss), _codec_work(config)
         case CrossTrainConfig():
             flows = _flows_of(config)
             guide = completed(CrossGuide({}, {}), flows, config.cross)
@@ -248,9 +249,12 @@ def _codec_work(config: CodecTrainConfig) -> Work:
     axes = FACTS[config.modality].axes
 
     def work(network: nn.Module) -> Tensor:
-        assert isinstance(network, KLCodec)
+        assert isinstance(network, CodecTraining)
         image = torch.randn(config.fit.batch, 1, *[config.side] * axes)
-        return (network.rebuild(network.posterior(image).mean) - image).abs().mean()
+        cells = [config.side // 2 ** len(config.codec.widths)] * axes
+        noise = torch.randn(config.fit.batch, config.codec.latent_channels, *cells)
+        is_asked = config.loss.adversarial > 0
+        return network.terms(image, noise, is_asked=is_asked)["total"]
 
     return work
 

@@ -69,6 +69,25 @@ def test_what_cannot_be_asked_is_2(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_without_enough_memory_it_says_what_helps(
+    labels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("medgen.tasks.train.fit", fails)
+    assert run("--labels", labels, "-o", tmp_path / "run", *TINY) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "out of memory; lower --set fit.batch, now 1 items a step, or the widths with" in line
+
+
 def test_labels_that_are_not_there_are_4(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from medgen.diffusion.padding import crop_to_grid, pad_to_multiple
 from medgen.diffusion.unet import UNet, UNetConfig, attention_layers
+from medgen.errors import UsageError
 
 TINY = {"widths": (8, 16), "attention": (False, True), "heads": 2, "norm_groups": 4}
 
@@ -87,7 +88,7 @@ def test_missing_and_unasked_conditions_are_refused():
     ],
 )
 def test_sizes_that_contradict_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((UsageError, ValueError), match=message):
         UNetConfig(**{**TINY, **changes})
 
 

@@ -1,8 +1,13 @@
 """Rounds, their presets, and the one dial of their size."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from medgen.errors import UsageError
+from medgen.latents.kl import KLCodec
+from medgen.latents.kl_loss import CodecTraining
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
@@ -43,6 +48,69 @@ def test_the_dial_scales_the_weights(name: str) -> None:
         for size in (1.0, 2.0)
     )
     assert 1.5 < large / small < 5
+
+
+def widths_of(config: Any, name: str) -> tuple[int, ...]:
+    """What the dial scales."""
+    for part in ROUNDS[name].widths:
+        config = getattr(config, part)
+    return config if isinstance(config, tuple) else (config,)
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+@pytest.mark.parametrize("preset", ["base", "tiny", "paper"])
+def test_the_dial_never_turns_the_other_way(name: str, preset: str) -> None:
+    chosen = round_named(name)
+    if preset not in ("base", *chosen.presets):
+        pytest.skip("this round has no such preset")
+    plain = widths_of(chosen.settle(preset=preset), name)
+    for size in (0.1, 0.5, 0.9, 1.1, 2.0):
+        scaled = widths_of(chosen.settle(preset=preset, size=size), name)
+        for before, after in zip(plain, scaled, strict=True):
+            assert (after <= before) if size < 1 else (after >= before)
+
+
+def test_a_tiny_codec_shrinks_to_what_its_groups_divide() -> None:
+    config = round_named("codec:xray").settle(preset="tiny", size=0.5)
+    assert config.codec.widths == (8, 8, 8)
+    assert round_named("flow:xray").settle(size=0.5).flow.widths == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("flow:xray", "flow.heads=3"),
+        ("flow:xray", "flow.heads=0"),
+        ("flow:xray", "flow.widths=[48, 64]"),
+        ("flow:xray", "flow.conditioner.heads=5"),
+        ("flow:text", "flow.heads=3"),
+        ("codec:xray", "codec.norm_groups=7"),
+        ("codec:text", "codec.heads=3"),
+        ("text-xray", "cross.heads=3"),
+    ],
+)
+def test_what_does_not_divide_is_refused_before_anything_is_built(name: str, setting: str) -> None:
+    with pytest.raises(UsageError, match=r"does not divide a width of \d+; choose others$"):
+        round_named(name).settle(settings=(setting,))
+
+
+def test_levels_that_nobody_counted_are_refused() -> None:
+    with pytest.raises(UsageError, match="attention has 2 levels, not 3"):
+        round_named("flow:ct").settle(settings=("flow.widths=[32, 32, 32]",))
+    with pytest.raises(UsageError, match="widths are empty"):
+        round_named("flow:text").settle(settings=("flow.widths=[]",))
+
+
+def test_a_rehearsed_codec_has_its_critic() -> None:
+    chosen = round_named("codec:xray")
+    config = chosen.settle(preset="tiny", settings=("fit.batch=1", "patch=64"))
+    training = CodecTraining(KLCodec(config.codec), config.loss)
+    plan = rehearse("codec:xray", config, None)
+    learning = [each.numel() for each in training.parameters() if each.requires_grad]
+    assert plan.parameters == sum(learning)
+    assert plan.parameters > sum(each.numel() for each in training.codec.parameters())
+    alone = replace(config, loss=replace(config.loss, adversarial=0.0))
+    assert rehearse("codec:xray", alone, None).memory_gb < plan.memory_gb
 
 
 def test_a_preset_is_weaker_than_every_setting() -> None:
