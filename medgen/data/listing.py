@@ -1,21 +1,29 @@
 """What a list of studies may say, whatever file it comes from, and what is wrong with one."""
 
+import gc
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from medgen.data.places import NOWHERE, Place, Places
 from medgen.data.study import Split, Study
 from medgen.errors import InputError
 from medgen.modality import WORDS, Kind
 
 IMAGE_WORDS = [word for word in WORDS if word != "text"]
 COUNTERFACTUALS, MASKS = "counterfactuals", "masks"
-FILES = (*IMAGE_WORDS, "text", COUNTERFACTUALS, MASKS)
+FILES = [  # key and attribute of what names a file, and which kind of image it is
+    (word, word.replace(":", "_"), Kind.parse(word) if word in IMAGE_WORDS else None)
+    for word in (*IMAGE_WORDS, "text", COUNTERFACTUALS, MASKS)
+]
 KEYS = ("id", "patient", "split", *WORDS, COUNTERFACTUALS, MASKS)
+ODD = re.compile(r"^[~/\\]|\.\.|:")  # what a name must have to be looked at more closely
 
 
 class Row(BaseModel):
@@ -109,45 +117,69 @@ def examine(
         allow_outside: Accept files outside the folder.
         place: What an entry is called where another one contradicts it.
     """
-    root = os.path.realpath(folder)
+    root = None if allow_outside else os.path.realpath(folder).rstrip(os.sep) + os.sep
+    places = Places()
     studies: dict[int, Study] = {}
     owned: dict[int, list[str]] = {}
     problems: list[Problem] = []
-    for number, entry in entries:
-        if isinstance(entry, Problem):
-            problems.append(entry)
-            continue
-        try:
-            studies[number], owned[number] = _study(entry, folder, root, allow_outside)
-        except _BadLineError as error:
-            problems += [Problem(number, field, message) for field, message in error.problems]
-    problems += _contradictions(studies, owned, place)
+    with _without_collecting():
+        for number, entry in entries:
+            if isinstance(entry, Problem):
+                problems.append(entry)
+                continue
+            try:
+                studies[number], owned[number] = _study(entry, folder, root, places)
+            except _BadLineError as error:
+                problems += [Problem(number, field, message) for field, message in error.problems]
+        problems += _contradictions(studies, owned, place)
     if not studies and not problems:
         problems.append(Problem(0, "", "has no studies"))
     return Listing(studies, tuple(sorted(problems, key=lambda problem: problem.line)))
 
 
-def _study(entry: object, folder: Path, root: str, allow_outside: bool) -> tuple[Study, list[str]]:
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let Python not look for cycles, which are none here, in ever more studies: a third of all."""
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_collecting:
+            gc.enable()
+
+
+def _study(
+    entry: object, folder: Path, root: str | None, places: Places
+) -> tuple[Study, list[str]]:
     """The study of an entry, and where its files really are, all links followed."""
     try:
         row = Row.model_validate(entry)
     except ValidationError as error:
         raise _BadLineError(*map(_explain, error.errors())) from None
-    named = {word: getattr(row, word.replace(":", "_")) for word in FILES}
-    files, real, problems = {}, [], []
-    for word, name in named.items():
-        if name is not None:
-            files[word] = folder / name
-            real.append(os.path.realpath(files[word]) if name.isprintable() else "")
-            if fault := _fault(name, real[-1], None if allow_outside else root):
-                problems.append((word, fault))
-    if not files:
+    said = vars(row)
+    images: dict[Kind, Path] = {}
+    others: dict[str, Path] = {}
+    real, problems = [], []
+    for word, field, kind in FILES:
+        name = said[field]
+        if name is None:
+            continue
+        path = folder / name
+        if kind is None:
+            others[word] = path
+        else:
+            images[kind] = path
+        place = places.of(str(path)) if name.isprintable() else NOWHERE
+        real.append(place.real)
+        if fault := _fault(name, place, root):
+            problems.append((word, fault))
+    if not real:
         problems.append(("", f"names no file; add one of {', '.join(WORDS)}"))
     if problems:
         raise _BadLineError(*problems)
-    images = {Kind.parse(word): files[word] for word in IMAGE_WORDS if word in files}
     split = Split(row.split) if row.split else None
-    text, changed, masks = (files.get(word) for word in ("text", COUNTERFACTUALS, MASKS))
+    text, changed, masks = map(others.get, ("text", COUNTERFACTUALS, MASKS))
     return Study(row.id, row.patient, images, text, split, changed, masks), real
 
 
@@ -162,24 +194,25 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
     return field, message[0].lower() + message[1:]
 
 
-def _fault(name: str, real: str, root: str | None) -> str | None:
+def _fault(name: str, place: Place, root: str | None) -> str | None:
     """Why a file named in a list must not or cannot be opened; None if it can.
 
     Args:
         name: As it stands in the list.
-        real: Where that leads, all links followed.
-        root: The real folder that it must not leave; None for any.
+        place: Where that leads.
+        root: The real folder that it must not leave, with a separator; None for any.
     """
     if not name or not name.isprintable():
         return "is empty or has control characters"
-    if name.startswith("~") or "://" in name:
+    is_odd = ODD.search(name)
+    if is_odd and (name.startswith("~") or "://" in name):
         return "must be a plain path, not a URL and not '~'"
     if root is not None:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if is_odd and (Path(name).is_absolute() or os.pardir in Path(name).parts):
             return "must stay inside the list's folder: no absolute path and no '..'"
-        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+        if not place.real.startswith(root) and place.real + os.sep != root:
             return "leads out of the list's folder through a link"
-    return None if os.access(real, os.F_OK) else f"no such file: '{name[:200]}'"
+    return None if place.is_there else f"no such file: '{name[:200]}'"
 
 
 def _contradictions(
