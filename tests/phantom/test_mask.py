@@ -15,6 +15,7 @@ from medgen.phantom.fact import Fact
 from medgen.phantom.mask import SHADE_MM, masks_of, shaded
 from medgen.phantom.projection import Beam
 from medgen.phantom.render import Overlay
+from medgen.phantom.study import SimulatedStudy
 from medgen.phantom.tissue import Tissue
 from medgen.tasks.phantom import PhantomConfig, simulate
 
@@ -51,9 +52,12 @@ def test_the_shadow_of_a_ball_is_a_disc_magnified() -> None:
     assert (rows, columns) == pytest.approx([(size - 1) / 2 for size in disc.shape], abs=0.6)
 
 
-def test_a_chest_has_each_mask_on_both_grids() -> None:
-    config = ChestConfig(seed=5, spacing=3.0, masks=True)
-    study = simulate_chest(config, 0)
+@pytest.fixture(scope="module")
+def study() -> SimulatedStudy:
+    return simulate_chest(ChestConfig(seed=5, spacing=3.0, masks=True), 0)
+
+
+def test_a_chest_has_each_mask_on_both_grids(study: SimulatedStudy) -> None:
     present = {each["name"] for each in study.facts["findings"] if each["presence"] == "present"}
     assert set(study.masks) == present
     for volume, picture in study.masks.values():
@@ -65,8 +69,7 @@ def test_a_chest_has_each_mask_on_both_grids() -> None:
     assert not plain.masks
 
 
-def test_fluid_is_denser_than_the_lung_around_it() -> None:
-    study = simulate_chest(ChestConfig(seed=5, spacing=3.0, masks=True), 0)
+def test_fluid_is_denser_than_the_lung_around_it(study: SimulatedStudy) -> None:
     hu = study.images[CT].voxels[study.masks["pleural_effusion"][0].voxels > 0]
     assert np.median(hu) == pytest.approx(10, abs=25)
 

@@ -8,6 +8,7 @@ import pytest
 from medgen.errors import UsageError
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
+from medgen.tasks import rehearsal
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
@@ -41,7 +42,8 @@ def test_paper_is_the_published_size() -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_the_dial_scales_the_weights(name: str) -> None:
+def test_the_dial_scales_the_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "available_bytes", lambda: 0.0)  # counted, not timed
     chosen = round_named(name)
     small, large = (
         rehearse(name, chosen.settle(size=size, settings=("fit.batch=1",)), None).parameters
@@ -101,7 +103,8 @@ def test_levels_that_nobody_counted_are_refused() -> None:
         round_named("flow:text").settle(settings=("flow.widths=[]",))
 
 
-def test_a_rehearsed_codec_has_its_critic() -> None:
+def test_a_rehearsed_codec_has_its_critic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "available_bytes", lambda: 0.0)
     chosen = round_named("codec:xray")
     config = chosen.settle(preset="tiny", settings=("fit.batch=1", "patch=64"))
     training = CodecTraining(KLCodec(config.codec), config.loss)
