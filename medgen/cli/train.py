@@ -24,7 +24,8 @@ def train(
         typer.Option(
             "--round",
             metavar="NAME",
-            help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray.",
+            help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray, "
+            "text-ct, ct-mri.",
         ),
     ] = "translator",
     preset: Annotated[

@@ -1,6 +1,7 @@
 """What other flows may know of a noisy latent: a few tokens, and its place in a shared space."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,11 @@ class Environment:
 
     tokens: Context
     embedding: Embedding
+
+    def of(self, items: Sequence[int]) -> "Environment":
+        """The same of some items of the batch."""
+        chosen = list(items)
+        return Environment(self.tokens[chosen], self.embedding[chosen])
 
 
 class EnvironmentEncoder(nn.Module):

@@ -1,6 +1,6 @@
 """Several flows walked at one time, each told what the others are about to make."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Size, Tensor, nn
 
 from medgen.crossguide.environment import Environment, EnvironmentEncoder
-from medgen.crossguide.listener import Listener
+from medgen.crossguide.listener import SHARED, Listener
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.process import AbstractProcess
 from medgen.shapes import Latent, Time
@@ -76,17 +76,55 @@ class CrossGuide(nn.Module):
             if name in self.environments
         }
 
-    def hearing(self, name: str, network: nn.Module, told: Mapping[str, Environment]) -> ExitStack:
-        """A context in which a flow's network hears all others that it can, and not itself."""
+    def heard(self, name: str, others: Collection[str]) -> dict[str, bool]:
+        """Whom a flow hears among others, and whether by all that they tell.
+
+        A flow that it was never trained with it hears by its place in the shared space. Itself it
+        hears only if it was trained to.
+
+        Args:
+            name: The flow.
+            others: Names of flows that tell something.
+
+        Returns:
+            By name: True by all their tokens, False by their place alone.
+        """
+        if name not in self.listeners:
+            return {}
+        config = cast(Listener, self.listeners[name]).config
+        return {
+            one: one in config.sources
+            for one in sorted(others)
+            if one in config.sources or (config.shared and one != name)
+        }
+
+    def hearing(
+        self,
+        name: str,
+        network: nn.Module,
+        told: Mapping[str, Environment],
+        *,
+        is_short: bool = False,
+    ) -> ExitStack:
+        """A context in which a flow's network hears all others that it can.
+
+        Args:
+            name: The flow.
+            network: Its own.
+            told: What flows tell, by name.
+            is_short: It hears nothing but their places in the shared space.
+        """
         stack = ExitStack()
-        if name in self.listeners:
+        whom = self.heard(name, told)
+        if whom:
             listener = cast(Listener, self.listeners[name])
-            heard = {
-                other: one.tokens
-                for other, one in told.items()
-                if other != name and other in listener.adapt
-            }
-            stack.enter_context(listener.attached(network, heard))
+            is_short = is_short and bool(listener.config.shared)
+            whole = {one for one, is_whole in whom.items() if is_whole and not is_short}
+            said = {one: told[one].tokens for one in whole}
+            places = [told[one].embedding[:, None] for one in whom if one not in whole]
+            if places:
+                said[SHARED] = torch.cat(places, dim=1)
+            stack.enter_context(listener.attached(network, said))
         return stack
 
 

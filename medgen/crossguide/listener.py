@@ -16,6 +16,8 @@ from medgen.config import check_parts
 from medgen.diffusion.attention import AttentionLayer, cross_attention_layers
 from medgen.shapes import Context
 
+SHARED = "shared"  # stands for the name of a flow that is heard by its place alone
+
 
 @dataclass(frozen=True)
 class ListenerConfig:
@@ -26,12 +28,15 @@ class ListenerConfig:
         layers: Names of the attention layers that it attaches to, and their widths.
         width: Of what it makes of the tokens, and of its attention.
         heads: Divides `width`.
+        shared: Length of the embeddings in the space that the latents of all flows share; with it,
+            the listener hears any flow by its place there. 0 for one that cannot.
     """
 
     sources: dict[str, int]
     layers: dict[str, int]
     width: int = 64
     heads: int = 4
+    shared: int = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for heads or groups that do not divide the width."""
@@ -39,7 +44,12 @@ class ListenerConfig:
 
 
 def listener_for(
-    network: nn.Module, sources: Mapping[str, int], *, width: int = 64, heads: int = 4
+    network: nn.Module,
+    sources: Mapping[str, int],
+    *,
+    width: int = 64,
+    heads: int = 4,
+    shared: int = 0,
 ) -> "Listener":
     """A new listener that fits a network.
 
@@ -48,9 +58,10 @@ def listener_for(
         sources: Names of the flows that it can hear, and the width of their tokens.
         width: As in the config.
         heads: As in the config.
+        shared: As in the config.
     """
     layers = {name: one.width for name, one in cross_attention_layers(network).items()}
-    return Listener(ListenerConfig(dict(sources), layers, width, heads))
+    return Listener(ListenerConfig(dict(sources), layers, width, heads, shared))
 
 
 class Listener(nn.Module):
@@ -67,8 +78,9 @@ class Listener(nn.Module):
     def __init__(self, config: ListenerConfig) -> None:
         super().__init__()
         self.config = config
+        said = config.sources | ({SHARED: config.shared} if config.shared else {})
         self.adapt = nn.ModuleDict(
-            {name: Adaptation(width, config.width) for name, width in config.sources.items()}
+            {name: Adaptation(width, config.width) for name, width in said.items()}
         )
         self.hear = nn.ModuleDict(
             {
@@ -83,7 +95,7 @@ class Listener(nn.Module):
 
         Args:
             network: The one that this listener was made for.
-            heard: Tokens of other flows, by their names.
+            heard: Tokens of other flows, by their names; places in the shared space as `SHARED`.
 
         Raises:
             KeyError: If one of them is nobody that it can hear.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from medgen.modality import Kind
+from medgen.modality import Kind, Modality
 
 
 class Split(StrEnum):
@@ -44,6 +44,10 @@ class Study:
     def of(self, modality: str) -> list[Path]:
         """Every image of a modality, whatever its contrast; in the order of the manifest."""
         return [path for kind, path in self.images.items() if kind.modality == modality]
+
+    def has(self, modality: str) -> bool:
+        """Whether it has a report, or an image of a modality."""
+        return self.text is not None if modality == Modality.TEXT else bool(self.of(modality))
 
     @property
     def files(self) -> list[Path]:

@@ -52,7 +52,7 @@ def framed(
     image = files.read(path)
     i, j, k = image.voxels.shape
     grid = isotropic_grid(Grid((i, j, k), image.geometry), config.spacing)
-    return _on_grid(image, modality, grid)
+    return on_grid(image, modality, grid)
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,41 @@ class Whole:
     spacing: float
 
 
-def framed_whole(path: Path, modality: Modality, config: StandardConfig) -> Whole:
+def framed_whole(
+    path: Path, modality: Modality, config: StandardConfig, grid: Grid | None = None
+) -> Whole:
     """A volume on a grid of fixed shape around its middle; its values as `framed` has them.
 
     Args:
         path: Its file or folder.
         modality: CT or MRI.
         config: The shape, and the spacings to choose from by the breadth of the body.
+        grid: Another volume's, on which this one is to lie as well.
 
     Raises:
         InputError: If it cannot be read.
     """
     image = files.read(path)
-    grid = standard_grid(image, config, body_voxels(image.voxels, modality))
-    return Whole(_on_grid(image, modality, grid), grid.geometry.spacing[0])
+    grid = grid or grid_of_whole(image, modality, config)
+    return Whole(on_grid(image, modality, grid), grid.geometry.spacing[0])
 
 
-def _on_grid(image: MedicalImage, modality: Modality, grid: Grid) -> Float16[Tensor, "1 i j k"]:
+def whole_grid(path: Path, modality: Modality, config: StandardConfig) -> Grid:
+    """The grid on which `framed_whole` brings a volume.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return grid_of_whole(files.read(path), modality, config)
+
+
+def grid_of_whole(image: MedicalImage, modality: Modality, config: StandardConfig) -> Grid:
+    """The same of a volume in memory."""
+    return standard_grid(image, config, body_voxels(image.voxels, modality))
+
+
+def on_grid(image: MedicalImage, modality: Modality, grid: Grid) -> Float16[Tensor, "1 i j k"]:
+    """A volume in [-1, 1] on a grid; air around it."""
     window = intensity_of(modality, image.voxels)
     volume = resample(image.voxels, image.geometry, grid, fill=float(window.low))
     return torch.from_numpy(window.normalise(volume).astype(np.float16))[None]

@@ -30,11 +30,13 @@ class CrossItem:
         items: Of each flow, by its name; all at the time of the first.
         again: More noise for the images, for the visual invariant.
         group: Studies of one group are not each other's negatives.
+        is_short: Flows hear each other's places in the shared space, and nothing else.
     """
 
     items: Mapping[str, FlowItem]
     again: Mapping[str, Tensor]
     group: int
+    is_short: bool = False
 
     @property
     def time(self) -> float:
@@ -50,11 +52,14 @@ class CrossItems:
         studies: Each as every flow learns from it.
         deal: How each flow's item is dealt.
         seed: Decides everything random.
+        short: Share of the studies of which flows hear places only, so that they can also hear
+            flows that they are never trained with.
     """
 
     studies: Sequence[Mapping[str, FlowStudy]]
     deal: Mapping[str, FlowItems]
     seed: int
+    short: float = 0.0
 
     def __call__(self, number: int) -> CrossItem:
         """A study in random order."""
@@ -66,7 +71,8 @@ class CrossItems:
             for name, item in items.items()
             if name != Modality.TEXT
         }
-        return CrossItem(items, again, next(iter(study.values())).group)
+        is_short = float(torch.rand((), generator=generator)) < self.short
+        return CrossItem(items, again, next(iter(study.values())).group, is_short)
 
 
 def _noise_like(clean: Tensor, generator: Generator) -> Tensor:
@@ -120,9 +126,9 @@ class CrossLoss:
         told = guide.tell(noisy, time)
         terms: dict[str, Tensor] = {}
         for name in self.names:
-            with guide.hearing(name, self.flows[name].network, told):
-                predicted = self._predicted(name, noisy[name], time, items)
-            terms[name] = (predicted - (clean[name] - noise[name])).square().mean()
+            if guide.heard(name, told):  # another's error nobody can change
+                predicted = self._predicted(guide, name, told, noisy[name], time, items)
+                terms[name] = (predicted - (clean[name] - noise[name])).square().mean()
         groups = torch.tensor([item.group for item in items], device=device)
         scale = training.temperature()
         for pair, loss in agreement_losses(told, scale, groups).items():
@@ -133,10 +139,25 @@ class CrossLoss:
         return {"total": total, **{name: term.detach() for name, term in terms.items()}}
 
     def _predicted(
-        self, name: str, noisy: Latent, time: Time, items: Sequence[CrossItem]
+        self,
+        guide: CrossGuide,
+        name: str,
+        told: Mapping[str, Environment],
+        noisy: Latent,
+        time: Time,
+        items: Sequence[CrossItem],
     ) -> Latent:
-        told = self.reader.told([item.items[name] for item in items], noisy.device)
-        return self.flows[name](noisy, time, conditions_of(told)).float()
+        """What a flow answers; studies whose places alone it hears go through it by themselves."""
+        flow, predicted = self.flows[name], torch.zeros_like(noisy)
+        for is_short in (False, True):
+            those = [at for at, item in enumerate(items) if item.is_short == is_short]
+            if those:
+                words = self.reader.told([items[at].items[name] for at in those], noisy.device)
+                heard = {one: of.of(those) for one, of in told.items()}
+                with guide.hearing(name, flow.network, heard, is_short=is_short):
+                    answer = flow(noisy[those], time[those], conditions_of(words))
+                predicted[those] = answer.float()
+        return predicted
 
     def _invariants(
         self,
@@ -147,7 +168,11 @@ class CrossLoss:
         items: Sequence[CrossItem],
     ) -> dict[str, Tensor]:
         """The visual invariant of each image flow: two noisings of an image are told alike."""
-        images = [name for name in self.names if name != Modality.TEXT and name in told]
+        images = [
+            name
+            for name in self.names
+            if name != Modality.TEXT and name in told and told[name].embedding.requires_grad
+        ]
         again = {
             name: torch.stack([item.again[name] for item in items]).to(clean[name])
             for name in images

@@ -28,12 +28,15 @@ class CrossConfig:
         embedding: Of the place in the space that latents share.
         heads: Of the listeners.
         most: Cells along each axis that an image tells, at most; of text it is all of them.
+        own: Each flow hears itself and nobody else, as in the code that CoDi's authors released;
+            to be measured against.
     """
 
     width: int = 64
     embedding: int = 64
     heads: int = 4
     most: int = 8
+    own: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for heads or groups that do not divide the width."""
@@ -79,7 +82,14 @@ def load_guide(model: Path, flows: Mapping[str, Flow]) -> CrossGuide:
 
 
 def completed(guide: CrossGuide, flows: Mapping[str, Flow], config: CrossConfig) -> CrossGuide:
-    """The same, with something new for every flow that it does not know."""
+    """The same, with something new for every flow that it does not know.
+
+    A listener that is there stays as it is, and hears a new flow by its place in the space that
+    latents share: what an earlier round has taught is not taught again.
+
+    Source: the freezing of Zhan et al. 2024, section 3.4 (arXiv:2403.04290), which is that of Tang
+    et al. 2023 (arXiv:2305.11846).
+    """
     environments: dict[str, EnvironmentEncoder] = {
         name: cast(EnvironmentEncoder, guide.environments[name])
         if name in guide.environments
@@ -92,9 +102,10 @@ def completed(guide: CrossGuide, flows: Mapping[str, Flow], config: CrossConfig)
         if name in guide.listeners
         else listener_for(
             flow.network,
-            {other: width for other, width in widths.items() if other != name},
+            {one: width for one, width in widths.items() if (one == name) == config.own},
             width=config.width,
             heads=config.heads,
+            shared=0 if config.own else environments[name].config.embedding,
         )
         for name, flow in flows.items()
     }

@@ -1,14 +1,17 @@
 """Train a round: two flows that stay as they are learn to tell each other what they make."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from medgen.checkpoint import model_folder
+from medgen.checkpoint import model_folder, read_card
+from medgen.crossguide.flows import CrossGuide
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Split, Study
 from medgen.errors import UsageError
-from medgen.modality import Modality
+from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
 from medgen.tasks.cross_model import (
@@ -24,7 +27,7 @@ from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
-from medgen.tasks.flow_model import load_flow
+from medgen.tasks.flow_model import check_one_grid, load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
@@ -32,7 +35,7 @@ from medgen.tasks.snapshots import averaged_weights
 
 @dataclass(frozen=True)
 class CrossTrainConfig:
-    """What `medgen train --round text-xray` and its like are asked to do."""
+    """What `medgen train --round` of `text-xray`, `text-ct` or `ct-mri` is asked to do."""
 
     pair: tuple[Modality, ...] = (Modality.TEXT, Modality.XRAY)  # the flows in company
     init: str = "flows"  # a model with both flows, and what earlier rounds have taught
@@ -67,7 +70,8 @@ def train_cross(
     """Train a round and write `out/model`: all of `init`, and what the flows tell each other.
 
     Codecs, encoders and flows stay as they are; so does what a flow tells and hears if an earlier
-    round has taught it.
+    round has taught it: after `text-xray`, in `text-ct` only the flow of CT learns, and in `ct-mri`
+    only that of MRI.
 
     Args:
         config: What to train, on what, and how.
@@ -96,33 +100,68 @@ def train_cross(
     learned, guide = sorted(taught.listeners), completed(taught, flows, config.cross)
     new = [name for name in names if name not in learned]
     if not new:
-        raise UsageError(f"{init}: {' and '.join(names)} listen to each other already")
+        raise UsageError(_nothing_new(init, names, taught))
     frozen(guide, learned)
+    listed = _with_pairs(config, manifest)
     encoders = load_aligner(init, device)
-    studies = _studies(config, flows, manifest, encoders, device)
+    studies = _studies(config, flows, manifest, listed, encoders, device)
     deal = {name: FlowItems([], config.drop, config.short, config.fit.seed) for name in names}
-    items = CrossItems(studies, deal, config.fit.seed)
+    items = CrossItems(studies, deal, config.fit.seed, config.short)
     reader = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
     loss = CrossLoss(flows, reader, config.agreement, config.invariant)
     training = CrossTraining(guide)
-    facts = {"config": facts_of(config), "studies": len(studies), "frozen": learned}
+    hashes = {name: part.sha256 for name, part in read_card(init).parts.items()}
+    facts = {"config": facts_of(config), "studies": len(studies), "frozen": hashes}
     yield from fit(training, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
         said = {key.removeprefix("guide."): tensor for key, tensor in state.items()}
-        extra: dict[str, object] = {f"training-{'-'.join(names)}": facts_of(config)}
+        extra: dict[str, object] = {f"training-{'-'.join(names)}": facts}
         card = descended(replace(card, steps=step, extra=extra), init, f"{LISTENER}-{new[0]}")
         save_guide(out / MODEL, card, guide, said, new, beside=init)
+
+
+def _nothing_new(init: Path, names: Sequence[str], taught: CrossGuide) -> str:
+    """Why two flows that have both learned in earlier rounds are not taught again."""
+    said = f"{init}: {' and '.join(names)} "
+    if any(taught.heard(name, names) for name in names):
+        return f"{said}listen to each other already"
+    return f"{said}have learned with others, and what they learned stays; start before those rounds"
+
+
+def _with_pairs(config: CrossTrainConfig, manifest: Path) -> list[Study]:
+    """The studies to train on that have every modality of the round.
+
+    Raises:
+        UsageError: If there are none; says which column of the manifest is missing.
+    """
+    listed = [
+        study
+        for study in read_manifest(manifest, allow_outside=config.allow_outside)
+        if study.split in (None, Split.TRAIN)
+    ]
+    paired = [study for study in listed if all(map(study.has, config.pair))]
+    if not paired:
+        lacking = {name: sum(not study.has(name) for study in listed) for name in config.pair}
+        worst = max(lacking, key=lambda name: lacking[name])
+        raise UsageError(
+            f"{manifest}: no study to train on has {' and '.join(config.pair)}; "
+            f"column {worst} is missing in {lacking[worst]} of {len(listed)}"
+        )
+    return paired
 
 
 def _studies(
     config: CrossTrainConfig,
     flows: dict[str, Flow],
     manifest: Path,
+    listed: Sequence[Study],
     encoders: LoadedAligner,
     device: torch.device,
 ) -> list[dict[str, FlowStudy]]:
-    """The studies that have every modality of the round, as each flow learns from them."""
+    """The studies as each flow learns from them; volumes of one study on one grid."""
+    volumes = [name for name in config.pair if FACTS[name].axes == 3]
+    check_one_grid(config.init, [flows[str(name)] for name in volumes])
     found: dict[str, dict[str, FlowStudy]] = {}
     for name, flow in flows.items():
         own = FlowTrainConfig(
@@ -133,9 +172,16 @@ def _studies(
             flow=flow.config,
             fit=config.fit,
         )
-        found[name] = flow_studies(own, manifest, encoders, device)
+        found[name] = flow_studies(
+            own,
+            manifest,
+            encoders,
+            device,
+            listed=listed,
+            grid_of=volumes[0] if volumes else None,
+        )
     first, *others = found.values()
     both = [name for name in first if all(name in of for of in others)]
     if not both:
-        raise UsageError(f"{manifest}: no study to train on has {' and '.join(flows)}")
+        raise UsageError(f"{manifest}: no study has {' and '.join(flows)} that can be read")
     return [{name: of[study] for name, of in found.items()} for study in both]

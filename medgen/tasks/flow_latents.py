@@ -17,7 +17,7 @@ from medgen.data.view_cache import cached_mask
 from medgen.errors import MedgenError
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
-from medgen.tasks.codec_images import FrameConfig, framed_images, framed_whole
+from medgen.tasks.codec_images import FrameConfig, framed_images, framed_whole, whole_grid
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
@@ -79,6 +79,7 @@ def volume_latents(
     device: torch.device,
     *,
     max_bad: float = 0.05,
+    grid_of: Modality | None = None,
 ) -> dict[str, Volumes]:
     """The latents of the volumes of studies, by id; a study that cannot be read is left out.
 
@@ -88,6 +89,8 @@ def volume_latents(
         studies: Some of which have volumes of the flow's modality.
         device: Where to compute.
         max_bad: Share of the studies that may be unreadable.
+        grid_of: A study's volumes lie on the grid of its first image of this modality, so that
+            they stay registered; each on its own where it has none, or nothing is said.
 
     Raises:
         ModelError: If the model has no codec of the modality.
@@ -101,9 +104,11 @@ def volume_latents(
     for at, study in enumerate(studies):
         volumes = Volumes([], [])
         try:
+            first = study.of(grid_of)[:1] if grid_of else []
+            grid = whole_grid(first[0], grid_of, frame) if grid_of and first else None
             for kind, path in study.images.items():
                 if kind.modality is flow.modality:
-                    whole = framed_whole(path, flow.modality, frame)
+                    whole = framed_whole(path, flow.modality, frame, grid)
                     latent = codec.encode(whole.image[None].float().to(device))[0]
                     volumes.latents.append(latent.half().cpu())
                     volumes.scans.append(told_scan(whole.spacing, kind.contrast))

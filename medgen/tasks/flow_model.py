@@ -1,6 +1,6 @@
 """A model folder with flows: the codecs and encoders that they need lie beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
+from medgen.tasks.codec_model import load_codec
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
@@ -45,6 +46,29 @@ def load_flow(model: str | Path, modality: Modality, device: torch.device) -> Lo
     config = from_mapping(FlowConfig, card.parts[name].config, origin=str(folder))
     flow = filled(Flow(config), folder, card, name)
     return LoadedFlow(flow.eval().to(device), card)
+
+
+def check_one_grid(model: str | Path, flows: Sequence[Flow]) -> None:
+    """Make sure that flows of volumes make the same grid, voxel by voxel.
+
+    Args:
+        model: With their codecs.
+        flows: Any number of them.
+
+    Raises:
+        ModelError: If their grids differ in size or spacing, or a codec is missing.
+    """
+    grids = {}
+    for flow in flows:
+        stride = load_codec(model, flow.config.modality, torch.device("cpu")).codec.stride
+        cells, spacings = flow.config.grid, sorted(flow.config.spacings)
+        voxels = " x ".join(str(size * stride) for size in cells)
+        grids[flow.config.modality] = (
+            f"{voxels} voxels of {' or '.join(f'{each:g}' for each in spacings)} mm"
+        )
+    if len(set(grids.values())) > 1:
+        told = ", ".join(f"{name} {grid}" for name, grid in grids.items())
+        raise ModelError(f"{model}: its flows share no grid ({told}); train them on one")
 
 
 def save_flow(

@@ -196,19 +196,34 @@ def _fitting(config: FlowTrainConfig) -> FlowConfig:
 
 
 def flow_studies(
-    config: FlowTrainConfig, manifest: Path, encoders: LoadedAligner, device: torch.device
+    config: FlowTrainConfig,
+    manifest: Path,
+    encoders: LoadedAligner,
+    device: torch.device,
+    *,
+    listed: Sequence[Study] | None = None,
+    grid_of: Modality | None = None,
 ) -> dict[str, FlowStudy]:
     """The studies that have the flow's modality, as latents and as what encoders say of them.
+
+    Args:
+        config: What is trained.
+        manifest: Of the studies.
+        encoders: Of what the flow is told.
+        device: Where to compute.
+        listed: The studies; those of the manifest if not given.
+        grid_of: As `volume_latents` takes it.
 
     Returns:
         By the study's id.
     """
     give_back_large_arrays()
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    if listed is None:
+        listed = read_manifest(manifest, allow_outside=config.allow_outside)
     chosen = [
         study
         for study in listed
-        if study.split in (None, Split.TRAIN) and _has(study, config.modality)
+        if study.split in (None, Split.TRAIN) and study.has(config.modality)
     ]
     if not chosen:
         raise UsageError(f"{manifest}: no study to train on has {config.modality}")
@@ -235,7 +250,9 @@ def flow_studies(
         latents = report_latents(config.init, texts, device)
     elif config.flow.spacings:
         known = [study for study in chosen if study.id in told]
-        volumes = volume_latents(config.init, config.flow, known, device, max_bad=config.max_bad)
+        volumes = volume_latents(
+            config.init, config.flow, known, device, max_bad=config.max_bad, grid_of=grid_of
+        )
         latents = {name: one.latents for name, one in volumes.items()}
         scans = {name: one.scans for name, one in volumes.items()}
     else:
@@ -278,10 +295,6 @@ def _found(
     if not found:
         raise UsageError("focus: no study has masks; write them with `medgen phantom --masks`")
     return found
-
-
-def _has(study: Study, modality: Modality) -> bool:
-    return study.text is not None if modality is Modality.TEXT else bool(study.of(modality))
 
 
 def _reports(study: ReadStudy) -> tuple[str, ...]:

@@ -127,9 +127,7 @@ def _count(config: Any, manifest: Path | None) -> int | None:
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     wanted = _needed(config)
     return sum(
-        study.split in (None, Split.TRAIN)
-        and all(study.of(each) or (each is Modality.TEXT and study.text) for each in wanted)
-        for study in listed
+        study.split in (None, Split.TRAIN) and all(map(study.has, wanted)) for study in listed
     )
 
 

@@ -142,6 +142,23 @@ def _flow(modality: Modality, tiny: Settings, paper: Settings) -> Round:
     )
 
 
+def _cross(*pair: Modality) -> Round:
+    names = [str(each) for each in pair]
+    return Round(
+        CrossTrainConfig,
+        train_cross,
+        ("cross", "width"),
+        {
+            "base": {"pair": names},
+            "tiny": {"pair": names, "cross": {"width": 32, "embedding": 32, "heads": 2}},
+            "paper": {  # of CoDi
+                "pair": names,
+                "cross": {"width": 1280, "embedding": 1280, "heads": 8},
+            },
+        },
+    )
+
+
 # `paper` is the networks of CoDi as it was released (Tang et al. 2023, arXiv:2305.11846), over
 # the autoencoder of Stable Diffusion: 8 pixels a cell, 4 channels; the report latent has one cell.
 CODI_CONTEXT = {"sources": [768, 768, 768, 768, 768], "width": 768, "length": 1, "heads": 8}
@@ -176,16 +193,9 @@ ROUNDS = {
     ),
     "flow:ct": _flow(Modality.CT, {"widths": [32, 32]}, CODI_IMAGE),
     "flow:mri": _flow(Modality.MRI, {"widths": [32, 32]}, CODI_IMAGE),
-    "text-xray": Round(
-        CrossTrainConfig,
-        train_cross,
-        ("cross", "width"),
-        {
-            "base": {"pair": ["text", "xray"]},
-            "tiny": {"cross": {"width": 32, "embedding": 32, "heads": 2}},
-            "paper": {"cross": {"width": 1280, "embedding": 1280, "heads": 8}},  # of CoDi
-        },
-    ),
+    "text-xray": _cross(Modality.TEXT, Modality.XRAY),
+    "text-ct": _cross(Modality.TEXT, Modality.CT),
+    "ct-mri": _cross(Modality.CT, Modality.MRI),
 }
 
 

@@ -12,7 +12,8 @@ from medgen.tasks import rehearsal
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
-ALONE = [name for name in ROUNDS if name != "text-xray"]  # which is of flows that are there
+TOGETHER = {"text-xray", "text-ct", "ct-mri"}  # of flows that are there
+ALONE = [name for name in ROUNDS if name not in TOGETHER]
 
 
 @pytest.mark.parametrize(
