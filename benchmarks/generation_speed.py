@@ -26,6 +26,7 @@ from medgen.diffusion.prediction import Prediction
 from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.sampler import last, sample_euler
 from medgen.diffusion.schedule import uniform_stops
+from medgen.modality import Modality
 from medgen.tasks.conditions import conditions_of, told_texts
 from medgen.tasks.generate import GenerateConfig, load_generator
 
@@ -80,10 +81,12 @@ def _samplers(model: str, threads: int) -> dict[str, float]:
     """Seconds of each sampler over ours, and how far from ours its latents end."""
     torch.set_num_threads(threads)
     loaded = load_generator(GenerateConfig(model=model, device="cpu"))
-    encoders, flow = loaded.encoders, loaded.flow.flow
+    encoders, flow = loaded.encoders, loaded.flows[Modality.XRAY]
     told = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [PROMPT])
     context = flow.conditioner(conditions_of([told] * BATCH))
-    noise = torch.randn(BATCH, *loaded.grid, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        BATCH, *loaded.latent_shape(Modality.XRAY), generator=torch.Generator().manual_seed(0)
+    )
     network = partial(flow.predict, context=context)
     walks = {
         "ours": partial(_ours, network, flow.process, noise),

@@ -30,7 +30,11 @@ def generate(
     ] = None,
     modality: Annotated[
         str | None,
-        typer.Option("--modality", metavar="KIND", help="What to make: xray, ct, mri:t1."),
+        typer.Option(
+            "--modality",
+            metavar="KIND",
+            help="What to make: xray, ct, mri:t1; several with commas.",
+        ),
     ] = None,
     out: Annotated[
         Path,

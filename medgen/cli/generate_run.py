@@ -13,7 +13,7 @@ from medgen.io.atomic import check_writable
 from medgen.io.preview import write_sheet
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
-from medgen.tasks.generate import GenerateConfig, load_generator, understood
+from medgen.tasks.generate import GenerateConfig, is_flat, load_generator, understood
 from medgen.tasks.generate_files import (
     Request,
     Written,
@@ -22,6 +22,7 @@ from medgen.tasks.generate_files import (
     provenance_of,
     read_requests,
     read_sources,
+    unheard,
     write_samples,
 )
 
@@ -57,13 +58,15 @@ def run_generate(
         _check(requests, config, out, preview)
         requests = Shard.parse(shard).of(requests) if shard else requests
         load_generator(config)  # what a model lacks is told once
+        if why := unheard(config):
+            LOGGER.warning("%s", why)
         sources = read_sources(config)
         for image in sources:
             if image.source is not None:
                 log.add_input(image.source.path, sha256=image.source.sha256)
         written: list[Written] = []
         failed = 0
-        total = len(requests) * config.number
+        total = len(requests) * config.number * len(config.kinds)
         with progress_bar("generate", total=total, unit="images") as advance:
             for request in requests:
                 try:
@@ -101,6 +104,8 @@ def _check(
         raise UsageError(f"-o {out}: names one file for {len(requests)} prompts; name a folder")
     if preview is None:
         return
+    if len({is_flat(kind) for kind in config.kinds}) > 1:
+        raise UsageError("--preview: draws radiographs or volumes, not both; leave it out")
     if preview.suffix.lower() != ".png":
         raise UsageError(f"--preview {preview}: is drawn as .png")
     if preview.absolute() in {path.absolute() for path in outputs}:
@@ -113,7 +118,8 @@ def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> l
         raise UsageError("--text is one prompt, --texts are many; give one of them")
     if texts is not None:
         return read_requests(texts, config.seed)
-    return [Request(config.kind.slug, text or "")]
+    name = config.kinds[0].slug if len(config.kinds) == 1 else "study"
+    return [Request(name, text or "")]
 
 
 def _tell(request: Request, config: GenerateConfig) -> None:
@@ -135,6 +141,7 @@ def _note(log: Record, one: Written) -> None:
 def _line(request: Request, one: Written) -> dict[str, Any]:
     return {
         "output": str(one.output),
+        "kind": str(one.kind),
         "sidecar": str(one.sidecar),
         "id": request.id,
         "sample": one.index,

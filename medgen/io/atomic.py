@@ -146,3 +146,18 @@ def _sync(path: Path) -> None:
 def _sync_folder(path: Path) -> None:
     with suppress(OSError):  # the file is complete; some network drives cannot sync a folder
         _sync(path)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[list[Path]]:
+    """Lend a list of what was written; if the rest fails, that is removed too."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise

@@ -86,7 +86,10 @@ def conditions_of(told: Sequence[Sequence[Told]]) -> list[Condition]:
     for item, things in enumerate(told):
         count: dict[str, int] = defaultdict(int)
         for one in things:
-            for name, tokens in ((str(one.source), one.context), (SHARED, one.embedding)):
+            spots = [(str(one.source), one.context)]
+            if len(one.embedding):  # a scan has no place in the shared space
+                spots.append((SHARED, one.embedding))
+            for name, tokens in spots:
                 slots[name, count[name]][item] = tokens, one.weight
                 count[name] += 1
     conditions = (_condition(slot, name, len(told)) for (name, _), slot in slots.items())

@@ -13,6 +13,7 @@ from medgen.data.study import Split, Study
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.codec_model import load_codec
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
 from medgen.tasks.cross_model import (
     LISTENER,
@@ -27,7 +28,7 @@ from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
-from medgen.tasks.flow_model import check_one_grid, load_flow
+from medgen.tasks.flow_model import common_spacings, load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
@@ -160,8 +161,12 @@ def _studies(
     device: torch.device,
 ) -> list[dict[str, FlowStudy]]:
     """The studies as each flow learns from them; volumes of one study on one grid."""
-    volumes = [name for name in config.pair if FACTS[name].axes == 3]
-    check_one_grid(config.init, [flows[str(name)] for name in volumes])
+    volumes = {
+        name: (flows[str(name)], load_codec(config.init, name, torch.device("cpu")))
+        for name in config.pair
+        if FACTS[name].axes == 3
+    }
+    spacings = common_spacings(volumes)
     found: dict[str, dict[str, FlowStudy]] = {}
     for name, flow in flows.items():
         own = FlowTrainConfig(
@@ -169,7 +174,7 @@ def _studies(
             max_bad=config.max_bad,
             allow_outside=config.allow_outside,
             cache=config.cache,
-            flow=flow.config,
+            flow=replace(flow.config, spacings=spacings if flow.config.spacings else ()),
             fit=config.fit,
         )
         found[name] = flow_studies(
@@ -178,7 +183,7 @@ def _studies(
             encoders,
             device,
             listed=listed,
-            grid_of=volumes[0] if volumes else None,
+            grid_of=next(iter(volumes), None),
         )
     first, *others = found.values()
     both = [name for name in first if all(name in of for of in others)]

@@ -1,6 +1,6 @@
 """A model folder with flows: the codecs and encoders that they need lie beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
-from medgen.tasks.codec_model import load_codec
+from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
@@ -48,27 +48,31 @@ def load_flow(model: str | Path, modality: Modality, device: torch.device) -> Lo
     return LoadedFlow(flow.eval().to(device), card)
 
 
-def check_one_grid(model: str | Path, flows: Sequence[Flow]) -> None:
-    """Make sure that flows of volumes make the same grid, voxel by voxel.
+def common_spacings(volumes: Mapping[Modality, tuple[Flow, LoadedCodec]]) -> tuple[float, ...]:
+    """The voxel sizes that flows of volumes have in common, mm; none without flows.
 
     Args:
-        model: With their codecs.
-        flows: Any number of them.
+        volumes: Flows and their codecs, by modality.
 
     Raises:
-        ModelError: If their grids differ in size or spacing, or a codec is missing.
+        ModelError: If there are none, or their grids have other sizes.
     """
-    grids = {}
-    for flow in flows:
-        stride = load_codec(model, flow.config.modality, torch.device("cpu")).codec.stride
-        cells, spacings = flow.config.grid, sorted(flow.config.spacings)
-        voxels = " x ".join(str(size * stride) for size in cells)
-        grids[flow.config.modality] = (
-            f"{voxels} voxels of {' or '.join(f'{each:g}' for each in spacings)} mm"
+    if not volumes:
+        return ()
+    shapes = {
+        name: tuple(cells * codec.codec.stride for cells in flow.config.grid)
+        for name, (flow, codec) in volumes.items()
+    }
+    spacings = {name: set(flow.config.spacings) for name, (flow, _) in volumes.items()}
+    common = set.intersection(*spacings.values())
+    if len(set(shapes.values())) > 1 or not common:
+        told = ", ".join(
+            f"{name} {' x '.join(map(str, shapes[name]))} voxels of "
+            f"{' or '.join(f'{each:g}' for each in sorted(spacings[name]))} mm"
+            for name in volumes
         )
-    if len(set(grids.values())) > 1:
-        told = ", ".join(f"{name} {grid}" for name, grid in grids.items())
-        raise ModelError(f"{model}: its flows share no grid ({told}); train them on one")
+        raise ModelError(f"the flows share no grid: {told}; name another --model")
+    return tuple(sorted(common))
 
 
 def save_flow(

@@ -1,16 +1,16 @@
-"""Generate: a prompt and any images in, images of a modality out."""
+"""Generate: a prompt and any images in, images of one modality or of several out."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medgen.data.standard import standard_view
+from medgen.crossguide.flows import CrossGuide, Layout, together
 from medgen.diffusion.guidance import Guidance
 from medgen.diffusion.noise import draw_noise, generator_for
 from medgen.diffusion.sampler import (
@@ -22,18 +22,13 @@ from medgen.diffusion.sampler import (
     sample_heun,
 )
 from medgen.diffusion.schedule import uniform_stops
-from medgen.errors import InputError, MedgenError, UsageError
+from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
-from medgen.shapes import Latent
-from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.align_studies import IMAGES
-from medgen.tasks.codec_model import LoadedCodec, load_codec
-from medgen.tasks.conditions import Told, conditions_of, told_of, told_scan, told_texts
+from medgen.tasks.conditions import Told, told_texts
 from medgen.tasks.denormals import flushed_denormals
-from medgen.tasks.device import choose_device
-from medgen.tasks.flow_model import LoadedFlow, load_flow
+from medgen.tasks.generator import Generator, load_flows, told_image, voice_of
 from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
 from medgen.tasks.prompt import Prompt, read_prompt
@@ -52,7 +47,7 @@ CANDIDATES = 2**20  # more than anybody asks for of one sample; spreads the seed
 class GenerateConfig:
     """What `medgen generate` is asked to do."""
 
-    modality: str = "xray"  # what is made
+    modality: str = "xray"  # what is made; several, with commas between them, of one patient
     sources: tuple[str, ...] = ()  # images that it is told of, besides the prompt
     weights: tuple[float, ...] = ()  # how much each source counts; the prompt counts 1
     number: int = 1  # samples of a prompt
@@ -62,6 +57,7 @@ class GenerateConfig:
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
     best_of: int = 1  # candidates for each sample; the one most like the prompt is kept
     together: int = 4  # samples at once
+    cross: bool = True  # of several: they listen to each other; without, they share the text alone
     unconditional: bool = False  # allow an empty prompt
     strict: bool = False  # refuse a prompt of which part would be lost
     format: str = ""  # radiographs: png or dicom; volumes: nifti or dicom; the first if not given
@@ -73,17 +69,17 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a word or a number that makes no sense."""
-        if self.kind.modality is Modality.TEXT:
-            raise UsageError("--modality text: is what `medgen report` is for")
+        for kind in self.kinds:
+            self._check(kind)
+        named = [kind.modality for kind in self.kinds]
+        if twice := [name for name in named if named.count(name) > 1]:
+            raise UsageError(
+                f"--modality {self.modality}: names {twice[0]} twice; one of each is made together"
+            )
         if self.sampler not in SAMPLERS:
             raise UsageError(f"sampler {self.sampler}: is not one of {', '.join(SAMPLERS)}")
-        if self.format and self.format not in self.formats:
-            words = " or ".join(self.formats)
-            raise UsageError(f"--format {self.format}: {self.kind} is written as {words}")
-        if self.spacing is not None and self.kind.modality is Modality.XRAY:
+        if self.spacing is not None and set(named) == {Modality.XRAY}:
             raise UsageError("--spacing: is for volumes; nobody knows a radiograph's")
-        if self.kind == Kind(Modality.MRI):
-            raise UsageError("--modality mri: has to say how it is weighted: mri:t1, for one")
         if self.weights and len(self.weights) != len(self.sources):
             raise UsageError(f"{len(self.weights)} weights for {len(self.sources)} images")
         if not all(0 <= weight < math.inf for weight in self.weights):
@@ -94,94 +90,88 @@ class GenerateConfig:
         if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
             raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")
 
+    def _check(self, kind: Kind) -> None:
+        """Raises UsageError for a kind that cannot be made, or not be written so."""
+        if kind.modality is Modality.TEXT:
+            raise UsageError("--modality text: is what `medgen report` is for")
+        if self.format and self.format not in formats_of(kind):
+            words = " or ".join(formats_of(kind))
+            raise UsageError(f"--format {self.format}: {kind} is written as {words}")
+        if kind == Kind(Modality.MRI):
+            raise UsageError("--modality mri: has to say how it is weighted: mri:t1, for one")
+
     @property
-    def kind(self) -> Kind:
+    def kinds(self) -> tuple[Kind, ...]:
         """What is made."""
-        return Kind.parse(self.modality)
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """What it can be written as; the first is the default."""
-        is_flat = FACTS[self.kind.modality].axes == 2
-        return ("png", "dicom") if is_flat else ("nifti", "dicom")
+        return tuple(Kind.parse(word.strip()) for word in self.modality.split(","))
 
 
-@dataclass(frozen=True)
-class Generator:
-    """A model in memory: all that makes images of one modality."""
+def formats_of(kind: Kind) -> tuple[str, ...]:
+    """What a kind can be written as; the first is the default."""
+    return ("png", "dicom") if is_flat(kind) else ("nifti", "dicom")
 
-    encoders: LoadedAligner
-    codec: LoadedCodec
-    flow: LoadedFlow
-    device: torch.device
 
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """Channels and cells of a latent."""
-        return (self.flow.flow.config.channels, *self.flow.flow.config.grid)
-
-    def spacing(self, prompt: Prompt, config: GenerateConfig) -> float | None:
-        """Of the voxels of a volume, mm; None for a radiograph.
-
-        Raises:
-            UsageError: If the flow does not make such voxels, or nothing says which it shall make.
-        """
-        known = sorted(self.flow.flow.config.spacings)
-        words = " or ".join(f"{each:g}" for each in known)
-        if config.spacing is not None and config.spacing not in known:
-            raise UsageError(f"--spacing {config.spacing:g}: this model makes {words} mm")
-        if len(known) < 2 or config.spacing is not None:
-            return config.spacing or (known[0] if known else None)
-        if not prompt.named:
-            raise UsageError(f"--spacing: say which, {words} mm; the prompt does not say of what")
-        return known[0] if prompt.is_of_head else known[-1]
+def is_flat(kind: Kind) -> bool:
+    """Whether it has two axes."""
+    return FACTS[kind.modality].axes == 2
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated image.
+    """What was made at once: one image, or several of one patient.
 
     Attributes:
         index: Number among the samples of its prompt, from 0.
-        image: What was made.
-        agreement: Cosine of its embedding and the prompt's, -1 to 1; None without a prompt.
+        images: What was made, in the order of the config's kinds; volumes are on one grid.
+        agreement: Cosine of its embedding and the prompt's, -1 to 1, the mean over all images that
+            have an encoder; None without a prompt.
         candidates: Agreement of all candidates that it was chosen from.
     """
 
     index: int
-    image: MedicalImage
+    images: tuple[MedicalImage, ...]
     agreement: float | None = None
     candidates: tuple[float, ...] = ()
+
+    @property
+    def image(self) -> MedicalImage:
+        """The first."""
+        return self.images[0]
 
 
 def load_generator(config: GenerateConfig) -> Generator:
     """Load what a prompt needs.
 
     Raises:
-        ModelError: If the model is missing, damaged, or lacks a part.
+        ModelError: If the model is missing, damaged, or lacks a part, or its flows share no grid.
+        UsageError: If it has not seen these modalities of one anatomy.
     """
-    return _loaded(config.model, config.kind.modality, config.device)
+    modalities = tuple(sorted(kind.modality for kind in config.kinds))
+    loaded = load_flows(config.model, modalities, config.device)
+    loaded.check_anatomy()
+    return loaded
 
 
 def understood(text: str, config: GenerateConfig) -> Prompt:
     """Read a prompt as the model will.
 
     Raises:
-        UsageError: If it is empty and need not be, or `strict` and part of it would be lost.
+        UsageError: If it is empty and need not be, `strict` and part of it would be lost, or it is
+            about another anatomy than all that is to be made of one patient.
     """
     if not text.strip() and not (config.unconditional or config.sources):
         raise UsageError("the prompt is empty; write --text, or ask for it with --unconditional")
     loaded = load_generator(config)
-    known = loaded.flow.card.extra.get(f"findings-{config.kind.modality}")
     prompt = read_prompt(
         text.strip(),
         load_phrases(),
         loaded.encoders.tokenizer,
-        known=known,
+        known=loaded.findings,
         max_tokens=loaded.encoders.aligner.text_encoder.config.max_tokens,
     )
     if config.strict and prompt.is_misread:
         raise UsageError(f"--strict: part of the prompt would be lost ({prompt.lost}); reword it")
+    loaded.check_anatomy(prompt)
     return prompt
 
 
@@ -192,6 +182,8 @@ def generate(
     indices: Sequence[int] | None = None,
 ) -> Iterator[Sample]:
     """Make images that a prompt and images describe.
+
+    Several modalities are walked at one time, and their flows listen to each other.
 
     Args:
         prompt: From `understood`.
@@ -215,15 +207,16 @@ def generate(
             config = GenerateConfig(number=10)
             for sample in generate(understood("Large left effusion.", config), [], config):
                 files.write(sample.image, Path(f"{sample.index}.png"), provenance=...)
+
+    Source: several at once is Tang et al. 2023, section 3.4 (arXiv:2305.11846), and Zhan et al.
+    2024, section 3.3 (arXiv:2403.04290).
     """
     loaded = load_generator(config)
-    if config.best_of > 1 and not _can_agree(loaded, prompt, config):
-        raise UsageError(
-            f"--best-of: needs a text, and an encoder of {config.kind.modality} that compares"
-        )
-    told = _told(prompt, sources, config, loaded)
-    spacing = loaded.spacing(prompt, config)
-    scan = [told_scan(spacing, config.kind.contrast).to(loaded.device)] if spacing else []
+    if config.best_of > 1 and not (prompt.text and _compared(loaded, config)):
+        kinds = " or ".join(map(str, config.kinds))
+        raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")
+    told = {kind: _told(prompt, sources, config, loaded, kind.modality) for kind in config.kinds}
+    spacing = loaded.spacing(prompt, config.spacing)
     chosen = range(config.number) if indices is None else indices
     numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]
     best: dict[int, Sample] = {}
@@ -231,102 +224,98 @@ def generate(
         part = numbers[start : start + config.together]
         remedy = "--set together=1 makes one image at a time, --device cpu needs no GPU's"
         with flushed_denormals(), enough_memory(remedy):
-            decoded = _decoded(loaded, told, scan, part, config)
-        images = [image_of(one, config.kind, spacing) for one in decoded]
-        agreements = _agreements(loaded, prompt, images, config)
-        for (index, candidate), image, agreement in zip(part, images, agreements, strict=True):
-            one = Sample(index, image, agreement, (agreement,) if agreement else ())
+            decoded = _decoded(loaded, told, spacing, part, config)
+        for at, (index, candidate) in enumerate(part):
+            images = tuple(image_of(decoded[kind][at], kind, spacing) for kind in config.kinds)
+            agreement = _agreement(loaded, prompt, images, config)
+            one = Sample(index, images, agreement, () if agreement is None else (agreement,))
             best[index] = _better(best.get(index), one)
             if candidate == config.best_of - 1:
                 yield best.pop(index)
 
 
-def _can_agree(loaded: Generator, prompt: Prompt, config: GenerateConfig) -> bool:
-    """Whether a prompt and what is made of it can be compared."""
-    return bool(prompt.text) and config.kind.modality in loaded.encoders.aligner.encoders
+def _compared(loaded: Generator, config: GenerateConfig) -> list[Modality]:
+    """Of what is made, the modalities that can be compared with a text."""
+    return [k.modality for k in config.kinds if k.modality in loaded.encoders.aligner.encoders]
 
 
 def _better(one: Sample | None, other: Sample) -> Sample:
     if one is None:
         return other
     chosen = max(one, other, key=lambda sample: sample.agreement or 0.0)
-    return Sample(chosen.index, chosen.image, chosen.agreement, one.candidates + other.candidates)
+    return replace(chosen, candidates=one.candidates + other.candidates)
 
 
 @torch.no_grad()
 def _decoded(
     loaded: Generator,
-    told: Sequence[Told],
-    scan: Sequence[Told],
+    told: Mapping[Kind, Sequence[Told]],
+    spacing: float | None,
     numbers: Sequence[tuple[int, int]],
     config: GenerateConfig,
-) -> Float[Tensor, "batch 1 *space"]:
-    """Walk a few latents from noise to clean, and decode them."""
-    encoders, flow = loaded.encoders, loaded.flow.flow
-    (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
-    conditions = conditions_of([[*(told or [nothing]), *scan]] * len(numbers))
-    empty = conditions_of([[nothing, *scan]] * len(numbers))
-    guidance = Guidance(config.guidance if told else 1.0, config.rescale)
-    denoise = flow.denoise(conditions, empty, guidance)
+) -> dict[Kind, Float[Tensor, "batch 1 *space"]]:
+    """Walk a few latents of each kind from noise to clean, all at one time, and decode them."""
+    guidance = Guidance(config.guidance, config.rescale)
+    voices = {
+        str(kind.modality): voice_of(
+            loaded, kind, [told[kind]] * len(numbers), guidance, spacing=spacing
+        )
+        for kind in config.kinds
+    }
+    layout = Layout({name: loaded.latent_shape(Modality(name)) for name in voices})
     generators = [
         generator_for(config.seed, CANDIDATES * index + candidate) for index, candidate in numbers
     ]
-    noise = draw_noise(generators, loaded.grid, loaded.device)
+    noise = {
+        name: draw_noise(generators, shape, loaded.device) for name, shape in layout.shapes.items()
+    }
+    process = loaded.flows[config.kinds[0].modality].process
+    guide = loaded.guide if config.cross else CrossGuide({}, {})
+    denoise = together(voices, guide, layout, process)
     sample: Callable[..., Iterator[Step]] = SAMPLERS[config.sampler]
-    stops = uniform_stops(config.steps)
-    latent: Latent = last(sample(denoise, flow.process, noise, stops, generators=generators))
-    images = loaded.codec.codec.decode(latent).clamp(-1, 1)
-    if not images.isfinite().all():
-        raise MedgenError("the model answered with NaN; nothing was written: try another --seed")
-    return images.float().cpu()
+    steps = sample(
+        denoise,
+        process,
+        layout.joined(noise),
+        uniform_stops(config.steps),
+        generators=generators,
+    )
+    latents = layout.parted(last(steps))
+    return {kind: loaded.decode(latents[str(kind.modality)], kind.modality) for kind in told}
 
 
 @torch.no_grad()
 def _told(
-    prompt: Prompt, sources: Sequence[MedicalImage], config: GenerateConfig, loaded: Generator
+    prompt: Prompt,
+    sources: Sequence[MedicalImage],
+    config: GenerateConfig,
+    loaded: Generator,
+    modality: Modality,
 ) -> list[Told]:
+    """What the flow of a modality is told."""
     aligner, told = loaded.encoders.aligner, []
     if prompt.text:
         told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [prompt.text])
     weights = config.weights or (1.0,) * len(sources)
-    paired = told_in_training(loaded, config)
     for image, weight in zip(sources, weights, strict=True):
-        if image.kind is None or image.kind.modality not in IMAGES:
-            name = image.source.path if image.source else "image"
-            raise InputError(f"{name}: does not say what it is; write --from KIND=FILE")
-        source = image.kind.modality
-        encoder = loaded.encoders.encoder_of(source)
-        view = standard_view(image, source, loaded.encoders.standard)
-        encoded = encoder(view[None].float().to(loaded.device))
-        (one,) = told_of(encoded, source, weight=weight)
-        told.append(one if source in paired else one.shared)
+        one = told_image(image, loaded, weight=weight)
+        told.append(one if one.source in loaded.told(modality) else one.shared)
     return [one for one in told if one.weight > 0]
 
 
-def told_in_training(loaded: Generator, config: GenerateConfig) -> set[str]:
-    """Modalities whose encoder the flow has listened to; others reach it by the shared space."""
-    return set(loaded.flow.card.extra.get(f"told-{config.kind.modality}", ()))
-
-
 @torch.no_grad()
-def _agreements(
+def _agreement(
     loaded: Generator, prompt: Prompt, images: Sequence[MedicalImage], config: GenerateConfig
-) -> list[float | None]:
-    """How well each image agrees with the prompt in the space that all encoders share."""
-    aligner = loaded.encoders.aligner
-    if not _can_agree(loaded, prompt, config):
-        return [None] * len(images)
-    (said,) = told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [prompt.text])
-    modality = config.kind.modality
-    views = [standard_view(image, modality, loaded.encoders.standard) for image in images]
-    encoder = loaded.encoders.encoder_of(modality)
-    seen = encoder(torch.stack(views).float().to(loaded.device)).embedding
-    return [round(float(one), 4) for one in F.cosine_similarity(seen, said.embedding)]
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: str, modality: Modality, device: str) -> Generator:
-    """One model stays in memory: a batch loads it once."""
-    place = choose_device(device)
-    flow = load_flow(model, modality, place)
-    return Generator(load_aligner(model, place), load_codec(model, modality, place), flow, place)
+) -> float | None:
+    """How well images agree with the prompt in the space that all encoders share."""
+    compared = _compared(loaded, config)
+    if not prompt.text or not compared:
+        return None
+    encoders = loaded.encoders
+    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [prompt.text])
+    agreements = [
+        float(F.cosine_similarity(told_image(image, loaded).embedding, said.embedding)[0])
+        for kind, image in zip(config.kinds, images, strict=True)
+        if kind.modality in compared
+    ]
+    return round(statistics.mean(agreements), 4)

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medgen.errors import InputError, UsageError
 from medgen.io import files
-from medgen.io.atomic import check_writable
+from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
 from medgen.io.names import safe_name
 from medgen.io.provenance import Provenance
@@ -17,9 +17,10 @@ from medgen.modality import FACTS, Kind
 from medgen.tasks.generate import (
     GenerateConfig,
     Sample,
+    formats_of,
     generate,
+    is_flat,
     load_generator,
-    told_in_training,
     understood,
 )
 from medgen.tasks.prompt import Prompt, in_words
@@ -45,10 +46,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Written:
-    """What one sample left on disk.
+    """What one image of a sample left on disk.
 
     Attributes:
         output: The image.
+        kind: What it is.
         sidecar: The JSON beside it.
         prompt: Its prompt, as it was understood.
         index: Number among the samples of the prompt, from 0.
@@ -60,6 +62,7 @@ class Written:
     """
 
     output: Path
+    kind: Kind
     sidecar: Path
     prompt: Prompt
     index: int
@@ -138,7 +141,7 @@ def _named(image: MedicalImage, kind: Kind, word: str) -> MedicalImage:
 
 
 def outputs_of(request: Request, config: GenerateConfig, out: Path) -> list[Path]:
-    """Where the samples of a prompt go.
+    """Where the images of a prompt go, sample after sample, each with its kinds in their order.
 
     Args:
         request: The prompt.
@@ -148,8 +151,9 @@ def outputs_of(request: Request, config: GenerateConfig, out: Path) -> list[Path
     Raises:
         UsageError: If one file is to hold several, or has another format's name.
     """
-    name, form = out.name.lower(), config.format or config.formats[0]
-    own = next((form for form in config.formats if name.endswith(ENDINGS[form])), None)
+    name, kinds = out.name.lower(), config.kinds
+    formats = [form for form in formats_of(kinds[0]) if len(kinds) == 1]
+    own = next((form for form in formats if name.endswith(ENDINGS[form])), None)
     if own and not out.is_dir():
         if config.number > 1:
             raise UsageError(f"-o {out}: names one file for {config.number} samples; name a folder")
@@ -157,13 +161,25 @@ def outputs_of(request: Request, config: GenerateConfig, out: Path) -> list[Path
             raise UsageError(f"-o {out}: is no {config.format}; leave out --format, or rename it")
         return [out]
     if name.endswith((*ENDINGS["png"], *ENDINGS["dicom"], *ENDINGS["nifti"], ".jpg", ".jpeg")):
-        words = ", ".join(ENDINGS[form][0] for form in config.formats)
-        raise UsageError(
-            f"-o {out}: {config.kind} is written as {words}; name a folder for several"
+        words = "; ".join(
+            f"{kind} is written as {', '.join(ENDINGS[form][0] for form in formats_of(kind))}"
+            for kind in kinds
         )
-    is_flat = FACTS[config.kind.modality].axes == 2
-    ending = "" if form == "dicom" and not is_flat else ENDINGS[form][0]  # a series is a folder
-    return [out / f"{request.id}-{index + 1:0{DIGITS}d}{ending}" for index in range(config.number)]
+        raise UsageError(f"-o {out}: {words}; name a folder for several")
+    return [
+        out / f"{request.id}-{index + 1:0{DIGITS}d}{_slug(kind, config)}{_ending(kind, config)}"
+        for index in range(config.number)
+        for kind in kinds
+    ]
+
+
+def _slug(kind: Kind, config: GenerateConfig) -> str:
+    return f"_{kind.slug}" if len(config.kinds) > 1 else ""
+
+
+def _ending(kind: Kind, config: GenerateConfig) -> str:
+    form = config.format or formats_of(kind)[0]
+    return "" if form == "dicom" and not is_flat(kind) else ENDINGS[form][0]  # a series is a folder
 
 
 def write_samples(
@@ -188,22 +204,37 @@ def write_samples(
     """
     if request.seed is not None:
         config = replace(config, seed=request.seed)
-    outputs = {
-        index: path
-        for index, path in enumerate(outputs_of(request, config, out))
-        if not (skip_existing and path.exists())
-    }
+    paths, each = outputs_of(request, config, out), len(config.kinds)
+    outputs = {index: paths[each * index : each * (index + 1)] for index in range(config.number)}
+    if skip_existing:
+        outputs = {
+            index: files
+            for index, files in outputs.items()
+            if not all(path.exists() for path in files)
+        }
     if not outputs:
         return
     prompt = understood(request.text, config)
-    for path in outputs.values():
+    missing = [
+        path
+        for files in outputs.values()
+        for path in files
+        if not (skip_existing and path.exists())
+    ]
+    for path in missing:
         check_writable(path, overwrite=config.overwrite)
         # What is beside an image that is not there belongs to nobody.
         check_writable(sidecar_path(path), overwrite=config.overwrite or skip_existing)
     started = time.perf_counter()
     for sample in generate(prompt, sources, config, list(outputs)):
-        path = outputs[sample.index]
-        yield _write(sample, prompt, sources, config, path, started, lone_sidecar=skip_existing)
+        chosen = {
+            kind: path
+            for kind, path in zip(config.kinds, outputs[sample.index], strict=True)
+            if path in missing
+        }
+        yield from _write(
+            sample, prompt, sources, config, chosen, started, lone_sidecar=skip_existing
+        )
         started = time.perf_counter()
 
 
@@ -212,64 +243,76 @@ def _write(
     prompt: Prompt,
     sources: Sequence[MedicalImage],
     config: GenerateConfig,
-    path: Path,
+    paths: Mapping[Kind, Path],
     started: float,
     *,
     lone_sidecar: bool,
-) -> Written:
-    loaded = load_generator(config)
-    card = loaded.flow.card
-    provenance = provenance_of(config)
-    details = _details(sample, prompt, sources, config)
+) -> list[Written]:
+    """Write the images of a sample, all or none."""
+    loaded, provenance = load_generator(config), provenance_of(config)
     replaces = config.overwrite or lone_sidecar
-    sidecar = write_sidecar(path, provenance, details, overwrite=replaces)
-    try:
-        files.write(sample.image, path, provenance=provenance, overwrite=config.overwrite)
-    except BaseException:
-        sidecar.unlink(missing_ok=True)
-        raise
-    return Written(
-        path,
-        sidecar,
-        prompt,
-        sample.index,
-        sample.agreement,
-        card.name,
-        card.digest,
-        str(loaded.device),
-        round(time.perf_counter() - started, 3),
-    )
+    written = []
+    with all_or_nothing() as undo:
+        for kind, image in zip(config.kinds, sample.images, strict=True):
+            if kind not in paths:
+                continue
+            details = _details(sample, kind, image, prompt, sources, config)
+            sidecar = write_sidecar(paths[kind], provenance, details, overwrite=replaces)
+            undo.append(sidecar)
+            files.write(image, paths[kind], provenance=provenance, overwrite=config.overwrite)
+            undo.append(paths[kind])
+            seconds = round(time.perf_counter() - started, 3)
+            written.append(
+                Written(
+                    paths[kind],
+                    kind,
+                    sidecar,
+                    prompt,
+                    sample.index,
+                    sample.agreement,
+                    loaded.card.name,
+                    loaded.card.digest,
+                    str(loaded.device),
+                    seconds,
+                )
+            )
+    return written
 
 
 def provenance_of(config: GenerateConfig) -> Provenance:
     """What the writers say about how an image was generated."""
-    card = load_generator(config).flow.card
+    card = load_generator(config).card
     return Provenance("generate", card.name, card.digest, config.seed, config.steps)
 
 
 def _details(
-    sample: Sample, prompt: Prompt, sources: Sequence[MedicalImage], config: GenerateConfig
+    sample: Sample,
+    kind: Kind,
+    image: MedicalImage,
+    prompt: Prompt,
+    sources: Sequence[MedicalImage],
+    config: GenerateConfig,
 ) -> dict[str, object]:
     """What the sidecar says besides its marks; names no file."""
     return {
-        "Kind": config.modality,
-        "Unit": FACTS[config.kind.modality].unit,
+        "Kind": str(kind),
+        "Unit": FACTS[kind.modality].unit,
         "Prompt": prompt.text,
         "Understood": [in_words(one) for one in prompt.findings],
         "NeverTrainedOn": list(prompt.ignored),
         "WordsNeverRead": list(prompt.unseen),
         "DoesNotFit": prompt.cut,
         "Sources": [
-            {"Kind": str(image.kind), "SHA256": image.source.sha256 if image.source else ""}
-            for image in sources
+            {"Kind": str(source.kind), "SHA256": source.source.sha256 if source.source else ""}
+            for source in sources
         ],
         "Sample": sample.index,
-        **_spacing(sample.image),
+        **_spacing(image),
         "Sampler": config.sampler,
         "Guidance": config.guidance,
         "Agreement": sample.agreement,
         "AgreementOfCandidates": list(sample.candidates),
-        **_unpaired(sources, config),
+        **_company(kind, sources, config),
     }
 
 
@@ -277,11 +320,31 @@ def _spacing(image: MedicalImage) -> dict[str, object]:
     return {"SpacingMm": image.geometry.spacing[0]} if image.spacing_is_known else {}
 
 
-def _unpaired(sources: Sequence[MedicalImage], config: GenerateConfig) -> dict[str, object]:
-    """Modalities that the flow was never told of in training."""
+def _company(
+    kind: Kind, sources: Sequence[MedicalImage], config: GenerateConfig
+) -> dict[str, object]:
+    """With what an image was made, whom its flow heard, and what it was never trained with."""
+    loaded = load_generator(config)
     given = {str(image.kind.modality) for image in sources if image.kind}
-    odd = sorted(given - told_in_training(load_generator(config), config))
-    return {"UnpairedPath": odd} if odd else {}
+    odd = given - loaded.told(kind.modality)
+    others = [str(one) for one in config.kinds if one != kind]
+    if not others:
+        return {"UnpairedPath": sorted(odd)} if odd else {}
+    heard = loaded.hears(kind.modality) if config.cross else {}
+    odd |= {name for name, is_whole in heard.items() if not is_whole}
+    company: dict[str, object] = {"MadeWith": others, "CrossGuidance": sorted(heard)}
+    return company | ({"UnpairedPath": sorted(odd)} if odd else {})
+
+
+def unheard(config: GenerateConfig) -> str:
+    """Why what is made together will only share the text; empty if flows hear each other."""
+    loaded, kinds = load_generator(config), config.kinds
+    if len(kinds) < 2 or not config.cross or any(loaded.hears(kind.modality) for kind in kinds):
+        return ""
+    names = " and ".join(str(kind.modality) for kind in kinds)
+    return (
+        f"{loaded.card.name}: {names} never learned to hear each other; they share the text alone"
+    )
 
 
 def described(prompt: Prompt) -> str:

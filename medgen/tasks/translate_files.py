@@ -1,16 +1,13 @@
 """Translate files: one input read, translated, and written with its sidecar, or nothing at all."""
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from medgen.errors import MedgenError, UsageError
 from medgen.io import files
-from medgen.io.atomic import check_writable
+from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import FileFormat, MedicalImage
 from medgen.io.names import output_path
 from medgen.io.preview import write_preview
@@ -164,7 +161,7 @@ def _write(
     )
     describe = partial(write_sidecar, provenance=provenance, overwrite=config.overwrite)
     details = _details(made, config)
-    with _all_or_nothing() as written:
+    with all_or_nothing() as written:
         if preview is not None:
             first = made.sources[0]
             write_preview(
@@ -182,21 +179,6 @@ def _write(
             written.append(write(made.sigma, sigma))
         written.append(describe(output, details=details))
         write(made.image, output)
-
-
-@contextmanager
-def _all_or_nothing() -> Iterator[list[Path]]:
-    """Lend a list of what was written; if the rest fails, that is removed too."""
-    written: list[Path] = []
-    try:
-        yield written
-    except BaseException:
-        for path in written:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        raise
 
 
 def _details(made: Translation, config: TranslateConfig) -> dict[str, object]:

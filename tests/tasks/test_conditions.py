@@ -4,7 +4,7 @@ import torch
 
 from medgen.diffusion.conditioner import Conditioner, ConditionerConfig
 from medgen.modality import Modality
-from medgen.tasks.conditions import Told, conditions_of
+from medgen.tasks.conditions import Told, conditions_of, told_scan
 from medgen.tasks.flow import SOURCES
 
 WIDTHS = (6, 5, 7, 7, 4)  # text, xray, ct, mri, shared
@@ -54,3 +54,13 @@ def test_weight_0_is_not_being_told() -> None:
     torch.testing.assert_close(
         reader(conditions_of([[one, silent]])), reader(conditions_of([[one]]))
     )
+
+
+def test_a_scan_takes_nobodys_place() -> None:
+    """Items that are told of more or fewer things have their scans in one condition."""
+    one, other = told(Modality.CT, 1), told(Modality.TEXT, 2)
+    conditions = conditions_of([[one, told_scan(2.0)], [told_scan(3.0)], [told_scan(2.0), other]])
+    shared = next(each for each in conditions if SOURCES[each.source] == "shared")
+    assert shared.mask.flatten().tolist() == [True, False, True]
+    scans = next(each for each in conditions if SOURCES[each.source] == "scan")
+    assert scans.mask.all()

@@ -174,7 +174,7 @@ def test_settings_that_make_no_sense(settings: dict[str, object], message: str) 
 def test_nan_is_told_and_nothing_is_made(
     config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    codec = load_generator(config).codec.codec
+    codec = load_generator(config).codecs[Modality.XRAY].codec
     monkeypatch.setattr(codec, "decode", lambda latent: torch.full((1, 1, 32, 32), math.nan))
     with pytest.raises(MedgenError, match="answered with NaN"):
         made("Mass.", config)
@@ -186,6 +186,6 @@ def test_too_little_memory_names_what_helps(
     def decode(latent: torch.Tensor) -> torch.Tensor:
         return torch.empty(2**62, dtype=torch.uint8)
 
-    monkeypatch.setattr(load_generator(config).codec.codec, "decode", decode)
+    monkeypatch.setattr(load_generator(config).codecs[Modality.XRAY].codec, "decode", decode)
     with pytest.raises(MedgenError, match="out of memory; --set together=1"):
         made("Mass.", config)

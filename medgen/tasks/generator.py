@@ -1,0 +1,209 @@
+"""A model in memory: all that makes images of one or several modalities at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medgen.checkpoint import Card, model_folder
+from medgen.crossguide.flows import CrossGuide, Voice
+from medgen.data.standard import standard_view
+from medgen.diffusion.guidance import Guidance
+from medgen.errors import InputError, MedgenError, UsageError
+from medgen.io.image import MedicalImage
+from medgen.modality import FACTS, Kind, Modality
+from medgen.phantom import head_findings
+from medgen.shapes import Latent
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.align_studies import IMAGES
+from medgen.tasks.codec_model import LoadedCodec, load_codec
+from medgen.tasks.conditions import Told, conditions_of, told_of, told_scan, told_texts
+from medgen.tasks.cross_model import load_guide
+from medgen.tasks.device import choose_device
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_model import common_spacings, load_flow
+from medgen.tasks.prompt import Prompt
+
+HEAD, CHEST = "head", "chest"
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What makes images.
+
+    Attributes:
+        encoders: Of what it is told.
+        codecs: By modality.
+        flows: By modality.
+        guide: What the flows tell each other.
+        card: What the model is.
+        spacings: Voxel sizes that all its flows of volumes make, mm; none without volumes.
+        device: Where it computes.
+    """
+
+    encoders: LoadedAligner
+    codecs: Mapping[Modality, LoadedCodec]
+    flows: Mapping[Modality, Flow]
+    guide: CrossGuide
+    card: Card
+    spacings: tuple[float, ...]
+    device: torch.device
+
+    def latent_shape(self, modality: Modality) -> tuple[int, ...]:
+        """Channels and cells of a latent."""
+        return (self.flows[modality].config.channels, *self.flows[modality].config.grid)
+
+    def told(self, modality: Modality) -> set[str]:
+        """Modalities whose encoder a flow has listened to; others reach it by the shared space."""
+        return set(self.card.extra.get(f"told-{modality}", ()))
+
+    def hears(self, modality: Modality) -> dict[str, bool]:
+        """Which of the other flows a flow hears; False for one that it was never trained with."""
+        return self.guide.heard(str(modality), [str(one) for one in self.flows])
+
+    @torch.no_grad()
+    def decode(self, latents: Latent, modality: Modality) -> Float[Tensor, "batch 1 *space"]:
+        """Images in [-1, 1].
+
+        Raises:
+            MedgenError: If the model answers with NaN.
+        """
+        images = self.codecs[modality].codec.decode(latents).clamp(-1, 1)
+        if not images.isfinite().all():
+            raise MedgenError(
+                "the model answered with NaN; nothing was written: try another --seed"
+            )
+        return images.float().cpu()
+
+    @property
+    def findings(self) -> list[str] | None:
+        """What all flows have seen; None if nobody says."""
+        known = [self.card.extra.get(f"findings-{name}") for name in self.flows]
+        said = [set(each) for each in known if each is not None]
+        return sorted(set.intersection(*said)) if said else None
+
+    def anatomies(self, modality: Modality) -> set[str]:
+        """Whose images a flow has seen, by their findings; everybody's, where it knows none."""
+        found = self.card.extra.get(f"findings-{modality}") or ()
+        return {_anatomy(name) for name in found} or {HEAD, CHEST}
+
+    def check_anatomy(self, prompt: Prompt | None = None) -> set[str]:
+        """The anatomies that all flows have seen, and that a prompt speaks of.
+
+        Raises:
+            UsageError: If flows that are to be walked together have none in common.
+        """
+        common = set.intersection(*(self.anatomies(name) for name in self.flows))
+        asked = {_anatomy(name) for name in prompt.named} if prompt else set()
+        if len(self.flows) > 1 and (not common or (asked and not asked & common)):
+            each = "; ".join(
+                f"{name} of a {' or a '.join(sorted(self.anatomies(name)))}" for name in self.flows
+            )
+            what = f", and the text speaks of a {' and a '.join(sorted(asked))}" if asked else ""
+            raise UsageError(
+                f"--modality: one patient, one anatomy; this model makes {each}{what}; "
+                "ask for modalities that go together"
+            )
+        return (asked & common) or common
+
+    def spacing(self, prompt: Prompt, wanted: float | None) -> float | None:
+        """Of the voxels of volumes, mm; None if there are none.
+
+        Args:
+            prompt: Says of what, and so how large.
+            wanted: What was asked for; None for what suits.
+
+        Raises:
+            UsageError: If the flows do not make such voxels, or nothing says which they shall make.
+        """
+        known = sorted(self.spacings)
+        words = " or ".join(f"{each:g}" for each in known)
+        if wanted is not None and wanted not in known:
+            raise UsageError(f"--spacing {wanted:g}: this model makes {words} mm")
+        if len(known) < 2 or wanted is not None:
+            return wanted or (known[0] if known else None)
+        if prompt.named:
+            return known[0] if prompt.is_of_head else known[-1]
+        (anatomy, *more) = self.check_anatomy()
+        if more:
+            raise UsageError(f"--spacing: say which, {words} mm; the prompt does not say of what")
+        return known[0] if anatomy == HEAD else known[-1]
+
+
+def _anatomy(finding: str) -> str:
+    return HEAD if finding in head_findings.NAMES else CHEST
+
+
+@lru_cache(maxsize=1)
+def load_flows(model: str, modalities: Sequence[Modality], device: str) -> Generator:
+    """Load what makes some modalities; one model stays in memory, so that a batch loads it once.
+
+    Args:
+        model: A name or a folder.
+        modalities: A tuple.
+        device: As `choose_device` takes it.
+
+    Raises:
+        ModelError: If the model is missing or damaged, lacks a part, or makes volumes that share
+            no grid.
+    """
+    place = choose_device(device)
+    loaded = {name: load_flow(model, name, place) for name in modalities}
+    flows = {name: one.flow for name, one in loaded.items()}
+    codecs = {name: load_codec(model, name, place) for name in modalities}
+    guide = load_guide(model_folder(model), {str(name): one for name, one in flows.items()})
+    spacings = common_spacings(
+        {name: (flows[name], codecs[name]) for name in modalities if FACTS[name].axes == 3}
+    )
+    (card, *_) = (one.card for one in loaded.values())
+    encoders = load_aligner(model, place)
+    return Generator(encoders, codecs, flows, guide.eval().to(place), card, spacings, place)
+
+
+@torch.no_grad()
+def told_image(image: MedicalImage, loaded: Generator, *, weight: float = 1.0) -> Told:
+    """What an encoder says of an image.
+
+    Raises:
+        InputError: If nobody says what the image is.
+        ModelError: If the model has no encoder of its modality.
+    """
+    if image.kind is None or image.kind.modality not in IMAGES:
+        name = image.source.path if image.source else "image"
+        raise InputError(f"{name}: does not say what it is; write --from KIND=FILE")
+    source = image.kind.modality
+    encoder = loaded.encoders.encoder_of(source)
+    view = standard_view(image, source, loaded.encoders.standard)
+    (one,) = told_of(encoder(view[None].float().to(loaded.device)), source, weight=weight)
+    return one
+
+
+@torch.no_grad()
+def voice_of(
+    loaded: Generator,
+    kind: Kind,
+    told: Sequence[Sequence[Told]],
+    guidance: Guidance,
+    *,
+    spacing: float | None,
+) -> Voice:
+    """The flow that makes a kind, with what it is told.
+
+    Args:
+        loaded: The model.
+        kind: What is made.
+        told: What each item of the batch is told; nothing, or the same number of things each.
+        guidance: How hard it is pushed; it is not, where nothing is told.
+        spacing: Of a volume's voxels, mm.
+    """
+    encoders, flow = loaded.encoders, loaded.flows[kind.modality]
+    (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
+    is_scan = spacing is not None and bool(flow.config.spacings)
+    scan = [told_scan(spacing, kind.contrast).to(loaded.device)] if spacing and is_scan else []
+    conditions = conditions_of([[*(each or [nothing]), *scan] for each in told])
+    empty = conditions_of([[nothing, *scan]] * len(told))
+    pushed = guidance if all(told) else Guidance(1.0, guidance.rescale)
+    return Voice(flow.network, flow.denoise(conditions, empty, pushed))
