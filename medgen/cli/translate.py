@@ -46,8 +46,10 @@ def translate(
         typer.Option("--view", help="Of a radiograph; from the left if lateral."),
     ] = None,
     engine: Annotated[
-        Literal["regress", "diffuse"] | None,
-        typer.Option("--engine", help="One evaluation, or a diffusion sampler."),
+        Literal["regress", "diffuse", "flow"] | None,
+        typer.Option(
+            "--engine", help="One evaluation, a diffusion sampler, or the flows of --model."
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Evaluations a sample.")

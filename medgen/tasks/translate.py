@@ -14,6 +14,8 @@ from medgen.modality import Kind, Modality
 from medgen.phantom.projection import View
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
+from medgen.tasks.flow_translation import WHOLE, translate_by_flows
+from medgen.tasks.generator import load_flows
 from medgen.tasks.model import LoadedModel, load_translator
 from medgen.tasks.preflight import check_range, check_same_place, with_kind
 from medgen.tasks.radiograph import XRAY, radiograph_of
@@ -30,7 +32,7 @@ class TranslateConfig:
     companions: tuple[str, ...] = ()  # more images of the same patient
     view: View | None = None  # of a radiograph; pa where nothing is said
     engine: Engine = "regress"
-    steps: int = 8  # network evaluations a sample; diffuse only
+    steps: int = 8  # network evaluations a sample; diffuse and flow only
     samples: int = 1  # mean and sigma over so many; diffuse only
     seed: int = 0
     model: str = "base"
@@ -55,10 +57,21 @@ class TranslateConfig:
             raise UsageError(f"--from {self.source} --to {self.to}: there is nothing to translate")
         if self.steps < 1 or self.samples < 1:
             raise UsageError("--steps and --samples must be at least 1")
+        if self.engine == "flow":
+            self._check_flow()
         if self.samples > 1 and self.engine != "diffuse":
             raise UsageError("--samples needs --engine diffuse: a regression has one answer")
         if self.samples > 1 and self.steps == 1:
             raise UsageError("--samples needs --steps 2 or more: one step is the regression")
+
+    def _check_flow(self) -> None:
+        if self.companions:
+            raise UsageError("--with: --engine flow hears one image; leave the others out")
+        if self.stated and self.stated.modality is self.target.modality:
+            raise UsageError(
+                f"--engine flow: goes from CT to MRI and back; {self.source} to {self.to} is what "
+                "--engine regress is for"
+            )
 
     @property
     def target(self) -> Kind:
@@ -95,7 +108,8 @@ class Translation:
         sigma: One standard deviation, same grid and unit; None without samples.
         sources: The inputs with their kinds.
         maker: What made it.
-        warnings: What `force` let pass.
+        warnings: What `force` let pass, and what the user should know.
+        unpaired: Modalities that what made it was never trained to hear.
     """
 
     image: MedicalImage
@@ -103,6 +117,7 @@ class Translation:
     sources: tuple[MedicalImage, ...]
     maker: Maker
     warnings: tuple[str, ...]
+    unpaired: tuple[str, ...] = ()
 
 
 def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Translation:
@@ -130,6 +145,8 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
     """
     if config.target == XRAY:
         return _radiograph(sources, config)
+    if config.engine == "flow":
+        return _by_flows(sources, config)
     model = _model(config.model, config.device)
     images, warnings = _checked(sources, config, model)
     engine = EngineConfig(config.engine, config.steps, config.samples, config.seed)
@@ -158,9 +175,40 @@ def _radiograph(sources: Sequence[MedicalImage], config: TranslateConfig) -> Tra
     return replace(made, image=radiograph_of(ct, config.view or "pa", seed=config.seed))
 
 
+def _by_flows(sources: Sequence[MedicalImage], config: TranslateConfig) -> Translation:
+    """One of the sources, as the flow of another modality hears it."""
+    pair = (Modality.CT, Modality.MRI)
+    loaded = load_flows(config.model, pair, config.device)
+    images = [with_kind(one, None if at else config.stated) for at, one in enumerate(sources)]
+    fitting = [
+        image
+        for image in images
+        if image.kind and image.kind.modality in set(pair) - {config.target.modality}
+    ]
+    if not fitting:
+        name = sources[0].source.path if sources and sources[0].source else "image"
+        raise UsageError(
+            f"{name}: --engine flow goes from CT to MRI and back; use --engine regress"
+        )
+    image = fitting[0]
+    name = image.source.path if image.source else "image"
+    warnings = check_range(image, loaded.card.training_range, force=config.force)
+    with flushed_denormals():
+        made = translate_by_flows(
+            image, config.target, loaded, steps=config.steps, seed=config.seed
+        )
+    if made.seen < WHOLE:
+        warnings.append(f"{name}: the flow sees {made.seen:.0%} of the body; the rest is left air")
+    maker = Maker(loaded.card.name, loaded.card.digest, str(loaded.device))
+    result = image.with_voxels(made.voxels, config.target)
+    heard = image.kind.modality if image.kind else Modality.MRI
+    unpaired = () if made.is_paired else (str(heard),)
+    return Translation(result, None, (image,), maker, tuple(warnings), unpaired)
+
+
 def provenance_of(made: Translation, config: TranslateConfig) -> Provenance:
     """What the writers say about how a translation was made."""
-    is_sampled = config.engine == "diffuse" and made.maker.sha256 != ""
+    is_sampled = config.engine != "regress" and made.maker.sha256 != ""
     is_random = is_sampled or config.target == XRAY
     return Provenance(
         task="translate",

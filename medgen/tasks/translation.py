@@ -23,7 +23,7 @@ from medgen.modality import Kind, Modality
 from medgen.shapes import Image, Latent
 from medgen.tasks.translator import CT, Sources, Translator
 
-Engine = Literal["regress", "diffuse"]
+Engine = Literal["regress", "diffuse", "flow"]
 Voxels = Float[np.ndarray, "i j k"]
 
 AIR_HU = -1000.0  # by definition of the Hounsfield scale
@@ -36,7 +36,7 @@ PATCH, OVERLAP = 64, 16  # cells of the latent grid: 128 mm of the 1 mm grid, 32
 class EngineConfig:
     """How a translation is computed."""
 
-    engine: Engine = "regress"
+    engine: Engine = "regress"  # or `diffuse`; `flow` is another model's
     steps: int = 8  # evaluations of the network a sample; `diffuse` only
     samples: int = 1  # whose mean is the result, and whose spread is sigma; `diffuse` only
     seed: int = 0  # of the first sample; the next has the next seed
@@ -76,7 +76,7 @@ def translate_images(
     means = _Running(grid.shape)
     for image in _predictions(translator, inputs, to, config):
         means.add(image[0, 0][tuple(slice(size) for size in grid.shape)].cpu().numpy())
-    scale = _unit(to)
+    scale = unit_of(to)
     fill = AIR_HU if to == CT else 0.0
     mean = resample(scale.denormalise(means.mean), grid.geometry, own, fill=fill)
     spread = None
@@ -113,7 +113,7 @@ class _Running:
         return np.sqrt(self._squares / (self.count - 1))
 
 
-def _unit(to: Kind) -> Window:
+def unit_of(to: Kind) -> Window:
     """From the network's [-1, 1] to what is written: HU, or an MRI's arbitrary unit."""
     return HOUNSFIELD if to == CT else Window(0.0, 1.5 * MRI_BRIGHT)
 
