@@ -14,6 +14,7 @@ from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.codec_model import load_codec
+from medgen.tasks.complete_pairs import Completed, complete_pairs
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
 from medgen.tasks.cross_model import (
     LISTENER,
@@ -33,6 +34,8 @@ from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
 
+PAIRS = "pairs"  # the folder, inside the run's, of images that were made
+
 
 @dataclass(frozen=True)
 class CrossTrainConfig:
@@ -46,6 +49,8 @@ class CrossTrainConfig:
     invariant: float = 0.05  # weight of the visual invariant of the image flows
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
+    complete_pairs: bool = False  # make the images that studies lack, in the run's folder
+    translator: str = "base"  # the model that makes CT of MRI, and MRI of CT, for them
     cache: str | None = None  # folder that keeps images as encoders and codecs take them
     card: str | None = None  # TOML with name, summary, licence and data of the model
     cross: CrossConfig = field(default_factory=CrossConfig)
@@ -103,16 +108,21 @@ def train_cross(
     if not new:
         raise UsageError(_nothing_new(init, names, taught))
     frozen(guide, learned)
-    listed = _with_pairs(config, manifest)
+    paired = _with_pairs(config, manifest, out)
     encoders = load_aligner(init, device)
-    studies = _studies(config, flows, manifest, listed, encoders, device)
+    studies = _studies(config, flows, manifest, paired.studies, encoders, device)
     deal = {name: FlowItems([], config.drop, config.short, config.fit.seed) for name in names}
     items = CrossItems(studies, deal, config.fit.seed, config.short)
     reader = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer)
     loss = CrossLoss(flows, reader, config.agreement, config.invariant)
     training = CrossTraining(guide)
     hashes = {name: part.sha256 for name, part in read_card(init).parts.items()}
-    facts = {"config": facts_of(config), "studies": len(studies), "frozen": hashes}
+    facts = {
+        "config": facts_of(config),
+        "studies": len(studies),
+        "made": paired.made,
+        "frozen": hashes,
+    }
     yield from fit(training, items, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
@@ -130,8 +140,8 @@ def _nothing_new(init: Path, names: Sequence[str], taught: CrossGuide) -> str:
     return f"{said}have learned with others, and what they learned stays; start before those rounds"
 
 
-def _with_pairs(config: CrossTrainConfig, manifest: Path) -> list[Study]:
-    """The studies to train on that have every modality of the round.
+def _with_pairs(config: CrossTrainConfig, manifest: Path, out: Path) -> Completed:
+    """The studies to train on that have every modality of the round, or were given it.
 
     Raises:
         UsageError: If there are none; says which column of the manifest is missing.
@@ -141,6 +151,10 @@ def _with_pairs(config: CrossTrainConfig, manifest: Path) -> list[Study]:
         for study in read_manifest(manifest, allow_outside=config.allow_outside)
         if study.split in (None, Split.TRAIN)
     ]
+    made: dict[str, int] = {}
+    if config.complete_pairs:
+        completed = _completed(config, listed, out / PAIRS)
+        listed, made = completed.studies, completed.made
     paired = [study for study in listed if all(map(study.has, config.pair))]
     if not paired:
         lacking = {name: sum(not study.has(name) for study in listed) for name in config.pair}
@@ -149,7 +163,26 @@ def _with_pairs(config: CrossTrainConfig, manifest: Path) -> list[Study]:
             f"{manifest}: no study to train on has {' and '.join(config.pair)}; "
             f"column {worst} is missing in {lacking[worst]} of {len(listed)}"
         )
-    return paired
+    return Completed(paired, made)
+
+
+def _completed(config: CrossTrainConfig, listed: Sequence[Study], folder: Path) -> Completed:
+    """The first of several processes makes what is missing; the others wait, and find it there."""
+    world = join(config.fit.device)
+
+    def complete() -> Completed:
+        return complete_pairs(
+            listed,
+            config.pair,
+            folder,
+            translator=config.translator,
+            device=str(world.device),
+        )
+
+    if world.rank == 0:
+        complete()
+    world.number_from_first(0)
+    return complete()
 
 
 def _studies(
