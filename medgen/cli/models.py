@@ -10,6 +10,7 @@ from medgen.checkpoint import Card, bundled_models, model_folder, read_card, ver
 from medgen.cli.options import Json
 from medgen.config import to_mapping
 from medgen.errors import UsageError
+from medgen.tasks.directions import directions
 
 
 def models(
@@ -59,13 +60,26 @@ def _row(folder: Path, card: Card) -> dict[str, Any]:
     keys = ("name", "version", "task", "summary", "intended_use", "licence", "parts")
     row = {key: to_mapping(card)[key] for key in keys}
     row["parts"] = sorted(card.parts)
+    row["directions"] = [
+        {"from": str(one.source), "to": str(one.target), "command": f"medgen {one.command}"}
+        for one in directions(card.parts)
+    ]
     return row | {"bytes": _size(folder), "digest": card.digest, "folder": str(folder)}
 
 
 def _paragraph(folder: Path, card: Card) -> str:
     head = f"{card.name} {card.version}  {card.task}  {_size(folder) / 1e6:.1f} MB"
-    lines = [card.summary, f"Intended use: {card.intended_use}", f"Licence: {card.licence}"]
+    lines = [card.summary, *_can(card), f"Intended use: {card.intended_use}"]
+    lines.append(f"Licence: {card.licence}")
     return "\n  ".join([head, *filter(None, lines)])
+
+
+def _can(card: Card) -> list[str]:
+    """A line for each command: what it makes of what."""
+    cells: dict[str, list[str]] = {}
+    for one in directions(card.parts):
+        cells.setdefault(one.command, []).append(f"{one.source} to {one.target}")
+    return [f"{command}: {', '.join(pairs)}" for command, pairs in cells.items()]
 
 
 def _details(card: Card) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,6 +47,20 @@ def test_the_list_is_one_json_document(folder: Path, capsys: pytest.CaptureFixtu
     assert row["name"] == "tiny"
     assert row["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
     assert row["digest"] == read_card(folder).digest
+    assert row["directions"] == []
+
+
+def test_the_list_tells_what_is_made_of_what(
+    tiny_model: Path, world: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "show", str(tiny_model)]) == 0
+    assert "translate: ct to xray, ct to mri, mri to xray, mri to ct, mri to mri\n" in (
+        capsys.readouterr().out
+    )
+    assert main(["models", "show", str(world.model)]) == 0
+    out = capsys.readouterr().out
+    assert "generate --text: text to xray, text to ct, text to mri\n" in out
+    assert "translate --engine flow: ct to mri, mri to ct\n" in out
 
 
 @pytest.mark.parametrize("by", ["name", "folder"])
