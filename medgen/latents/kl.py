@@ -154,7 +154,10 @@ class KLCodec(nn.Module, AbstractCodec):
 
     def _silence(self) -> None:
         """Let an untrained network add nothing, and doubt little."""
-        for layer in (self.network.quant_conv_mu, self.network.decoder.blocks[-1]):
-            for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
-        nn.init.constant_(self.network.quant_conv_log_sigma.conv.bias, DOUBT)
+        *_, last = self.network.decoder.modules()  # a convolution to the bands
+        silent = [*self.network.quant_conv_mu.parameters(), *last.parameters()]
+        for parameter in silent:
+            nn.init.zeros_(parameter)
+        for name, parameter in self.network.quant_conv_log_sigma.named_parameters():
+            if name.endswith("bias"):
+                nn.init.constant_(parameter, DOUBT)
