@@ -32,7 +32,7 @@ from benchmarks.radiograph_sets import (
     stated,
 )
 from benchmarks.rows import Row, Store
-from benchmarks.train_flows import REFERENCE, TRAINING
+from benchmarks.train_flows import MORE, REFERENCE
 from benchmarks.tutorial import tutorial_pictures
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
@@ -105,7 +105,7 @@ class Sets:
     @cached_property
     def training_studies(self) -> list[Study]:
         """What the flow was trained on."""
-        return list(read_manifest(self.studies / TRAINING))
+        return list(read_manifest(self.studies / MORE))
 
     @cached_property
     def training(self) -> Pictures:
@@ -169,7 +169,7 @@ def generations(
         return
     parts = (flow_part(Modality.XRAY), codec_part(Modality.XRAY))
     key = "".join(card.parts[name].sha256[:4] for name in parts)
-    has_studies = all((studies / name).exists() for name in (TRAINING, REFERENCE))
+    has_studies = all((studies / name).exists() for name in (MORE, REFERENCE))
     sets = Sets(data, model, studies, store.folder / "generated" / key)
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
     if has_studies or not store.measures:

@@ -3,10 +3,11 @@
 Patients in words teach the text encoder to read, and it stays as it is; a codec learns to write
 their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
-can write out. Two chains of commands run side by side, and what they have trained is joined at the
-end. Stopped at any moment, the same command continues. The encoders of CT and MRI are another
-matter: `python -m benchmarks.train_align`. One thing no command says: the bundled codec of reports
-was trained when its loss was a mean over all tokens, and not yet over each report's first.
+can write out; that of radiographs goes on, longer, with more chests. Two chains of commands run
+side by side, and what they have trained is joined at the end. Stopped at any moment, the same
+command continues. The encoders of CT and MRI are another matter: `python -m
+benchmarks.train_align`. One thing no command says: the bundled codec of reports was trained when
+its loss was a mean over all tokens, and not yet over each report's first.
 """
 
 import argparse
@@ -19,8 +20,10 @@ from medgen.data.manifest import read_manifest, write_manifest
 from medgen.tasks.fit import MODEL
 
 CARD = Path(__file__).with_name("flows_card.toml")
-CHESTS, TRAINING, REFERENCE = "flow-chests", "flow-chests.jsonl", "flow-reference.jsonl"
-NUMBER, TRAINED_ON = 1700, 1500  # the others are what generated radiographs are compared with
+CHESTS, NUMBER = "flow-chests", 3700
+TRAINING, MORE = "flow-chests.jsonl", "flow-chests-2.jsonl"
+REFERENCE = "flow-reference.jsonl"  # what generated radiographs are compared with
+COMPARED = slice(1500, 1700)  # of the chests; the first are trained on, and later those behind too
 WORDS = "words/manifest.jsonl"
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
@@ -35,6 +38,7 @@ class Stage:
         steps: How many.
         settings: What differs from the defaults.
         init: The run whose model it goes on with.
+        again: Whether it goes on with what an earlier one has taught.
     """
 
     teaches: str
@@ -42,11 +46,12 @@ class Stage:
     steps: int
     settings: dict[str, str] = field(default_factory=dict)
     init: str | None = None
+    again: bool = False
 
     @property
     def folder(self) -> str:
         """Of the run, in `out`."""
-        return self.teaches.replace(":", "-")
+        return self.teaches.replace(":", "-") + ("-2" if self.again else "")
 
 
 ENCODER = {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
@@ -58,8 +63,9 @@ LOOKS = Stage("align:xray", TRAINING, 420, LOOK, READS.folder)
 SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, READS.folder)
 DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
+DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW | {"fit.seed": "2"}, DRAWS.folder, again=True)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
-STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, TELLS)
+STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, DRAWS_ON, TELLS)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -76,7 +82,7 @@ def after_chests(out: Path) -> list[Chain]:
     """Chains that end with all flows."""
     told = [str(out / WRITES.folder), str(out / LOOKS.folder)]
     return [
-        [_train(SHOWS, out), _train(DRAWS, out)],
+        [_train(SHOWS, out), _train(DRAWS, out), _train(DRAWS_ON, out)],
         [
             _train(LOOKS, out),
             ["-m", "benchmarks.join", *told, "-o", str(out / TOLD / MODEL)],
@@ -111,8 +117,14 @@ def _train(stage: Stage, out: Path) -> Line:
 def list_chests(out: Path) -> None:
     """The manifests of what is trained on, and of what is kept to compare with."""
     studies = list(read_manifest(out / CHESTS / "manifest.jsonl"))
-    write_manifest(studies[:TRAINED_ON], out / TRAINING, overwrite=True)
-    write_manifest(studies[TRAINED_ON:NUMBER], out / REFERENCE, overwrite=True)
+    first, compared, others = (
+        studies[: COMPARED.start],
+        studies[COMPARED],
+        studies[COMPARED.stop : NUMBER],
+    )
+    write_manifest(first, out / TRAINING, overwrite=True)
+    write_manifest(first + others, out / MORE, overwrite=True)
+    write_manifest(compared, out / REFERENCE, overwrite=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
 
 from benchmarks.radiograph_sets import Pictures
-from benchmarks.train_flows import TRAINING
+from benchmarks.train_flows import MORE
 from medgen.data.manifest import read_manifest
 from medgen.diffusion.betas import scaled_linear_betas
 from medgen.diffusion.denoiser import Denoiser
@@ -148,7 +148,7 @@ def flow_loss(
 
 def train(studies: Path, out: Path, codec_minutes: float, flow_minutes: float) -> Iterator[str]:
     """Train both, and tell now and then how far they are; stopped, the same call goes on."""
-    listed = list(read_manifest(studies / TRAINING))
+    listed = list(read_manifest(studies / MORE))
     reading = framed_images(listed, Modality.XRAY, RADIOGRAPH, cache=studies / "views")
     images = [image for _, found in reading for image in found]
     torch.manual_seed(0)

@@ -5,9 +5,10 @@ from pathlib import Path
 from benchmarks.train_flows import (
     CARD,
     CHESTS,
+    COMPARED,
+    MORE,
     REFERENCE,
     STAGES,
-    TRAINED_ON,
     TRAINING,
     after_chests,
     before_chests,
@@ -57,19 +58,22 @@ def test_reference_is_never_trained_on(tmp_path: Path) -> None:
     (tmp_path / CHESTS).mkdir()
     studies = [
         Study(f"study-{at:04d}", f"study-{at:04d}", text=tmp_path / CHESTS / f"{at}.txt")
-        for at in range(TRAINED_ON + 20)
+        for at in range(COMPARED.stop + 20)
     ]
     for study in studies:
         assert study.text is not None
         study.text.write_text("No effusion.")
     write_manifest(studies, tmp_path / CHESTS / "manifest.jsonl")
     list_chests(tmp_path)
-    training, reference = (
-        {study.id for study in read_manifest(tmp_path / name)} for name in (TRAINING, REFERENCE)
+    training, more, reference = (
+        {study.id for study in read_manifest(tmp_path / name)}
+        for name in (TRAINING, MORE, REFERENCE)
     )
-    assert len(training) == TRAINED_ON
-    assert len(reference) == 20
-    assert not training & reference
+    assert len(training) == COMPARED.start
+    assert len(reference) == COMPARED.stop - COMPARED.start
+    assert training | reference | more == {study.id for study in studies}
+    assert training < more
+    assert not more & reference
 
 
 def test_the_card_is_one() -> None:
