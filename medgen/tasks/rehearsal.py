@@ -15,8 +15,10 @@ from medgen.checkpoint import model_folder, read_card
 from medgen.config import from_mapping
 from medgen.crossguide.flows import CrossGuide
 from medgen.data.manifest import read_manifest
+from medgen.data.standard import channels_of
 from medgen.data.study import Split
 from medgen.diffusion.conditioner import Condition
+from medgen.encoders.finder import Finder
 from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
@@ -28,6 +30,7 @@ from medgen.tasks.cross_model import completed
 from medgen.tasks.cross_train import CrossTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
+from medgen.tasks.finder_train import FinderTrainConfig
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
@@ -140,6 +143,8 @@ def _needed(config: Any) -> tuple[Modality, ...]:
             return tuple(map(Modality, config.pair))
         case ReportTrainConfig():
             return (Modality.TEXT,)
+        case FinderTrainConfig():
+            return config.finder.modalities[:1]
     return (Modality.CT, Modality.MRI)
 
 
@@ -187,6 +192,8 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
             return CrossTraining(guide), _cross_work(config, flows)
         case ReportTrainConfig():
             return ReportCodec(config.codec), _report_work(config)
+        case FinderTrainConfig():
+            return Finder(config.finder), _finder_work(config)
         case TrainConfig():
             return Translator(config.translator), _translator_work(config)
     raise TypeError(f"no rehearsal for {type(config).__name__}")
@@ -262,6 +269,19 @@ def _report_work(config: ReportTrainConfig) -> Work:
         assert isinstance(network, ReportCodec)
         ids = torch.full((config.fit.batch, min(PROMPT_TOKENS, config.codec.max_tokens)), 5)
         return network.logits(network.posterior(ids).mean, ids).square().mean()
+
+    return work
+
+
+def _finder_work(config: FinderTrainConfig) -> Work:
+    modality = config.finder.modalities[0]
+    is_flat = FACTS[modality].axes == 2
+    space = (config.standard.side,) * 2 if is_flat else config.standard.shape
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, Finder)
+        image = torch.randn(config.fit.batch, channels_of(modality), *space)
+        return network(network.tokens(modality, image)).odds.square().mean()
 
     return work
 

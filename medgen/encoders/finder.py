@@ -1,0 +1,163 @@
+"""What images show: claims that ask the images of a study, and what each is answered.
+
+A claim is a finding and, where it has one, a side of the patient. Each has a query of its own that
+looks over the cells of all images; where it looks is what its answer rests on.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from monai.networks.layers.factories import Conv, Norm
+from torch import Tensor, nn
+
+from medgen.data.standard import channels_of
+from medgen.encoders.image import OCTAVES, Grid, places
+from medgen.modality import FACTS, Modality
+from medgen.shapes import Context, Image
+
+SEVERITIES = ("small", "moderate", "large")
+RARE = -2.0  # log-odds that every claim starts with
+
+
+@dataclass(frozen=True)
+class FinderConfig:
+    """The size of a finder.
+
+    Attributes:
+        claims: `finding` or `finding:side`, in the order of the answers.
+        regions: Places within a side, of which a claim is told one.
+        modalities: Of the images that it reads, each by convolutions of its own.
+        widths: Channels of every level of these, finest first; each level halves the grid.
+        width: Of the tokens.
+        blotted: Share of the tokens' channels that training drops.
+    """
+
+    claims: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    modalities: tuple[Modality, ...] = (Modality.XRAY,)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    width: int = 128
+    blotted: float = 0.2
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answers to all claims, of a batch of studies.
+
+    Attributes:
+        odds: Log-odds that the claim is true.
+        size: Natural logarithm of its size, in the unit that it is measured in.
+        severity: Log-odds of small, moderate and large.
+        region: Log-odds of each region.
+        attention: Where each claim looks: shares of all cells of all images; they sum to 1.
+        state: What it saw there.
+    """
+
+    odds: Float[Tensor, "batch claims"]
+    size: Float[Tensor, "batch claims"]
+    severity: Float[Tensor, "batch claims severities"]
+    region: Float[Tensor, "batch claims regions"]
+    attention: Float[Tensor, "batch claims tokens"]
+    state: Float[Tensor, "batch claims width"]
+
+
+class Stack(nn.Module):
+    """Strided convolutions, and the coarsest grid as tokens that know their place.
+
+    Args:
+        modality: Of the images.
+        config: Widths of the levels and of the tokens.
+    """
+
+    def __init__(self, modality: Modality, config: FinderConfig) -> None:
+        super().__init__()
+        axes = FACTS[modality].axes
+        convolution, norm = Conv[Conv.CONV, axes], Norm[Norm.BATCH, axes]
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                convolution(above, below, 3, stride=2, padding=1),
+                norm(below),
+                nn.ReLU(),
+                convolution(below, below, 3, padding=1),
+                norm(below),
+                nn.ReLU(),
+            )
+            for above, below in pairwise((channels_of(modality), *config.widths))
+        )
+        self.cell = nn.Linear(config.widths[-1], config.width)
+        self.place = nn.Linear(2 * OCTAVES * axes, config.width)
+
+    def forward(self, image: Image) -> list[Grid]:
+        """One grid a level, the finest first."""
+        grids = [image]
+        for level in self.levels:
+            grids.append(level(grids[-1]))
+        return grids[1:]
+
+    def tokens(self, coarsest: Grid) -> Context:
+        """The cells of the coarsest grid; its last axis is the fastest."""
+        cells = coarsest.flatten(2).mT  # (batch, tokens, channels)
+        where: Tensor = self.place(places(coarsest.shape[2:]).to(cells))
+        return self.cell(cells) + where
+
+
+class Finder(nn.Module):
+    """`finder(tokens) -> Found`: any number of images of a study, in any order.
+
+    A claim scores every cell. It looks where its scores are high, and it is the surer the more
+    they stand out: the mean of their exponentials, in which an image seen twice counts as once.
+
+    Source: the attention is that of Ilse et al. 2018 (arXiv:1802.04712), one for each claim.
+    """
+
+    def __init__(self, config: FinderConfig) -> None:
+        super().__init__()
+        self.config = config
+        claims, width = len(config.claims), config.width
+        answers = 2 + len(SEVERITIES) + len(config.regions)
+        self.stacks = nn.ModuleDict({str(name): Stack(name, config) for name in config.modalities})
+        self.query = nn.Parameter(torch.randn(claims, width) * 0.1)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.answer = nn.Parameter(torch.randn(claims, answers, width) * 0.05)
+        self.bias = nn.Parameter(torch.zeros(claims, answers))
+        self.louder = nn.Parameter(torch.ones(claims))
+        nn.init.constant_(self.bias[:, 0], RARE)
+
+    def stack(self, modality: Modality) -> Stack:
+        """The convolutions of a modality."""
+        found = self.stacks[str(modality)]
+        if not isinstance(found, Stack):
+            raise TypeError(modality)
+        return found
+
+    def tokens(self, modality: Modality, image: Image) -> Context:
+        """The tokens of a batch of images of one modality."""
+        stack = self.stack(modality)
+        return stack.tokens(stack(image)[-1])
+
+    def forward(self, tokens: Context, mask: Float[Tensor, "batch tokens"] | None = None) -> Found:
+        """The answers from the tokens of all images of each study.
+
+        Args:
+            tokens: In any order.
+            mask: 0 where there is no token, 1 elsewhere; None if all are there. A study needs one.
+        """
+        tokens = F.dropout(tokens, self.config.blotted, self.training)
+        scores = self.query @ self.key(tokens).mT / self.config.width**0.5
+        count = torch.full_like(scores[:, 0, 0], tokens.shape[1])
+        if mask is not None:
+            scores = scores.masked_fill(mask[:, None] == 0, float("-inf"))
+            count = mask.sum(1).to(scores)
+        attention = scores.softmax(-1)
+        state = attention @ self.value(tokens)  # (batch, claims, width)
+        answers = torch.einsum("bcw,caw->bca", state, self.answer) + self.bias
+        stands_out = scores.logsumexp(-1) - count.log()[:, None]
+        size, severity, region = answers[..., 1:].split(
+            (1, len(SEVERITIES), len(self.config.regions)), dim=-1
+        )
+        odds = answers[..., 0] + self.louder * stands_out
+        return Found(odds, size[..., 0], severity, region, attention, state)

@@ -1,0 +1,85 @@
+"""The finder as a part of a model folder, and how surely its answers may be told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medgen.checkpoint import Card, model_folder, save_model, verify
+from medgen.config import from_mapping, to_mapping
+from medgen.data.standard import StandardConfig
+from medgen.encoders.finder import Finder, FinderConfig
+from medgen.errors import ModelError
+from medgen.tasks.model_parts import filled, parts_of, without_dependents
+
+FINDER = "finder"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How answers become probabilities, and from where on they are told.
+
+    Attributes:
+        scale: Of each claim: what its log-odds are multiplied by.
+        shift: What is then added.
+        invented: Shares of the studies without any finding that are told one, rising.
+        threshold: For each of these shares, the probability from which a claim is told.
+    """
+
+    scale: tuple[float, ...] = ()
+    shift: tuple[float, ...] = ()
+    invented: tuple[float, ...] = ()
+    threshold: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class FinderPart:
+    """What a model's card says of a finder."""
+
+    finder: FinderConfig
+    standard: StandardConfig
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class LoadedFinder:
+    """A finder, in eval mode on the device that was asked for, and what belongs to it."""
+
+    finder: Finder
+    standard: StandardConfig
+    calibration: Calibration
+    card: Card
+
+
+def load_finder(model: str | Path, device: torch.device) -> LoadedFinder:
+    """Load the finder of a model, after checking its hashes.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+        SafetyError: If the folder holds a pickle.
+    """
+    folder = model_folder(model)
+    card = verify(folder)
+    if FINDER not in card.parts:
+        raise ModelError(f"{folder}: cannot report; train a finder: --round report:finder")
+    part = from_mapping(FinderPart, card.parts[FINDER].config, origin=str(folder))
+    finder = filled(Finder(part.finder), folder, card, FINDER)
+    return LoadedFinder(finder.eval().to(device), part.standard, part.calibration, card)
+
+
+def save_finder(
+    folder: Path,
+    card: Card,
+    part: FinderPart,
+    state: Mapping[str, Tensor],
+    *,
+    beside: Path | None,
+) -> Card:
+    """Write a finder with all that another model has; an older finder is replaced."""
+    parts, configs, extra = parts_of(beside)
+    without_dependents(parts, configs, FINDER)
+    parts[FINDER], configs[FINDER] = state, to_mapping(part)
+    card = replace(card, extra=extra | card.extra)
+    return save_model(folder, card, parts, configs=configs, overwrite=True)
