@@ -23,6 +23,7 @@ OWN = {
     "-n",
     "--number",
     "--size",
+    "--engine",
 }
 
 

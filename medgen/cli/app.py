@@ -27,9 +27,13 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.generate:generate",
         "Make images that a text describes.",
     ),
+    "report": (
+        "medgen.cli.report:report",
+        "Write the radiology report of images, as a table that can be checked and as prose.",
+    ),
     "train": (
         "medgen.cli.train:train",
-        "Train a translator, a codec or a flow.",
+        "Train a translator, a codec, a flow or what reports.",
     ),
     "align": (
         "medgen.cli.align:align",

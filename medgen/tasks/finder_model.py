@@ -1,7 +1,7 @@
 """The finder as a part of a model folder, and how surely its answers may be told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,21 @@ FINDER = "finder"
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What the images of one modality look like to a finder.
+
+    Attributes:
+        mean: Of each channel of the coarsest grid, over images.
+        deviation: The same.
+        limit: Root mean square of the deviations, in these, beyond which an image is none.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    limit: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """How answers become probabilities, and from where on they are told.
 
@@ -26,12 +41,20 @@ class Calibration:
         shift: What is then added.
         invented: Shares of the studies without any finding that are told one, rising.
         threshold: For each of these shares, the probability from which a claim is told.
+        sized: Claims whose size somebody measured.
+        graded: Claims that are told to be small, moderate or large.
+        placed: Claims that are told to lie in a region.
+        usual: By modality, what images look like to the finder.
     """
 
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
     invented: tuple[float, ...] = ()
     threshold: tuple[float, ...] = ()
+    sized: tuple[str, ...] = ()
+    graded: tuple[str, ...] = ()
+    placed: tuple[str, ...] = ()
+    usual: dict[str, Usual] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

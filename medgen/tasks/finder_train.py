@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from medgen.tasks.align_studies import IMAGES, augment_for
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, Fact, answers_of, claims_of, regions_of, study_facts
 from medgen.tasks.finder_calibrate import calibrated
-from medgen.tasks.finder_model import FinderPart, save_finder
+from medgen.tasks.finder_model import Calibration, FinderPart, save_finder
+from medgen.tasks.finder_usual import usual_of
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
@@ -338,14 +339,45 @@ def train_finder(
         }
         finder = training.finder
         finder.load_state_dict(state)
-        odds = torch.stack([odds_of(finder.eval(), study) for study in held])
-        shape = config.finder
-        truth = torch.stack([answers_of(s.facts, shape.claims, shape.regions).there for s in held])
-        part = FinderPart(shape, config.standard, calibrated(odds, truth))
+        part = FinderPart(
+            config.finder, config.standard, _calibration(finder.eval(), config, learned, held)
+        )
         extra = {"training-finder": facts_of(config)}
         init = model_folder(config.init) if config.init else None
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
         save_finder(out / MODEL, card, part, state, beside=init)
+
+
+def _calibration(
+    finder: Finder,
+    config: FinderTrainConfig,
+    learned: Sequence[FinderStudy],
+    held: Sequence[FinderStudy],
+) -> Calibration:
+    """What the answers are worth, which of them tell more, and what images look like."""
+    claims, regions = config.finder.claims, config.finder.regions
+    odds = torch.stack([odds_of(finder, study) for study in held])
+    truth = torch.stack([answers_of(study.facts, claims, regions).there for study in held])
+    taught = [answers_of(study.facts, claims, regions) for study in learned]
+    device = finder.query.device
+
+    def told(is_told: Callable[[Answers], Tensor]) -> tuple[str, ...]:
+        times = torch.stack([is_told(one) for one in taught]).sum(0).tolist()
+        return tuple(claim for claim, count in zip(claims, times, strict=True) if count)
+
+    usual = {}
+    for modality in config.finder.modalities:
+        shown = [one for study in held for one in study.images if one.modality is modality]
+        if shown:
+            views = (one.view[None].float().to(device) for one in shown)
+            usual[str(modality)] = usual_of(finder, modality, views)
+    return replace(
+        calibrated(odds, truth),
+        sized=told(lambda one: ~one.size.isnan()),
+        graded=told(lambda one: one.severity >= 0),
+        placed=told(lambda one: one.region >= 0),
+        usual=usual,
+    )
 
 
 @torch.no_grad()

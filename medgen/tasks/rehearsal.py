@@ -23,6 +23,7 @@ from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
+from medgen.latents.writer import Told, Writer
 from medgen.modality import FACTS, Modality
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.cross_items import CrossTraining
@@ -38,6 +39,7 @@ from medgen.tasks.memory import available_bytes
 from medgen.tasks.report_train import ReportTrainConfig
 from medgen.tasks.train import TrainConfig
 from medgen.tasks.translator import TARGETS, Translator
+from medgen.tasks.writer_train import WriterTrainConfig
 
 COPIES = 5  # weights, gradients, two moments, and the average
 BYTES = 4  # of a number
@@ -141,7 +143,7 @@ def _needed(config: Any) -> tuple[Modality, ...]:
             return (Modality(config.modality),)
         case CrossTrainConfig():
             return tuple(map(Modality, config.pair))
-        case ReportTrainConfig():
+        case ReportTrainConfig() | WriterTrainConfig():
             return (Modality.TEXT,)
         case FinderTrainConfig():
             return config.finder.modalities[:1]
@@ -194,6 +196,8 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
             return ReportCodec(config.codec), _report_work(config)
         case FinderTrainConfig():
             return Finder(config.finder), _finder_work(config)
+        case WriterTrainConfig():
+            return Writer(config.writer), _writer_work(config)
         case TrainConfig():
             return Translator(config.translator), _translator_work(config)
     raise TypeError(f"no rehearsal for {type(config).__name__}")
@@ -282,6 +286,21 @@ def _finder_work(config: FinderTrainConfig) -> Work:
         assert isinstance(network, Finder)
         image = torch.randn(config.fit.batch, channels_of(modality), *space)
         return network(network.tokens(modality, image)).odds.square().mean()
+
+    return work
+
+
+def _writer_work(config: WriterTrainConfig) -> Work:
+    shape, batch = config.writer, config.fit.batch
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, Writer)
+        nothing = torch.zeros(batch, shape.claims, dtype=torch.long)
+        tokens = torch.randn(batch, PROMPT_TOKENS, shape.seen)
+        mask = torch.ones(batch, PROMPT_TOKENS, dtype=torch.bool)
+        ids = torch.full((batch, min(PROMPT_TOKENS, shape.max_tokens)), 5)
+        told = Told(nothing, nothing, nothing, nothing, tokens, mask)
+        return network(told, ids).square().mean()
 
     return work
 

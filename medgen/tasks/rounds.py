@@ -16,6 +16,7 @@ from medgen.tasks.flow import base_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
 from medgen.tasks.train import TrainConfig, train
+from medgen.tasks.writer_train import WriterTrainConfig, train_writer
 
 WIDTH = 32  # widths are multiples of it, so that norms and heads divide them
 SMALLEST, LARGEST = 0.1, 20.0  # of the dial for widths
@@ -175,6 +176,12 @@ ROUNDS = {
         train_finder,
         ("finder", "widths"),
         {"tiny": {"finder": {"widths": [16, 16, 32], "width": 32}}},
+    ),
+    "report:words": Round(
+        WriterTrainConfig,
+        train_writer,
+        ("writer", "width"),
+        {"tiny": {"writer": {"width": 32, "layers": 1}}},
     ),
     "text-xray": Round(
         CrossTrainConfig,

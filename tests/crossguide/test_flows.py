@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medgen.crossguide.flows import CrossGuide, Known, Layout, together
-from medgen.crossguide.listener import listener_for
+from medgen.crossguide.flows import Known, Layout, together
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.sampler import last, sample_dpm_solver, sample_heun
 from medgen.diffusion.schedule import uniform_stops

@@ -1,0 +1,137 @@
+"""`medgen report`: the images of a study in, a table of findings and the prose of it out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medgen.cli.options import (
+    Config,
+    Device,
+    Force,
+    Json,
+    Model,
+    Overwrite,
+    OwnSeed,
+    RecordTo,
+    Set,
+    ShardOf,
+    SkipExisting,
+)
+
+
+def report(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND=]IMAGE…",
+            help="The images of one study; or one manifest or folder, a report each.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE|DIR",
+            help="A .txt, .json or .dcm, or a folder for many; the text is printed without.",
+        ),
+    ] = None,
+    file_format: Annotated[
+        Literal["txt", "json", "dcm"],
+        typer.Option("--format", help="What to write."),
+    ] = "txt",
+    engine: Annotated[
+        Literal["tokens", "latent"] | None,
+        typer.Option("--engine", help="A writer that is read back, or a flow of reports."),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option("--prior", metavar="IMAGE|TXT", help="The patient's last image or report."),
+    ] = None,
+    indication: Annotated[
+        str | None,
+        typer.Option("--indication", metavar="TEXT", help="Why the images were made."),
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", metavar="DIR", help="Write maps of what findings rest on."),
+    ] = None,
+    operating_point: Annotated[
+        float | None,
+        typer.Option(
+            "--operating-point",
+            metavar="P",
+            help="Share of normal studies that may be told a finding: 0.01 to 0.4.",
+        ),
+    ] = None,
+    decoding: Annotated[
+        Literal["beam", "nucleus"] | None,
+        typer.Option("--decoding", help="The likeliest words, or drawn ones."),
+    ] = None,
+    length: Annotated[
+        float | None,
+        typer.Option("--length", metavar="A", help="Above 1 prefers longer texts; below, shorter."),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option("-n", "--number", min=1, metavar="N", help="Wordings to choose from."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Of the latent engine.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option("--guidance", metavar="S", help="How hard it is pushed; 1 does not push."),
+    ] = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="The images may be of several patients.")
+    ] = False,
+    force: Force = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    shard: ShardOf = None,
+    model: Model = None,
+    device: Device = None,
+    seed: OwnSeed = None,
+    config: Config = None,
+    settings: Set = None,
+    record: RecordTo = None,
+    as_json: Json = False,
+) -> None:
+    """Write the radiology report of images, as a table that can be checked and as prose."""
+    from medgen.cli.report_run import run_report
+    from medgen.config import resolve
+    from medgen.tasks.report import ReportConfig
+
+    flags = {
+        "engine": engine,
+        "prior": prior,
+        "indication": indication,
+        "operating_point": operating_point,
+        "decoding": decoding,
+        "length": length,
+        "number": number,
+        "steps": steps,
+        "guidance": guidance,
+        "allow_mixed": allow_mixed or None,
+        "force": force or None,
+        "overwrite": overwrite or None,
+        "model": model,
+        "device": device,
+        "seed": seed,
+    }
+    resolved = resolve(ReportConfig, file=config, settings=settings or (), flags=flags)
+    lines = run_report(
+        inputs,
+        resolved,
+        out=out,
+        ending=f".{file_format}",
+        evidence=evidence,
+        shard=shard,
+        skip_existing=skip_existing,
+        record=record,
+    )
+    for line in lines:
+        typer.echo(json.dumps(line.as_json()) if as_json else line.said, nl=line.is_line or as_json)

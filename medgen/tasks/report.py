@@ -1,0 +1,407 @@
+"""Report: the images of a study in, a table of findings and the prose of it out."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from medgen.data.standard import standard_view
+from medgen.diffusion.noise import generator_for
+from medgen.encoders.finder import Found
+from medgen.errors import InputError, ModelError, OutOfRangeError, UsageError
+from medgen.io.image import MedicalImage
+from medgen.metrics.phrases import load_phrases
+from medgen.modality import FACTS, Kind, Modality
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.conditions import told_of, told_texts
+from medgen.tasks.device import choose_device
+from medgen.tasks.facts import Fact
+from medgen.tasks.finder_model import LoadedFinder, load_finder
+from medgen.tasks.finder_usual import oddness
+from medgen.tasks.preflight import looks_like_ct
+from medgen.tasks.report_latent import Walk, latent_words
+from medgen.tasks.report_prose import Prose, prose_of, read_back
+from medgen.tasks.report_table import (
+    Row,
+    answers_in,
+    box_of,
+    compared,
+    facts_in,
+    table_of,
+    threshold_of,
+)
+from medgen.tasks.writer_model import WRITER, LoadedWriter, load_writer
+from medgen.tasks.writer_train import told_of as told_writer
+
+BUILT_IN = "flows"  # the bundled model
+MOST = 8  # images of one study
+INVENTED = (0.01, 0.4)  # between these an operating point lies
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What `medgen report` is asked to do."""
+
+    engine: Literal["tokens", "latent"] = "tokens"  # a writer of facts, or a flow of reports
+    prior: str | None = None  # an earlier image or report of the patient
+    indication: str = ""  # why the images were made
+    operating_point: float = 0.05  # share of the studies without findings that may be told one
+    decoding: Literal["beam", "nucleus"] = "beam"  # the likeliest words, or drawn ones
+    beams: int = 4  # texts that are followed at once
+    nucleus: float = 0.9  # share of the chance that words are drawn from
+    length: float = 1.0  # above 1: longer texts
+    longest: int = 192  # tokens at most
+    number: int = 1  # candidates, of which the one most like the images is told
+    steps: int = 12  # of the latent engine's sampler
+    guidance: float = 2.0  # how hard that is pushed towards the images; 1 does not push
+    allow_mixed: bool = False  # the images may be of several patients
+    force: bool = False  # go on with images unlike those of training
+    overwrite: bool = False  # replace results that exist
+    model: str = BUILT_IN  # a bundled model's name, or a folder
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
+    seed: int = 0  # of what is drawn
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a word or a number that makes no sense."""
+        if self.engine not in ("tokens", "latent") or self.decoding not in ("beam", "nucleus"):
+            raise UsageError("engine is tokens or latent, and decoding beam or nucleus")
+        low, high = INVENTED
+        if not low <= self.operating_point <= high:
+            raise UsageError(
+                f"--operating-point {self.operating_point:g}: choose {low:g} to {high:g}"
+            )
+        for name in ("beams", "number", "steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        if not 0 < self.nucleus <= 1 or not 0 <= self.length < math.inf or self.longest < 2:
+            raise UsageError("nucleus is in (0, 1], length 0 or more, and longest 2 or more")
+        if not 0 <= self.guidance < math.inf:
+            raise UsageError("guidance is 0 or more, and finite")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """A model in memory: all that a report needs.
+
+    Attributes:
+        finder: What images show.
+        writer: Words for it; None where the model has none.
+        encoders: That compare texts and images; None where the model has none.
+        device: Where they are.
+    """
+
+    finder: LoadedFinder
+    writer: LoadedWriter | None
+    encoders: LoadedAligner | None
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One wording of the table, and how well it agrees with the images, -1 to 1."""
+
+    prose: Prose
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is said of one study.
+
+    Attributes:
+        rows: The table, surest first.
+        candidates: Wordings, that which agrees best with the images first.
+        threshold: Probability from which a finding is told.
+        kinds: Of the images.
+        maps: Where each claim looks: for each image, a map on the grid of its tokens.
+        indication: As it was given.
+        warnings: What the user should know.
+    """
+
+    rows: tuple[Row, ...]
+    candidates: tuple[Candidate, ...]
+    threshold: float
+    kinds: tuple[Kind, ...]
+    maps: Mapping[str, Sequence[Float[np.ndarray, "*grid"]]] = field(default_factory=dict)
+    indication: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def prose(self) -> Prose:
+        """The best wording."""
+        return self.candidates[0].prose
+
+    @property
+    def text(self) -> str:
+        """The report with its headings."""
+        asked = f"INDICATION: {self.indication}\n" if self.indication else ""
+        return f"{asked}{self.prose.text}"
+
+    @property
+    def told(self) -> tuple[Row, ...]:
+        """The findings that are there, or may be."""
+        return tuple(row for row in self.rows if row.finding.presence != "absent")
+
+
+def load_reporter(config: ReportConfig) -> Reporter:
+    """Load what a report needs.
+
+    Raises:
+        ModelError: If the model is missing, damaged, or lacks a part.
+    """
+    return _loaded(config.model, config.device)
+
+
+def report(
+    images: Sequence[MedicalImage], config: ReportConfig, before: Sequence[Fact] | None = None
+) -> Report:
+    """Report a study.
+
+    Args:
+        images: Of the study, in any order; each knows its kind, see `with_kinds`.
+        config: How.
+        before: What an earlier study showed; None without one.
+
+    Raises:
+        OutOfRangeError: If an image is unlike those of training, and nobody forces it.
+        ModelError: If the model has no finder of a modality, or not the engine.
+    """
+    loaded = load_reporter(config)
+    warnings = list(_unlike(images, config, loaded))
+    found, grids, tokens = _found(images, loaded)
+    shape, calibration = loaded.finder.finder.config, loaded.finder.calibration
+    threshold = threshold_of(calibration, config.operating_point)
+    maps = _maps(found, grids, shape.claims)
+    rows = table_of(found, shape.claims, shape.regions, calibration, threshold)
+    rows = [_placed(row, maps[row.claim]) for row in rows]
+    if before is not None:
+        rows = compared(rows, before)
+    candidates = _ranked(_candidates(images, rows, tokens, config, loaded), images, loaded)
+    kinds = tuple(image.kind for image in images if image.kind)
+    return Report(
+        tuple(rows), tuple(candidates), threshold, kinds, maps, config.indication, tuple(warnings)
+    )
+
+
+def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> list[Fact]:
+    """What an earlier study's images show, to compare with."""
+    loaded = load_reporter(config)
+    found, _, _ = _found(images, loaded)
+    shape, calibration = loaded.finder.finder.config, loaded.finder.calibration
+    threshold = threshold_of(calibration, config.operating_point)
+    return facts_in(table_of(found, shape.claims, shape.regions, calibration, threshold))
+
+
+def with_kinds(images: Sequence[MedicalImage], stated: Sequence[Kind | None]) -> list[MedicalImage]:
+    """The images of one study, each with a kind that its file does not contradict.
+
+    Args:
+        images: As they were read.
+        stated: What the user says that each is; None asks the file, then the numbers.
+
+    Raises:
+        InputError: If one is given as what it is not.
+        UsageError: If there are none, or more than `MOST`.
+    """
+    if not 1 <= len(images) <= MOST:
+        raise UsageError(f"{len(images)} images: a report is of 1 to {MOST} of one study")
+    return [_with_kind(one, kind) for one, kind in zip(images, stated, strict=True)]
+
+
+def _with_kind(image: MedicalImage, stated: Kind | None) -> MedicalImage:
+    name = image.source.path if image.source else "image"
+    axes = image.voxels.ndim
+    if stated and axes != FACTS[stated.modality].axes:
+        what = "a volume" if axes == 3 else "a radiograph"
+        raise InputError(f"{name}: is given as {stated} but is {what}; leave out {stated}=")
+    if stated and image.kind and image.kind.modality is not stated.modality:
+        raise InputError(f"{name}: is given as {stated} but its file says {image.kind}")
+    is_ct = axes == 3 and looks_like_ct(image)
+    if stated and axes == 3 and (stated.modality is Modality.CT) != is_ct:
+        raise InputError(f"{name}: is given as {stated}, which its numbers contradict")
+    volume = Modality.CT if is_ct else Modality.MRI
+    guess = Kind(volume if axes == 3 else Modality.XRAY)
+    return replace(image, kind=stated or image.kind or guess)
+
+
+def _unlike(
+    images: Sequence[MedicalImage], config: ReportConfig, loaded: Reporter
+) -> Iterator[str]:
+    """How images differ from those of training, one line each."""
+    for image in images:
+        modality = _modality(image, loaded)
+        usual = loaded.finder.calibration.usual.get(str(modality))
+        if usual is None:
+            continue
+        off = oddness(loaded.finder.finder, modality, _view(image, modality, loaded), usual)
+        if off <= usual.limit:
+            continue
+        name = image.source.path if image.source else "image"
+        far = f"{off:.1f}, at most {usual.limit:.1f}"
+        line = f"{name}: looks unlike the {modality} of training ({far})"
+        if not config.force:
+            raise OutOfRangeError(f"{line}; use --force to go on anyway")
+        yield line
+
+
+def _modality(image: MedicalImage, loaded: Reporter) -> Modality:
+    name = image.source.path if image.source else "image"
+    modality = image.kind.modality if image.kind else Modality.XRAY
+    known = loaded.finder.finder.config.modalities
+    if modality not in known:
+        raise ModelError(
+            f"{name}: is {image.kind}; {loaded.finder.card.name} reports {', '.join(known)} only; "
+            "name another --model"
+        )
+    return modality
+
+
+def _view(image: MedicalImage, modality: Modality, loaded: Reporter) -> Tensor:
+    view: Tensor = standard_view(image, modality, loaded.finder.standard)
+    return view[None].float().to(loaded.device)
+
+
+Cells = tuple[int, ...]
+
+
+@torch.no_grad()
+def _found(images: Sequence[MedicalImage], loaded: Reporter) -> tuple[Found, list[Cells], Tensor]:
+    """The answers, the grid of each image's tokens, and all tokens."""
+    finder, tokens, grids = loaded.finder.finder, [], []
+    for image in images:
+        modality = _modality(image, loaded)
+        stack = finder.stack(modality)
+        coarsest = stack(_view(image, modality, loaded))[-1]
+        tokens.append(stack.tokens(coarsest))
+        grids.append(tuple(coarsest.shape[2:]))
+    joined = torch.cat(tokens, dim=1)
+    return finder(joined), grids, joined
+
+
+def _maps(
+    found: Found, grids: Sequence[Cells], claims: Sequence[str]
+) -> dict[str, list[Float[np.ndarray, "*grid"]]]:
+    parts = found.attention[0].split([math.prod(grid) for grid in grids], dim=-1)
+    return {
+        claim: [
+            part[at].reshape(grid).float().cpu().numpy()
+            for part, grid in zip(parts, grids, strict=True)
+        ]
+        for at, claim in enumerate(claims)
+    }
+
+
+def _placed(row: Row, maps: Sequence[Float[np.ndarray, "*grid"]]) -> Row:
+    """A row with the image and the place that it rests on, where it tells anything."""
+    if row.finding.presence == "absent":
+        return row
+    image = int(np.argmax([float(one.sum()) for one in maps]))
+    return replace(row, image=image, place=box_of(maps[image]))
+
+
+def _candidates(
+    images: Sequence[MedicalImage],
+    rows: Sequence[Row],
+    tokens: Tensor,
+    config: ReportConfig,
+    loaded: Reporter,
+) -> Iterator[Prose]:
+    phrases = load_phrases()
+    if config.engine == "latent":
+        told = _told(images, loaded)
+        walk = Walk(
+            config.model,
+            config.device,
+            config.steps,
+            config.guidance,
+            config.longest,
+            config.seed,
+        )
+        for number in range(config.number):
+            words = latent_words(told, walk, number)
+            yield read_back(words, rows, phrases)
+        return
+    if loaded.writer is None:
+        card = loaded.finder.card
+        raise ModelError(f"{card.name}: has no writer; train one: --round report:words")
+    for words in _written(rows, tokens, config, loaded, loaded.writer):
+        yield prose_of(words, rows, phrases)
+
+
+@torch.no_grad()
+def _written(
+    rows: Sequence[Row],
+    tokens: Tensor,
+    config: ReportConfig,
+    loaded: Reporter,
+    writer: LoadedWriter,
+) -> list[str]:
+    shape = loaded.finder.finder.config
+    answers = answers_in(rows, shape.claims, shape.regions)
+    told = told_writer([answers], [tokens[0].cpu()], loaded.device)
+    if config.decoding == "beam":
+        beams = max(config.beams, config.number)
+        written = writer.writer.beam(
+            told, beams=beams, longest=config.longest, length=config.length
+        )[: config.number]
+    else:
+        written = [
+            writer.writer.sample(
+                told,
+                generator_for(config.seed, number),
+                nucleus=config.nucleus,
+                longest=config.longest,
+            )
+            for number in range(config.number)
+        ]
+    return [writer.tokenizer.decode(ids) for ids in written]
+
+
+@torch.no_grad()
+def _told(images: Sequence[MedicalImage], loaded: Reporter) -> list[Any]:
+    """What the encoders say of the images, as a flow takes it."""
+    if loaded.encoders is None:
+        raise ModelError(f"{loaded.finder.card.name}: has no encoders; name another --model")
+    told = []
+    for image in images:
+        modality = _modality(image, loaded)
+        encoder = loaded.encoders.encoder_of(modality)
+        view = standard_view(image, modality, loaded.encoders.standard)
+        told += told_of(encoder(view[None].float().to(loaded.device)), modality)
+    return told
+
+
+def _ranked(
+    proses: Iterator[Prose], images: Sequence[MedicalImage], loaded: Reporter
+) -> list[Candidate]:
+    """The candidates, each wording once, by how well they agree with the images."""
+    unlike = list({prose.text: prose for prose in proses}.values())
+    if len(unlike) == 1 or loaded.encoders is None:
+        return [Candidate(prose, None) for prose in unlike]
+    seen = torch.stack([one.embedding[0] for one in _told(images, loaded)])
+    encoder, tokenizer = loaded.encoders.aligner.text_encoder, loaded.encoders.tokenizer
+    said = told_texts(encoder, tokenizer, [prose.text for prose in unlike])
+    agreements = [round(float(F.cosine_similarity(seen, one.embedding).mean()), 4) for one in said]
+    candidates = [Candidate(*both) for both in zip(unlike, agreements, strict=True)]
+    return sorted(candidates, key=lambda one: -(one.agreement or 0.0))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, device: str) -> Reporter:
+    """One model stays in memory: a batch loads it once."""
+    place = choose_device(device)
+    finder = load_finder(model, place)
+    parts = finder.card.parts
+    return Reporter(
+        finder,
+        load_writer(model, place) if WRITER in parts else None,
+        load_aligner(model, place) if {"text", "temperature"} <= parts.keys() else None,
+        place,
+    )

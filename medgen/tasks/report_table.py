@@ -1,0 +1,185 @@
+"""The table of findings: what a finder's answers mean, claim by claim, before a word is written."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from medgen.encoders.finder import SEVERITIES, Found
+from medgen.finding import Course, Finding, Presence, Side
+from medgen.tasks.facts import UNITS, Answers, Fact, answers_of, claims_in
+from medgen.tasks.finder_model import Calibration
+
+DOUBT = 0.5  # of the probability from which a claim is told: from here on it is uncertain
+GROWTH = 1.2  # of a diameter: progress (RECIST 1.1); a volume grows by its cube
+MILLIMETRES = "mm"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim of the table.
+
+    Attributes:
+        claim: `finding` or `finding:side`.
+        finding: In the terms of a report; `size_mm` in whole millimetres.
+        score: Probability, calibrated.
+        size: In `unit`; None for what is not there, or has no size.
+        unit: `mm` or `ml`.
+        image: Number of the image that it rests on most, from 0; -1 without one.
+        place: In that image: the box of the cells that hold half of the attention, as the first
+            and last share of each axis, 0 to 1.
+    """
+
+    claim: str
+    finding: Finding
+    score: float
+    size: float | None = None
+    unit: str = MILLIMETRES
+    image: int = -1
+    place: tuple[tuple[float, float], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Only what is known."""
+        finding = self.finding
+        known: dict[str, Any] = {
+            "finding": finding.name,
+            "presence": str(finding.presence),
+            "side": finding.side and str(finding.side),
+            "region": finding.region,
+            "severity": finding.severity,
+            f"size_{self.unit}": self.size,
+            "course": finding.course and str(finding.course),
+            "score": round(self.score, 3),
+        }
+        if self.image >= 0:
+            known |= {"image": self.image, "place": [list(ends) for ends in self.place]}
+        return {key: value for key, value in known.items() if value is not None}
+
+
+def threshold_of(calibration: Calibration, operating_point: float) -> float:
+    """The probability from which a claim is told.
+
+    Args:
+        calibration: Of the finder.
+        operating_point: Share of the studies without findings that may be told one.
+    """
+    shares = np.log(calibration.invented)
+    return float(np.interp(math.log(operating_point), shares, calibration.threshold))
+
+
+def table_of(
+    found: Found,
+    claims: Sequence[str],
+    regions: Sequence[str],
+    calibration: Calibration,
+    threshold: float,
+) -> list[Row]:
+    """The rows of one study, surest first.
+
+    Args:
+        found: Of a batch of one.
+        claims: Of the finder.
+        regions: Of the finder.
+        calibration: Of its answers.
+        threshold: Probability from which a claim is present; half of it makes it uncertain.
+    """
+    rows = []
+    for at, claim in enumerate(claims):
+        odds = float(found.odds[0, at]) * calibration.scale[at] + calibration.shift[at]
+        score = 1 / (1 + math.exp(-odds))
+        name, _, side = claim.partition(":")
+        presence = Presence.ABSENT
+        if score >= DOUBT * threshold:
+            presence = Presence.PRESENT if score >= threshold else Presence.UNCERTAIN
+        finding = Finding(name, presence, side=Side(side) if side else None)
+        if presence is Presence.ABSENT:
+            rows.append(Row(claim, finding, score, unit=UNITS.get(name, MILLIMETRES)))
+            continue
+        size = None
+        if claim in calibration.sized:
+            size = float(f"{math.exp(float(found.size[0, at])):.2g}")
+        unit = UNITS.get(name, MILLIMETRES)
+        region = _likeliest(found.region[0, at].tolist(), regions)
+        graded = SEVERITIES[int(found.severity[0, at].argmax())]
+        finding = replace(
+            finding,
+            region=region if claim in calibration.placed else None,
+            size_mm=size if unit == MILLIMETRES and presence is Presence.PRESENT else None,
+            severity=graded if claim in calibration.graded else None,
+        )
+        rows.append(Row(claim, finding, score, size, unit))
+    return sorted(rows, key=lambda row: -row.score)
+
+
+def _likeliest(odds: Sequence[float], names: Sequence[str]) -> str | None:
+    """The region that is likelier than all others together; None if there is none."""
+    if not odds:
+        return None
+    shares = np.exp(np.array(odds) - max(odds))
+    best = int(shares.argmax())
+    return names[best] if 2 * shares[best] > shares.sum() else None
+
+
+def box_of(
+    attention: Float[np.ndarray, "*grid"], share: float = 0.5
+) -> tuple[tuple[float, float], ...]:
+    """The box of the cells that hold this share of a map, as shares of each axis."""
+    order = np.sort(attention, axis=None)[::-1]
+    enough = int((order.cumsum() < share * order.sum()).sum())
+    inside = attention >= order[min(enough, len(order) - 1)]
+    ends = []
+    for axis, length in enumerate(attention.shape):
+        others = tuple(each for each in range(attention.ndim) if each != axis)
+        there = np.flatnonzero(inside.any(axis=others))
+        ends.append((round(there[0] / length, 3), round((there[-1] + 1) / length, 3)))
+    return tuple(ends)
+
+
+def compared(rows: Sequence[Row], before: Sequence[Fact]) -> list[Row]:
+    """The table with what has become of each finding since the patient's last study.
+
+    What that study does not mention was not there. What is uncertain, now or then, is not compared.
+
+    Args:
+        rows: Of the study.
+        before: What was seen then.
+    """
+    past = {claim: one for one in before for claim in claims_in(one.finding)}
+    unsided = {one.finding.name: one for one in before if one.finding.side is None}
+    return [_since(row, past.get(row.claim) or unsided.get(row.finding.name)) for row in rows]
+
+
+def _since(row: Row, before: Fact | None) -> Row:
+    finding, was = row.finding, before.finding.presence if before else Presence.ABSENT
+    if Presence.UNCERTAIN in (finding.presence, was):
+        return row
+    is_there, was_there = (one is Presence.PRESENT for one in (finding.presence, was))
+    course = None
+    if is_there and was_there and before is not None:
+        course = Course.LARGER if _has_grown(row, before) else Course.UNCHANGED
+    elif is_there:
+        course = Course.NEW
+    elif was_there:
+        course = Course.GONE
+    return replace(row, finding=replace(finding, course=course))
+
+
+def _has_grown(row: Row, before: Fact) -> bool:
+    if row.size is not None and before.size is not None:
+        return row.size > before.size * (GROWTH if row.unit == MILLIMETRES else GROWTH**3)
+    now, then = row.finding.severity, before.finding.severity
+    known = now in SEVERITIES and then in SEVERITIES
+    return bool(known and SEVERITIES.index(str(now)) > SEVERITIES.index(str(then)))
+
+
+def facts_in(rows: Sequence[Row]) -> list[Fact]:
+    """A table as facts, so that it can be another's past."""
+    return [Fact(row.finding, row.size) for row in rows]
+
+
+def answers_in(rows: Sequence[Row], claims: Sequence[str], regions: Sequence[str]) -> Answers:
+    """A table as the writer takes it."""
+    return answers_of([Fact(row.finding, row.finding.size_mm) for row in rows], claims, regions)
