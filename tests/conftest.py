@@ -171,24 +171,21 @@ def corner_flows(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A model of all modalities: `flows`, then its `rounds` by name, and last `model`; `manifest`.
-
-    Trained once: the test processes share it.
-    """
+def corner_reports(
+    corner_flows: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """The same model with a finder and a writer: `model`, `manifest`, and `studies`, a folder."""
     from filelock import FileLock
 
-    from tests.tasks.world_toy import ROUNDS, train_rounds, train_world, write_world
+    from tests.tasks.report_toy import toy_reporter
 
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "world"
-    manifest, flows = folder / "studies" / "manifest.jsonl", folder / "alone" / "flow-mri" / "model"
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "corner-reports"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            folder.mkdir()
-            train_world(write_world(folder / "studies", head), folder / "alone")
-            train_rounds(manifest, flows, folder)
-    rounds = {name: folder / name / "model" for name in ROUNDS}
+            toy_reporter(corner_flows.manifest, corner_flows.model, folder)
     return SimpleNamespace(
-        manifest=manifest, flows=flows, rounds=rounds, model=rounds["ct-mri"], folder=folder
+        model=folder / "writer" / "model",
+        manifest=corner_flows.manifest,
+        studies=corner_flows.manifest.parent,
     )

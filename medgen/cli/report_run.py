@@ -21,7 +21,7 @@ from medgen.tasks.batch import (
     without_existing,
 )
 from medgen.tasks.report import MOST, ReportConfig, load_reporter
-from medgen.tasks.report_files import ENDINGS, Given, Written, given_of, write_report
+from medgen.tasks.report_files import ENDINGS, NOT_WRITTEN, Given, Written, given_of, write_report
 
 LOGGER = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ def run_report(
         items, images_of = _items(inputs)
         if len(items) > 1:
             _check_several(out, config)
+        if out is not None and out.suffix.lower() in NOT_WRITTEN:
+            raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
         is_file = out is not None and out.suffix.lower() in ENDINGS and not out.is_dir()
         items = Shard.parse(shard).of(items) if shard else items
 

@@ -13,9 +13,11 @@ from torch import Generator, Tensor, nn
 from medgen.latents.report import END, START, Ids
 from medgen.shapes import Context
 
-NOWHERE = 0  # severity or region that nobody tells; the others are counted from 1
 LARGEST = 255  # of sizes that are told apart, in their unit
 PRESENCES = 3  # absent, uncertain, present
+
+Memory = Float[Tensor, "batch memory width"]
+"""What the decoder attends to."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Writer(nn.Module):
         )
         self.written = nn.LayerNorm(width)
 
-    def memory(self, told: Told) -> tuple[Context, Bool[Tensor, "batch memory"]]:
+    def memory(self, told: Told) -> tuple[Memory, Bool[Tensor, "batch memory"]]:
         """What the decoder attends to, and which of it there is: claims, then images."""
         rows = self.claim.weight + self.presence(told.presence) + self.severity(told.severity)
         rows = rows + self.region(told.region) + self.size(told.size.clamp(max=LARGEST))
@@ -100,7 +102,7 @@ class Writer(nn.Module):
         return memory, torch.cat([torch.ones_like(rows[..., 0], dtype=torch.bool), told.mask], 1)
 
     def logits(
-        self, memory: Context, mask: Bool[Tensor, "batch memory"], ids: Ids
+        self, memory: Memory, mask: Bool[Tensor, "batch memory"], ids: Ids
     ) -> Float[Tensor, "batch tokens vocabulary"]:
         """What comes after each token, given the memory and the tokens up to it."""
         size = ids.shape[1]

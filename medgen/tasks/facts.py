@@ -38,7 +38,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Answers:
-    """What is true of one study.
+    """What is true of one study, or of a batch of them.
 
     Attributes:
         there: 1 where the claim is true, 0 where it is not, NaN where nobody knows.
@@ -47,10 +47,10 @@ class Answers:
         region: Number among the regions; -1 where nobody tells.
     """
 
-    there: Float[Tensor, "claims"]
-    size: Float[Tensor, "claims"]
-    severity: Int[Tensor, "claims"]
-    region: Int[Tensor, "claims"]
+    there: Float[Tensor, "*batch claims"]
+    size: Float[Tensor, "*batch claims"]
+    severity: Int[Tensor, "*batch claims"]
+    region: Int[Tensor, "*batch claims"]
 
 
 def claims_of(facts: Iterable[Sequence[Fact]]) -> tuple[str, ...]:

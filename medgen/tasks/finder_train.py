@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -157,7 +158,7 @@ class FinderTraining(nn.Module):
                 str(name): nn.ModuleList(
                     nn.Linear(width, len(names)) for width in finder.config.widths[-2:]
                 )
-                for name in finder.config.modalities
+                for name in (finder.config.modalities if names else ())
             }
         )
 
@@ -172,64 +173,72 @@ class FinderLoss:
         self, training: FinderTraining, items: Sequence[FinderItem]
     ) -> Mapping[str, Tensor]:
         """The terms have the same names whatever the items lack."""
-        finder = training.finder
+        finder, config = training.finder, self.config
+        seen = _Seen([[] for _ in items], [[] for _ in items], [])
+        for modality in config.finder.modalities:
+            _see(training, modality, items, seen)
         device = finder.query.device
-        rows: list[list[Tensor]] = [[] for _ in items]
-        masks: list[list[Tensor]] = [[] for _ in items]
-        grounding = [torch.zeros((), device=device)]
-        for modality in self.config.finder.modalities:
-            shown = [
-                (at, view, mask)
-                for at, item in enumerate(items)
-                for kind, view, mask in item.images
-                if kind is modality
-            ]
-            if not shown:
-                continue
-            stack = finder.stack(modality)
-            grids = stack(torch.stack([view for _, view, _ in shown]).to(device))
-            tokens = stack.tokens(grids[-1])
-            known = torch.tensor([mask is not None for _, _, mask in shown])
-            cells = grids[-1].shape[2:]
-            nothing = torch.zeros(len(training.names), *[2 * size for size in cells])
-            pooled = torch.stack(
-                [
-                    nothing if mask is None else _pooled(mask, nothing.shape[1:])
-                    for _, _, mask in shown
-                ]
-            ).to(device)
-            if training.names:
-                heads = training.heads[modality]
-                assert isinstance(heads, nn.ModuleList)
-                logits = [
-                    head(grid.flatten(2).mT) for head, grid in zip(heads, grids[-2:], strict=True)
-                ]
-                grounding.append(grounding_loss(logits, pooled, known.to(device)))
-            small = _pooled(pooled, cells).flatten(2)  # (images, findings, tokens)
-            for place, (at, _, mask) in enumerate(shown):
-                rows[at].append(tokens[place])
-                masks[at].append(small[place] if mask is not None else small[place] * math.nan)
-        joined = [torch.cat(each) for each in rows]
-        count = torch.tensor([len(each) for each in joined], device=device)
-        tokens = pad_sequence(joined, batch_first=True)
+        count = torch.tensor([sum(map(len, each)) for each in seen.tokens], device=device)
+        tokens = pad_sequence([torch.cat(each) for each in seen.tokens], batch_first=True)
         mask = torch.arange(tokens.shape[1], device=device) < count[:, None]
         found = finder(tokens, mask.float())
         truth = _stacked([item.answers for item in items], device)
-        where = pad_sequence([torch.cat(each, 1).mT for each in masks], batch_first=True)
+        nothing = found.odds.sum() * 0
+        looking, grounding = nothing, nothing
+        if training.names:
+            where = pad_sequence([torch.cat(each) for each in seen.cells], batch_first=True)
+            looking = _looking_loss(found, truth, where, finder.config.claims, training.names)
+            grounding = torch.stack(seen.grounding).sum()
+        claims, details = _claims_loss(found, truth), _details_loss(found, truth)
+        total = claims + config.details * details
+        total = total + config.looking * looking + config.grounding * grounding
         terms = {
-            "claims": _claims_loss(found, truth),
-            "details": _details_loss(found, truth),
-            "looking": _looking_loss(found, truth, where, finder.config.claims, training.names),
-            "grounding": torch.stack(grounding).sum(),
+            "claims": claims,
+            "details": details,
+            "looking": looking,
+            "grounding": grounding,
         }
-        config = self.config
-        total = (
-            terms["claims"]
-            + config.details * terms["details"]
-            + config.looking * terms["looking"]
-            + config.grounding * terms["grounding"]
-        )
         return {"total": total, **{name: term.detach() for name, term in terms.items()}}
+
+
+class _Seen(NamedTuple):
+    """Of each study: tokens of its images, shares of findings in them; and grounding losses."""
+
+    tokens: list[list[Tensor]]
+    cells: list[list[Tensor]]
+    grounding: list[Tensor]
+
+
+def _see(
+    training: FinderTraining, modality: Modality, items: Sequence[FinderItem], seen: _Seen
+) -> None:
+    """Add what all images of one modality show."""
+    shown = [
+        (at, view, mask)
+        for at, item in enumerate(items)
+        for kind, view, mask in item.images
+        if kind is modality
+    ]
+    if not shown:
+        return
+    device = training.finder.query.device
+    stack = training.finder.stack(modality)
+    grids = stack(torch.stack([view for _, view, _ in shown]).to(device))
+    for (at, _, _), tokens in zip(shown, stack.tokens(grids[-1]), strict=True):
+        seen.tokens[at].append(tokens)
+    if not training.names:
+        return
+    cells = grids[-1].shape[2:]
+    finer = [2 * size for size in cells]
+    nothing = torch.zeros(len(training.names), *finer)
+    masks = [nothing if mask is None else _pooled(mask, finer) for _, _, mask in shown]
+    drawn = torch.stack(masks).to(device)
+    known = torch.tensor([mask is not None for _, _, mask in shown], device=device)
+    heads = training.heads[str(modality)].children()
+    logits = [head(grid.flatten(2).mT) for head, grid in zip(heads, grids[-2:], strict=True)]
+    seen.grounding.append(grounding_loss(logits, drawn, known))
+    for (at, _, mask), share in zip(shown, _pooled(drawn, cells).flatten(2).mT, strict=True):
+        seen.cells[at].append(share if mask is not None else share * math.nan)
 
 
 def _pooled(masks: Tensor, cells: Sequence[int]) -> Tensor:

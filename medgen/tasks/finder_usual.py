@@ -21,7 +21,7 @@ FLAT = 1e-3  # smallest deviation of a channel
 
 
 @torch.no_grad()
-def features(finder: Finder, modality: Modality, view: Image) -> Float[Tensor, "channels"]:
+def features(finder: Finder, modality: Modality, view: Image) -> Float[Tensor, "features"]:
     """The mean of each channel of the coarsest grid, of one image."""
     coarsest = finder.stack(modality)(view)[-1]
     return coarsest[0].flatten(1).mean(1).float().cpu()

@@ -39,6 +39,7 @@ from medgen.tasks.report import (
 from medgen.tasks.report_prose import Sentence
 
 ENDINGS = (".txt", ".json", ".dcm")
+NOT_WRITTEN = (".pdf", ".docx", ".rtf", ".html", ".md", ".xml", ".png", ".jpg", ".nii", ".gz")
 TEXTS = (".txt", ".md", "")  # of a prior that is a report
 MAX_PRIOR_BYTES = 50_000
 BRIGHTEST = 255  # grey level where a claim looks most
@@ -123,7 +124,7 @@ def write_report(
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
         check_writable(out, overwrite=config.overwrite)
         if out.suffix.lower() != ".json":
-            check_writable(sidecar_path(out), overwrite=config.overwrite)
+            check_writable(sidecar_path(out.with_suffix("")), overwrite=config.overwrite)
     images = with_kinds([files.read(one.path) for one in given], [one.kind for one in given])
     _check_patients(images, config)
     before, warnings = _before(config)
@@ -208,7 +209,7 @@ def _write(
         _write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", out, config)
         return
     provenance = provenance_of(config)
-    sidecar = write_sidecar(out, provenance, document, overwrite=config.overwrite)
+    sidecar = write_sidecar(out.with_suffix(""), provenance, document, overwrite=config.overwrite)
     try:
         if out.suffix.lower() == ".txt":
             _write_text(text, out, config)

@@ -134,7 +134,7 @@ def box_of(
     for axis, length in enumerate(attention.shape):
         others = tuple(each for each in range(attention.ndim) if each != axis)
         there = np.flatnonzero(inside.any(axis=others))
-        ends.append((round(there[0] / length, 3), round((there[-1] + 1) / length, 3)))
+        ends.append((round(int(there[0]) / length, 3), round(int(there[-1] + 1) / length, 3)))
     return tuple(ends)
 
 

@@ -1,0 +1,129 @@
+"""`medgen report`: images in; a table, prose, maps and refusals out."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.uid import ComputedRadiographyImageStorage
+
+from medgen.cli import app
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(corner_reports: SimpleNamespace) -> Run:
+    more = ["--model", str(corner_reports.model), "--device", "cpu", "--force"]
+    more += ["--operating-point", "0.4"]
+    return lambda *words: app.main(["report", *map(str, words), *more])
+
+
+@pytest.fixture
+def corner(corner_reports: SimpleNamespace, tmp_path: Path) -> Path:
+    return Path(shutil.copy(corner_reports.studies / "0.png", tmp_path / "corner.png"))
+
+
+def test_the_text_is_printed_and_marked(
+    run: Run, corner: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(corner, "--indication", "Cough.") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "INDICATION: Cough."
+    assert lines[1].startswith("FINDINGS: Mass in the left upper lobe.")
+    assert lines[-1].startswith("SYNTHETIC report by medgen")
+    assert sorted(path.name for path in corner.parent.iterdir()) == ["corner.png"]
+
+
+def test_every_sentence_traces_to_a_finding_and_to_a_map(
+    run: Run, corner: Path, tmp_path: Path
+) -> None:
+    out, maps, record = tmp_path / "r.json", tmp_path / "maps", tmp_path / "record.json"
+    assert run(corner, "-o", out, "--evidence", maps, "--record", record) == 0
+    made = json.loads(out.read_text())
+    table = {row["claim"]: row for row in made["Table"]}
+    for sentence in made["Findings"] + made["Impression"]:
+        assert [table[claim]["image"] for claim in sentence["claims"]] == [0]
+    assert made["Synthetic"] is True
+    assert not made["NothingFound"]
+    with Image.open(maps / "corner_mass-left.png") as drawn, Image.open(corner) as image:
+        assert drawn.size == image.size
+    assert "corner" not in record.read_text()
+    assert run(corner, "-o", out) == 7
+    assert run(corner, "-o", out, "--skip-existing") == 0
+
+
+def test_text_and_dicom_have_sidecars(run: Run, corner: Path, tmp_path: Path) -> None:
+    for ending in ("txt", "dcm"):
+        out = tmp_path / ending / f"r.{ending}"
+        assert run(corner, "-o", out) == 0
+        assert out.exists()
+        assert json.loads(out.with_suffix(".json").read_text())["Task"] == "report"
+
+
+def test_a_batch_in_shards_is_the_batch(
+    run: Run, corner_reports: SimpleNamespace, tmp_path: Path
+) -> None:
+    assert run(corner_reports.manifest, "-o", tmp_path / "whole") == 0
+    for shard in ("1/2", "2/2"):
+        assert run(corner_reports.manifest, "-o", tmp_path / "parts", "--shard", shard) == 0
+    for k in range(4):
+        whole, part = (tmp_path / name / f"s{k}.txt" for name in ("whole", "parts"))
+        assert whole.read_text() == part.read_text()
+
+
+def test_a_prior_is_compared_and_one_that_cannot_be_read_is_told(
+    run: Run, corner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same, nothing = tmp_path / "same.txt", tmp_path / "none.txt"
+    same.write_text("Mass in the left upper lobe.")
+    nothing.write_text("Normal study.")
+    for prior, word in ((same, "Unchanged"), (corner, "Unchanged"), (nothing, "New")):
+        assert run(corner, "--prior", prior) == 0
+        assert f"FINDINGS: {word} mass in the left upper lobe." in capsys.readouterr().out
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"\x00" * 200)
+    assert run(corner, "--prior", broken) == 0
+    printed, said = capsys.readouterr()
+    assert "FINDINGS: Mass in the left upper lobe." in printed
+    assert "the report compares with nothing" in said
+
+
+def test_refusals(
+    run: Run,
+    corner: Path,
+    tmp_path: Path,
+    plain_dicom: SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(*[corner] * 12) == 2
+    assert "12 images: a report is of at most 8 of one study" in capsys.readouterr().err
+    assert run(corner, "-o", tmp_path / "r.pdf") == 2
+    pixels = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    patients = []
+    for name in ("A", "B"):
+        made = plain_dicom.object(
+            pixels, ComputedRadiographyImageStorage, "CR", PatientID=name, PixelSpacing=[1, 1]
+        )
+        patients.append(plain_dicom.save(made, tmp_path / f"{name}.dcm"))
+    assert run(*patients) == 2
+    assert "the images are of 2 patients" in capsys.readouterr().err
+    assert run(*patients, "--allow-mixed") == 0
+
+
+def test_an_image_unlike_those_of_training(
+    corner_reports: SimpleNamespace,
+    corner: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("medgen.tasks.report.oddness", lambda *_: 99.0)
+    words = ["report", str(corner), "--model", str(corner_reports.model), "--device", "cpu"]
+    assert app.main(words) == 4
+    assert "looks unlike the xray of training (99.0, at most" in capsys.readouterr().err
+    assert app.main([*words, "--force"]) == 0
+    assert "looks unlike" in capsys.readouterr().err

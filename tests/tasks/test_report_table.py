@@ -1,0 +1,85 @@
+"""The table: probabilities and thresholds, what changed since the prior, where a claim looks."""
+
+import numpy as np
+import pytest
+import torch
+
+from medgen.encoders.finder import Found
+from medgen.finding import Course, Finding, Presence, Side
+from medgen.tasks.facts import Fact
+from medgen.tasks.finder_calibrate import calibrated
+from medgen.tasks.finder_model import Calibration
+from medgen.tasks.report_table import Row, box_of, compared, table_of, threshold_of
+
+CLAIMS = ("mass:left", "oedema", "nodule:right")
+CALIBRATION = Calibration(
+    scale=(1.0, 1.0, 2.0),
+    shift=(0.0, 0.0, 0.0),
+    invented=(0.01, 0.1, 0.4),
+    threshold=(0.8, 0.6, 0.2),
+    sized=("mass:left",),
+    graded=("oedema",),
+)
+
+
+def found(*odds: float) -> Found:
+    claims = len(CLAIMS)
+    severity = torch.tensor([0.0, 2.0, 1.0]).expand(1, claims, 3)
+    size = torch.full((1, claims), 3.0)
+    nothing = torch.zeros(1, claims, 0)
+    return Found(torch.tensor([odds]), size, severity, nothing, nothing, nothing)
+
+
+def test_the_threshold_follows_the_operating_point() -> None:
+    assert threshold_of(CALIBRATION, 0.1) == pytest.approx(0.6)
+    assert threshold_of(CALIBRATION, 10**-1.5) == pytest.approx(0.7)
+
+
+def test_what_is_half_as_likely_is_uncertain_and_the_surest_comes_first() -> None:
+    rows = table_of(found(0.0, 3.0, -3.0), CLAIMS, (), CALIBRATION, 0.6)
+    assert [row.claim for row in rows] == ["oedema", "mass:left", "nodule:right"]
+    told = [row.finding.presence for row in rows]
+    assert told == [Presence.PRESENT, Presence.UNCERTAIN, Presence.ABSENT]
+    assert [row.finding.severity for row in rows] == ["moderate", None, None]
+    assert rows[1].size == 20.0
+    assert rows[1].finding.size_mm is None  # nobody measures what may not be there
+    assert rows[2].score == pytest.approx(1 / (1 + np.exp(6)))
+
+
+def row(presence: Presence, size: float | None = None) -> Row:
+    return Row("mass:left", Finding("mass", presence, side=Side.LEFT, size_mm=size), 0.9, size)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "course"),
+    [
+        (row(Presence.PRESENT, 30.0), None, Course.NEW),
+        (row(Presence.PRESENT, 30.0), 29.0, Course.UNCHANGED),
+        (row(Presence.PRESENT, 30.0), 20.0, Course.LARGER),
+        (row(Presence.ABSENT), 20.0, Course.GONE),
+        (row(Presence.ABSENT), None, None),
+        (row(Presence.UNCERTAIN), 20.0, None),
+    ],
+)
+def test_the_course_since_the_prior(now: Row, before: float | None, course: Course | None) -> None:
+    past = [Fact(Finding("mass", side=Side.LEFT, size_mm=before), before)] if before else []
+    assert compared([now], past)[0].finding.course is course
+
+
+def test_the_box_holds_half_of_the_map() -> None:
+    cells = np.zeros((4, 4))
+    cells[1, 2], cells[3, 0] = 0.8, 0.2
+    assert box_of(cells) == ((0.25, 0.5), (0.5, 0.75))
+
+
+def test_calibration_keeps_normal_studies_normal_and_orders_its_points() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = (torch.rand(400, 2, generator=generator) < 0.3).float()
+    odds = 3 * (2 * truth - 1) + 2 * torch.randn(400, 2, generator=generator)
+    found = calibrated(odds, truth)
+    assert list(found.threshold) == sorted(found.threshold, reverse=True)
+    chances = (odds * torch.tensor(found.scale) + torch.tensor(found.shift)).sigmoid()
+    normal = (truth == 0).all(1)
+    invented = (chances[normal] >= threshold_of(found, 0.05)).any(1).float().mean()
+    assert float(invented) <= 0.06
+    assert float((chances.mean(0) - truth.mean(0)).abs().max()) < 0.03
