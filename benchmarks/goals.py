@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from benchmarks.generation_tables import generation_goals
 from benchmarks.methods import CONSTANT, DIFFUSE, REGRESS, UNET
+from benchmarks.reporting_tables import reporting_goals
 from benchmarks.results import Goal, at_least, at_most
 from benchmarks.retrieval_tables import retrieval_goals
 from benchmarks.rows import Row
@@ -33,6 +34,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "codec": _codec(parts["codec"]),
         "retrieval": retrieval_goals(parts["retrieval"]),
         "generation": generation_goals(parts["generation"]),
+        "reports": reporting_goals(parts["reports"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]
 

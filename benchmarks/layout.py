@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.generation_tables import generation_tables
+from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
 from benchmarks.rows import Row
@@ -92,4 +93,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *retrieval_tables(parts["retrieval"]),
         ablation_table(parts["ablation"]),
         *generation_tables(parts["generation"]),
+        *reporting_tables(parts["reports"]),
     ]

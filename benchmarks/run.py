@@ -32,6 +32,7 @@ from benchmarks.goals import goals
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
 from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
+from benchmarks.reporting import reportings
 from benchmarks.results import write_results
 from benchmarks.retrieval import retrievals
 from benchmarks.roundtrip import roundtrips
@@ -48,7 +49,7 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation")
+PARTS += ("retrieval", "ablation", "generation", "reports")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -63,7 +64,7 @@ class BenchConfig:
         model: medgen's model, by name or folder.
         unet: Folder of the baseline network.
         encoders: The aligned encoders, by name or folder.
-        flows: The model that generates, by name or folder.
+        flows: The model that generates and reports, by name or folder.
         studies: Where `benchmarks.train_align` keeps its studies.
         device: Where to compute; speed is always measured on the CPU.
         threads: Of every computation.
@@ -126,6 +127,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return retrievals(data, config.encoders, config.studies, store)
         case "generation":
             return generations(data, config.flows, config.studies, store, config.threads)
+        case "reports":
+            return reportings(data, config.flows, config.studies, store, config.threads)
         case _:
             return ablations(data, config.encoders, config.studies, out, store)
 
@@ -214,7 +217,7 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
     parser.add_argument("--model", default="base", help="a bundled model's name, or a folder")
     parser.add_argument("--unet", type=Path, default=Path("runs/unet/model"), metavar="DIR")
     parser.add_argument("--encoders", default="flows", help="as --model, of the encoders")
-    parser.add_argument("--flows", default="flows", help="as --model, of what generates")
+    parser.add_argument("--flows", default="flows", help="as --model, of what makes and reports")
     parser.add_argument("--studies", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)

@@ -148,7 +148,7 @@ class Finder(nn.Module):
         """
         tokens = F.dropout(tokens, self.config.blotted, self.training)
         scores = self.query @ self.key(tokens).mT / self.config.width**0.5
-        count = torch.full_like(scores[:, 0, 0], tokens.shape[1])
+        count = scores.new_full(scores.shape[:1], tokens.shape[1])
         if mask is not None:
             scores = scores.masked_fill(mask[:, None] == 0, float("-inf"))
             count = mask.sum(1).to(scores)

@@ -1,5 +1,6 @@
 """Train a writer: reports, what they say, and the images that show it in; words for facts out."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,6 +49,7 @@ class WriterTrainConfig:
     vocabulary: int = 2048  # most pieces of text of a new tokenizer
     blotted: float = 0.1  # share of its own words that the writer does not see
     blind: float = 0.3  # share of the items without their images
+    is_told: bool = True  # what each report says; otherwise it has only the images to go by
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
     cache: str | None = None  # folder that keeps images as encoders take them
@@ -90,6 +92,7 @@ class WriterItems:
     studies: Sequence[WriterStudy]
     blind: float
     seed: int
+    is_told: bool = True
 
     def __call__(self, number: int) -> WriterItem:
         """A report of a study in random order, sometimes without its images."""
@@ -98,6 +101,7 @@ class WriterItems:
         ids, answers = one_of(study.reports, generator)
         is_blind = float(torch.rand((), generator=generator)) < self.blind
         tokens = study.tokens[: 0 if is_blind else None].float()
+        answers = answers if self.is_told else untold(answers)
         return WriterItem(ids, answers, tokens, torch.rand(len(ids), generator=generator))
 
 
@@ -137,6 +141,13 @@ def told_of(answers: Sequence[Answers], tokens: Sequence[Tensor], device: torch.
     return Told(*(one.to(device) for one in told))
 
 
+def untold(answers: Answers) -> Answers:
+    """The answers of somebody who knows nothing."""
+    nothing = torch.full_like(answers.severity, -1)
+    unknown = torch.full_like(answers.there, math.nan)
+    return Answers(unknown, unknown, nothing, nothing)
+
+
 def train_writer(
     config: WriterTrainConfig, out: Path, *, manifest: Path, resume: bool = False
 ) -> Iterator[Progress]:
@@ -173,7 +184,7 @@ def train_writer(
         if part in parts
         for name in inherited(dict(parts[part]), writer)
     ]
-    items = WriterItems(studies, config.blind, config.fit.seed)
+    items = WriterItems(studies, config.blind, config.fit.seed, config.is_told)
     facts = {"config": facts_of(config), "studies": len(studies), "inherited": len(taken)}
     yield from fit(
         writer, items, WriterLoss(config.blotted), config.fit, out, resume=resume, card=facts
