@@ -39,6 +39,7 @@ from medgen.tasks.align_model import load_aligner
 from medgen.tasks.align_studies import read_report
 from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
+from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.report import Report, ReportConfig, report, with_kinds
 from medgen.tasks.writer_model import WRITER, load_writer
 from medgen.tasks.writer_train import tokens_of, told_of, untold
@@ -268,21 +269,29 @@ def _patients(sets: Sets) -> dict[str, float]:
     """Real radiographs: how many run, how many look unlike those of training, what is told."""
     paths = sorted((sets.data / "cxr" / "images").iterdir())
     names: Counter[str] = Counter()
-    odd, told = [], []
+    odd, refused, told = [], [], []
     for path in paths:
         made = sets.report_file(path)
-        odd.append(any("looks unlike" in line for line in made.warnings))
+        odd.append(any("unlike any" in line for line in made.warnings))
+        refused.append(_foreign(sets, path) > FOREIGN)
         present = {r.finding.name for r in made.rows if r.finding.presence is Presence.PRESENT}
         told.append(len(present))
         names.update(present)
     found: Mapping[str, float] = {f"told {name}": n / len(paths) for name, n in names.items()}
     return {
         "n": float(len(paths)),
-        "unlike": float(np.mean(odd)),
+        "unlike those of training": float(np.mean(odd)),
+        "refused without --force": float(np.mean(refused)),
         "findings each": float(np.mean(told)),
         "without": float(np.mean([count == 0 for count in told])),
         **found,
     }
+
+
+def _foreign(sets: Sets, path: Path) -> float:
+    finder = load_finder(sets.model, CPU)
+    view = cached_view(path, Modality.XRAY, finder.standard, sets.studies / "views")
+    return finder.usual[Modality.XRAY].foreign(torch.from_numpy(view))
 
 
 def _speed(sets: Sets, threads: int) -> dict[str, float]:

@@ -5,31 +5,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medgen.checkpoint import Card, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import ModelError
+from medgen.modality import Modality
+from medgen.tasks.finder_usual import Usual
 from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
-FINDER = "finder"
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What the images of one modality look like to a finder.
-
-    Attributes:
-        mean: Of each channel of the coarsest grid, over images.
-        deviation: The same.
-        limit: Root mean square of the deviations, in these, beyond which an image is none.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    limit: float
+FINDER, USUAL = "finder", "usual"
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Calibration:
         sized: Claims whose size somebody measured.
         graded: Claims that are told to be small, moderate or large.
         placed: Claims that are told to lie in a region.
-        usual: By modality, what images look like to the finder.
+        foreign: By modality, the share of an image that may be unlike those of training.
     """
 
     scale: tuple[float, ...] = ()
@@ -54,7 +41,7 @@ class Calibration:
     sized: tuple[str, ...] = ()
     graded: tuple[str, ...] = ()
     placed: tuple[str, ...] = ()
-    usual: dict[str, Usual] = field(default_factory=dict)
+    foreign: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +58,7 @@ class LoadedFinder:
     """A finder, in eval mode on the device that was asked for, and what belongs to it."""
 
     finder: Finder
+    usual: dict[Modality, Usual]
     standard: StandardConfig
     calibration: Calibration
     card: Card
@@ -85,11 +73,22 @@ def load_finder(model: str | Path, device: torch.device) -> LoadedFinder:
     """
     folder = model_folder(model)
     card = verify(folder)
-    if FINDER not in card.parts:
+    if not {FINDER, USUAL} <= card.parts.keys():
         raise ModelError(f"{folder}: cannot report; train a finder: --round report:finder")
     part = from_mapping(FinderPart, card.parts[FINDER].config, origin=str(folder))
     finder = filled(Finder(part.finder), folder, card, FINDER)
-    return LoadedFinder(finder.eval().to(device), part.standard, part.calibration, card)
+    usual = filled(new_usual(part.finder), folder, card, USUAL).to(device)
+    known = {
+        name: one
+        for name, one in zip(part.finder.modalities, usual.children(), strict=True)
+        if isinstance(one, Usual)
+    }
+    return LoadedFinder(finder.eval().to(device), known, part.standard, part.calibration, card)
+
+
+def new_usual(config: FinderConfig) -> nn.ModuleDict:
+    """What images look like, of which nothing is known yet."""
+    return nn.ModuleDict({str(name): Usual(name) for name in config.modalities})
 
 
 def save_finder(
@@ -97,12 +96,14 @@ def save_finder(
     card: Card,
     part: FinderPart,
     state: Mapping[str, Tensor],
+    usual: nn.ModuleDict,
     *,
     beside: Path | None,
 ) -> Card:
-    """Write a finder with all that another model has; an older finder is replaced."""
+    """Write a finder with all that another model has; an older finder and its writer go."""
     parts, configs, extra = parts_of(beside)
     without_dependents(parts, configs, FINDER)
     parts[FINDER], configs[FINDER] = state, to_mapping(part)
+    parts[USUAL] = usual.state_dict()
     card = replace(card, extra=extra | card.extra)
     return save_model(folder, card, parts, configs=configs, overwrite=True)

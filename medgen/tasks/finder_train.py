@@ -29,8 +29,8 @@ from medgen.tasks.align_studies import IMAGES, augment_for
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, Fact, answers_of, claims_of, regions_of, study_facts
 from medgen.tasks.finder_calibrate import calibrated
-from medgen.tasks.finder_model import Calibration, FinderPart, save_finder
-from medgen.tasks.finder_usual import usual_of
+from medgen.tasks.finder_model import Calibration, FinderPart, new_usual, save_finder
+from medgen.tasks.finder_usual import RARE, Usual
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
@@ -348,17 +348,21 @@ def train_finder(
         }
         finder = training.finder
         finder.load_state_dict(state)
+        usual = new_usual(config.finder)
         part = FinderPart(
-            config.finder, config.standard, _calibration(finder.eval(), config, learned, held)
+            config.finder,
+            config.standard,
+            _calibration(finder.eval(), usual, config, learned, held),
         )
         extra = {"training-finder": facts_of(config)}
         init = model_folder(config.init) if config.init else None
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
-        save_finder(out / MODEL, card, part, state, beside=init)
+        save_finder(out / MODEL, card, part, state, usual, beside=init)
 
 
 def _calibration(
     finder: Finder,
+    usual: nn.ModuleDict,
     config: FinderTrainConfig,
     learned: Sequence[FinderStudy],
     held: Sequence[FinderStudy],
@@ -368,25 +372,28 @@ def _calibration(
     odds = torch.stack([odds_of(finder, study) for study in held])
     truth = torch.stack([answers_of(study.facts, claims, regions).there for study in held])
     taught = [answers_of(study.facts, claims, regions) for study in learned]
-    device = finder.query.device
 
     def told(is_told: Callable[[Answers], Tensor]) -> tuple[str, ...]:
         times = torch.stack([is_told(one) for one in taught]).sum(0).tolist()
         return tuple(claim for claim, count in zip(claims, times, strict=True) if count)
 
-    usual = {}
-    for modality in config.finder.modalities:
-        shown = [one for study in held for one in study.images if one.modality is modality]
-        if shown:
-            views = (one.view[None].float().to(device) for one in shown)
-            usual[str(modality)] = usual_of(finder, modality, views)
+    foreign = {}
+    for modality, one in zip(config.finder.modalities, usual.children(), strict=True):
+        if isinstance(one, Usual) and (views := _views(learned, modality)):
+            one.learn(views)
+            seen = [one.foreign(view) for view in _views(held, modality)]
+            foreign[str(modality)] = round(float(torch.tensor(seen or [0.0]).quantile(RARE)), 4)
     return replace(
         calibrated(odds, truth),
         sized=told(lambda one: ~one.size.isnan()),
         graded=told(lambda one: one.severity >= 0),
         placed=told(lambda one: one.region >= 0),
-        usual=usual,
+        foreign=foreign,
     )
+
+
+def _views(studies: Sequence[FinderStudy], modality: Modality) -> list[Tensor]:
+    return [one.view for study in studies for one in study.images if one.modality is modality]
 
 
 @torch.no_grad()

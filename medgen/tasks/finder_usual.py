@@ -1,46 +1,71 @@
 """Is this an image of the kind that the finder has learned from?
 
-Its own features say so: the mean of each channel over the image, held against those of studies that
-it has not learned from.
+Small pictures of its training images vary in a few directions. What of another image lies in none
+of them, as a share of its variance, is foreign: a radiograph of another hospital has some of it, a
+photograph is little else.
+
+Source: the residual of principal components as a test of novelty is Jackson and Mudholkar 1979
+(10.1080/00401706.1979.10489779).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from medgen.encoders.finder import Finder
-from medgen.modality import Modality
-from medgen.shapes import Image
-from medgen.tasks.finder_model import Usual
+from medgen.modality import FACTS, Modality
 
-FURTHEST = 0.99  # of the images held back lie within
-MARGIN = 3.0  # that real ones may lie further off
-FLAT = 1e-3  # smallest deviation of a channel
-
-
-@torch.no_grad()
-def features(finder: Finder, modality: Modality, view: Image) -> Float[Tensor, "features"]:
-    """The mean of each channel of the coarsest grid, of one image."""
-    coarsest = finder.stack(modality)(view)[-1]
-    return coarsest[0].flatten(1).mean(1).float().cpu()
+DIRECTIONS = 32  # at most
+SIDES = {2: 24, 3: 12}  # of the small pictures, by the axes of the image
+MOST = 1000  # images that the directions are taken from
+FOREIGN = 0.5  # share from which on an image is refused
+RARE = 0.99  # of images held back have less that is foreign than the limit
 
 
-def usual_of(finder: Finder, modality: Modality, views: Iterable[Image]) -> Usual:
-    """What these images look like to a finder in eval mode."""
-    seen = torch.stack([features(finder, modality, view) for view in views])
-    mean, deviation = seen.mean(0), seen.std(0, unbiased=False).clamp(min=FLAT)
-    off = ((seen - mean) / deviation).square().mean(1).sqrt()
-    return Usual(
-        tuple(round(one, 4) for one in mean.tolist()),
-        tuple(round(one, 4) for one in deviation.tolist()),
-        round(MARGIN * float(off.quantile(FURTHEST)), 2),
-    )
+class Usual(nn.Module):
+    """What the images of one modality look like.
 
+    Args:
+        modality: Of the images.
+    """
 
-def oddness(finder: Finder, modality: Modality, view: Image, usual: Usual) -> float:
-    """Root mean square of an image's deviations from the usual; 1 is usual."""
-    seen = features(finder, modality, view)
-    off = (seen - torch.tensor(usual.mean)) / torch.tensor(usual.deviation)
-    return float(off.square().mean().sqrt())
+    mean: Tensor
+    directions: Tensor
+
+    def __init__(self, modality: Modality) -> None:
+        super().__init__()
+        axes = FACTS[modality].axes
+        self.side = SIDES[axes]
+        self.register_buffer("mean", torch.zeros(self.side**axes))
+        self.register_buffer("directions", torch.zeros(DIRECTIONS, self.side**axes))
+
+    @torch.no_grad()
+    def learn(self, views: Sequence[Tensor]) -> None:
+        """Take mean and directions from standard views, of which a part is enough."""
+        some = views[:: -(-len(views) // MOST)]
+        small = torch.stack([self._small(view) for view in some])
+        self.mean.copy_(small.mean(0))
+        _, _, found = torch.linalg.svd(small - self.mean, full_matrices=False)
+        count = min(DIRECTIONS, len(some) - 1)
+        self.directions.zero_()
+        self.directions[:count] = found[:count]
+
+    @torch.no_grad()
+    def foreign(self, view: Tensor) -> float:
+        """Share of an image's variance that no training image has, 0 to about 1.
+
+        Args:
+            view: Its standard view (channels, *space).
+        """
+        off = self._small(view) - self.mean
+        return float((off - (off @ self.directions.T) @ self.directions).square().sum())
+
+    def _small(self, view: Tensor) -> Float[Tensor, "cells"]:
+        """The first channel as a small picture of mean 0 and length 1."""
+        axes = view.ndim - 1
+        pool = F.adaptive_avg_pool2d if axes == 2 else F.adaptive_avg_pool3d
+        small = pool(view[:1].float().to(self.mean.device), self.side).flatten()
+        off = small - small.mean()
+        return off / off.norm().clamp(min=1e-6)

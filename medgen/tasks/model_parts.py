@@ -40,13 +40,17 @@ def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
 def without_dependents(parts: Parts, configs: Configs, name: str) -> None:
     """Leave out what was trained on a part that is being replaced; it would not fit the new one.
 
-    A flow makes the latents of its codec; what a flow tells and hears is of that flow.
+    A flow makes the latents of its codec; what a flow tells and hears is of that flow; a writer
+    knows the claims of its finder.
 
     Args:
         parts: Of the model; changed.
         configs: Theirs; changed.
         name: Of the part: `codec-xray`, `flow-ct`.
     """
+    if name == "finder" and parts.pop("writer", None) is not None:
+        configs.pop("writer", None)
+        LOG.warning("writer: was trained on the older finder and is left out")
     kind, _, modality = name.partition("-")
     dependents = {"codec": ("flow", "environment", "listener"), "flow": ("environment", "listener")}
     for other in dependents.get(kind, ()):

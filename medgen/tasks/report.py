@@ -24,7 +24,7 @@ from medgen.tasks.conditions import told_of, told_texts
 from medgen.tasks.device import choose_device
 from medgen.tasks.facts import Fact
 from medgen.tasks.finder_model import LoadedFinder, load_finder
-from medgen.tasks.finder_usual import oddness
+from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.preflight import looks_like_ct
 from medgen.tasks.report_latent import Walk, latent_words
 from medgen.tasks.report_prose import Prose, prose_of, read_back
@@ -237,18 +237,16 @@ def _unlike(
     """How images differ from those of training, one line each."""
     for image in images:
         modality = _modality(image, loaded)
-        usual = loaded.finder.calibration.usual.get(str(modality))
-        if usual is None:
+        limit = loaded.finder.calibration.foreign.get(str(modality))
+        if limit is None:
             continue
-        off = oddness(loaded.finder.finder, modality, _view(image, modality, loaded), usual)
-        if off <= usual.limit:
-            continue
+        foreign = loaded.finder.usual[modality].foreign(_view(image, modality, loaded)[0])
         name = image.source.path if image.source else "image"
-        far = f"{off:.1f}, at most {usual.limit:.1f}"
-        line = f"{name}: looks unlike the {modality} of training ({far})"
-        if not config.force:
-            raise OutOfRangeError(f"{line}; use --force to go on anyway")
-        yield line
+        line = f"{name}: {foreign:.0%} of it is unlike any {modality} of training"
+        if foreign > max(FOREIGN, limit) and not config.force:
+            raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
+        if foreign > limit:
+            yield f"{line}; believe its findings less"
 
 
 def _modality(image: MedicalImage, loaded: Reporter) -> Modality:

@@ -116,14 +116,13 @@ def test_refusals(
 
 
 def test_an_image_unlike_those_of_training(
-    corner_reports: SimpleNamespace,
-    corner: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    corner_reports: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("medgen.tasks.report.oddness", lambda *_: 99.0)
-    words = ["report", str(corner), "--model", str(corner_reports.model), "--device", "cpu"]
+    rows, columns = np.indices((64, 64))
+    odd = tmp_path / "odd.png"
+    Image.fromarray((255 * ((rows // 8 + columns // 8) % 2)).astype(np.uint8)).save(odd)
+    words = ["report", str(odd), "--model", str(corner_reports.model), "--device", "cpu"]
     assert app.main(words) == 4
-    assert "looks unlike the xray of training (99.0, at most" in capsys.readouterr().err
+    assert "of it is unlike any xray of training; is it one?" in capsys.readouterr().err
     assert app.main([*words, "--force"]) == 0
-    assert "looks unlike" in capsys.readouterr().err
+    assert "believe its findings less" in capsys.readouterr().err
