@@ -36,7 +36,7 @@ def trained(out: Path, init: str) -> list[list[str]]:
     """The commands that train."""
     train = ["train", str(out / MORE), "--cache", str(out / "views")]
     words = [*train, "--round", "report:words", "--init", str(out / FINDER / "model")]
-    words += ["--steps", "1000", "--set", "fit.precision=bf16"]
+    words += ["--steps", "700", "--set", "fit.precision=bf16"]
     finder = [*train, "--round", "report:finder", "--init", init, "--steps", "3600"]
     finder += ["--set", "fit.precision=bf16", "--set", "fit.log_every=50"]
     return [

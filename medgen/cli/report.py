@@ -88,6 +88,9 @@ def report(
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="The images may be of several patients.")
     ] = False,
+    keep_patient: Annotated[
+        bool, typer.Option("--keep-patient", help="DICOM: keep the patient's identity.")
+    ] = False,
     force: Force = False,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
@@ -116,6 +119,7 @@ def report(
         "steps": steps,
         "guidance": guidance,
         "allow_mixed": allow_mixed or None,
+        "keep_patient": keep_patient or None,
         "force": force or None,
         "overwrite": overwrite or None,
         "model": model,

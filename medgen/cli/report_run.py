@@ -49,6 +49,7 @@ class Line:
         return {
             "id": self.id,
             "output": str(written.output) if written.output else None,
+            "text": written.text,
             "evidence": [str(path) for path in written.evidence],
             "seconds": written.seconds,
             **written.document,

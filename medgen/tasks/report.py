@@ -62,6 +62,7 @@ class ReportConfig:
     steps: int = 12  # of the latent engine's sampler
     guidance: float = 2.0  # how hard that is pushed towards the images; 1 does not push
     allow_mixed: bool = False  # the images may be of several patients
+    keep_patient: bool = False  # a DICOM report keeps the patient of the images, and names them
     force: bool = False  # go on with images unlike those of training
     overwrite: bool = False  # replace results that exist
     model: str = BUILT_IN  # a bundled model's name, or a folder

@@ -219,7 +219,14 @@ def _write(
             " ".join(one.text for one in made.prose.impression),
             config.indication,
         )
-        write_text_sr(said, out, images, provenance, overwrite=config.overwrite)
+        write_text_sr(
+            said,
+            out,
+            images,
+            provenance,
+            overwrite=config.overwrite,
+            keep_patient=config.keep_patient,
+        )
     except BaseException:
         sidecar.unlink(missing_ok=True)
         raise

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from pydicom.uid import ComputedRadiographyImageStorage
 
 from medgen.cli import app
@@ -113,6 +114,11 @@ def test_refusals(
     assert run(*patients) == 2
     assert "the images are of 2 patients" in capsys.readouterr().err
     assert run(*patients, "--allow-mixed") == 0
+    kept = tmp_path / "kept.dcm"
+    assert run(patients[0], "--keep-patient", "-o", kept) == 0
+    made = dcmread(kept)
+    assert made.PatientID == "A"
+    assert made.VerificationFlag == "UNVERIFIED"
 
 
 def test_an_image_unlike_those_of_training(
