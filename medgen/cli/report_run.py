@@ -100,6 +100,7 @@ def run_report(
         results = []
         for result in watched(run_batch(items, work), "report", total=len(items)):
             results.append(result)
+            _hide_item(log, result.item)
             match result:
                 case Done(item=item, value=written):
                     _note(log, written)
@@ -158,9 +159,18 @@ def _note(log: Record, written: Written) -> None:
         LOGGER.warning("%s", warning)
     if written.document["NothingFound"]:
         LOGGER.info("no finding is above the threshold")
-    for path in (written.output, *written.evidence):
+    for path in (written.output, written.sidecar, *written.evidence):
         if path is not None:
             log.add_output(path)
+
+
+def _hide_item(log: Record, item: Item) -> None:
+    """The same of what a manifest or a folder names."""
+    log.hide(item.path)
+    if item.study is not None:
+        log.hide(Path(f"{item.name}.png"))
+        for path in item.study.files:
+            log.hide(path)
 
 
 def _hide(log: Record, inputs: Sequence[str], config: ReportConfig) -> None:

@@ -51,6 +51,7 @@ class Written:
 
     Attributes:
         output: The report; None if it was only asked for.
+        sidecar: The JSON beside it; None for a report that is JSON itself.
         text: The same as text.
         document: The same as JSON takes it.
         evidence: Maps of where its findings rest.
@@ -61,6 +62,7 @@ class Written:
     """
 
     output: Path | None
+    sidecar: Path | None
     text: str
     document: dict[str, Any]
     evidence: tuple[Path, ...]
@@ -134,8 +136,10 @@ def write_report(
     text = f"{made.text}\n\n{_mark(config)}\n"
     if out is not None:
         _write(made, images, document, text, config, out)
+    has_sidecar = out is not None and out.suffix.lower() != ".json"
     return Written(
         out,
+        sidecar_path(out.with_suffix("")) if out and has_sidecar else None,
         text,
         document,
         tuple(maps),

@@ -69,7 +69,11 @@ def test_text_and_dicom_have_sidecars(run: Run, corner: Path, tmp_path: Path) ->
 def test_a_batch_in_shards_is_the_batch(
     run: Run, corner_reports: SimpleNamespace, tmp_path: Path
 ) -> None:
-    assert run(corner_reports.manifest, "-o", tmp_path / "whole") == 0
+    record = tmp_path / "record.json"
+    assert run(corner_reports.manifest, "-o", tmp_path / "whole", "--record", record) == 0
+    noted = json.loads(record.read_text())
+    assert len(noted["outputs"]) == 8
+    assert len(noted["inputs"]) == 4
     for shard in ("1/2", "2/2"):
         assert run(corner_reports.manifest, "-o", tmp_path / "parts", "--shard", shard) == 0
     for k in range(4):
