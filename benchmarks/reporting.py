@@ -40,7 +40,8 @@ from medgen.tasks.align_studies import read_report
 from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
 from medgen.tasks.finder_usual import FOREIGN
-from medgen.tasks.report import Report, ReportConfig, report, with_kinds
+from medgen.tasks.report import Report, ReportConfig, report, rows_of, with_kinds
+from medgen.tasks.report_table import Row as TableRow
 from medgen.tasks.writer_model import WRITER, load_writer
 from medgen.tasks.writer_train import tokens_of, told_of, untold
 
@@ -86,14 +87,19 @@ class Sets:
         """Chests that nothing was trained on, in the words of training."""
         return list(read_manifest(self.studies / REFERENCE))
 
+    @property
+    def config(self) -> ReportConfig:
+        """The command's defaults."""
+        return ReportConfig(model=self.model, device="cpu", force=True)
+
     def report(self, study: Study, **changed: object) -> Report:
         """What the command says of a study's radiograph."""
-        return self.report_file(study.of(Modality.XRAY)[0], **changed)
+        images = with_kinds([files.read(study.of(Modality.XRAY)[0])], [None])
+        return report(images, replace(self.config, **changed))  # type: ignore[arg-type]
 
-    def report_file(self, path: Path, **changed: object) -> Report:
-        """The same of any radiograph."""
-        config = ReportConfig(model=self.model, device="cpu", force=True)
-        return report(with_kinds([files.read(path)], [None]), replace(config, **changed))  # type: ignore[arg-type]
+    def rows(self, path: Path) -> list[TableRow]:
+        """The table of any radiograph."""
+        return rows_of(with_kinds([files.read(path)], [None]), self.config)
 
 
 def _ill(study: Study) -> bool:
@@ -219,9 +225,9 @@ def _sizes(sets: Sets) -> dict[str, float]:
     right: dict[str, list[bool]] = {"severity": [], "region": []}
     for study in sets.held_out + sets.reference:
         truth = _truth(study, sets)
-        for row in sets.report(study).told:
+        for row in sets.rows(study.of(Modality.XRAY)[0]):
             at = shape.claims.index(row.claim)
-            if truth.there[at] != 1:
+            if truth.there[at] != 1 or row.finding.presence is Presence.ABSENT:
                 continue
             if row.size and not truth.size[at].isnan():
                 true = float(truth.size[at].exp())
@@ -238,11 +244,12 @@ def _sizes(sets: Sets) -> dict[str, float]:
 
 def _invented(sets: Sets) -> dict[str, float]:
     """Share of normal studies that are told a finding at the default operating point."""
-    told = [sets.report(study) for study in sets.normals]
-    positive = [any(row.finding.presence is Presence.PRESENT for row in each.rows) for each in told]
-    doubted = [bool(each.told) for each in told]
+    tables = [sets.rows(study.of(Modality.XRAY)[0]) for study in sets.normals]
+    said = [{row.finding.presence for row in rows} for rows in tables]
+    positive = [Presence.PRESENT in each for each in said]
+    doubted = [bool(each - {Presence.ABSENT}) for each in said]
     return {
-        "n": float(len(told)),
+        "n": float(len(tables)),
         "present": float(np.mean(positive)),
         "present or uncertain": float(np.mean(doubted)),
     }
@@ -256,7 +263,7 @@ def _curve(sets: Sets) -> dict[str, float]:
         truth = _truth(study, sets)
         pairs += [
             (row.score, float(truth.there[shape.claims.index(row.claim)]))
-            for row in sets.report(study).rows
+            for row in sets.rows(study.of(Modality.XRAY)[0])
         ]
     scores, is_true = (np.array(each) for each in zip(*pairs, strict=True))
     bins = np.minimum((scores * BINS).astype(int), BINS - 1)
@@ -277,11 +284,13 @@ def _patients(sets: Sets) -> dict[str, float]:
     paths = sorted((sets.data / "cxr" / "images").iterdir())
     names: Counter[str] = Counter()
     odd, refused, told = [], [], []
+    limit = load_finder(sets.model, CPU).calibration.foreign[str(Modality.XRAY)]
     for path in paths:
-        made = sets.report_file(path)
-        odd.append(any("unlike any" in line for line in made.warnings))
-        refused.append(_foreign(sets, path) > FOREIGN)
-        present = {r.finding.name for r in made.rows if r.finding.presence is Presence.PRESENT}
+        foreign = _foreign(sets, path)
+        odd.append(foreign > limit)
+        refused.append(foreign > FOREIGN)
+        told_of_it = (row.finding for row in sets.rows(path))
+        present = {one.name for one in told_of_it if one.presence is Presence.PRESENT}
         told.append(len(present))
         names.update(present)
     found: Mapping[str, float] = {f"told {name}": n / len(paths) for name, n in names.items()}

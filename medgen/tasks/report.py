@@ -177,11 +177,9 @@ def report(
     loaded = load_reporter(config)
     warnings = list(_unlike(images, config, loaded))
     found, grids, tokens = _found(images, loaded)
-    shape, calibration = loaded.finder.finder.config, loaded.finder.calibration
-    threshold = threshold_of(calibration, config.operating_point)
-    maps = _maps(found, grids, shape.claims)
-    rows = table_of(found, shape.claims, shape.regions, calibration, threshold)
-    rows = [_placed(row, maps[row.claim]) for row in rows]
+    threshold = threshold_of(loaded.finder.calibration, config.operating_point)
+    maps = _maps(found, grids, loaded.finder.finder.config.claims)
+    rows = [_placed(row, maps[row.claim]) for row in _rows(found, config, loaded)]
     if before is not None:
         rows = compared(rows, before)
     candidates = _ranked(_candidates(images, rows, tokens, config, loaded), images, loaded)
@@ -191,13 +189,22 @@ def report(
     )
 
 
-def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> list[Fact]:
-    """What an earlier study's images show, to compare with."""
+def rows_of(images: Sequence[MedicalImage], config: ReportConfig) -> list[Row]:
+    """The table of a study alone, without words and without a look at the range."""
     loaded = load_reporter(config)
     found, _, _ = _found(images, loaded)
+    return _rows(found, config, loaded)
+
+
+def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> list[Fact]:
+    """What an earlier study's images show, to compare with."""
+    return facts_in(rows_of(images, config))
+
+
+def _rows(found: Found, config: ReportConfig, loaded: Reporter) -> list[Row]:
     shape, calibration = loaded.finder.finder.config, loaded.finder.calibration
     threshold = threshold_of(calibration, config.operating_point)
-    return facts_in(table_of(found, shape.claims, shape.regions, calibration, threshold))
+    return table_of(found, shape.claims, shape.regions, calibration, threshold)
 
 
 def with_kinds(images: Sequence[MedicalImage], stated: Sequence[Kind | None]) -> list[MedicalImage]:
