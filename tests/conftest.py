@@ -189,3 +189,27 @@ def corner_reports(
         manifest=corner_flows.manifest,
         studies=corner_flows.manifest.parent,
     )
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A model of all modalities: `flows`, then its `rounds` by name, and last `model`; `manifest`.
+
+    Trained once: the test processes share it.
+    """
+    from filelock import FileLock
+
+    from tests.tasks.world_toy import ROUNDS, train_rounds, train_world, write_world
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "world"
+    manifest, flows = folder / "studies" / "manifest.jsonl", folder / "alone" / "flow-mri" / "model"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            train_world(write_world(folder / "studies", head), folder / "alone")
+            train_rounds(manifest, flows, folder)
+    rounds = {name: folder / name / "model" for name in ROUNDS}
+    return SimpleNamespace(
+        manifest=manifest, flows=flows, rounds=rounds, model=rounds["ct-mri"], folder=folder
+    )

@@ -25,7 +25,7 @@ def train(
             "--round",
             metavar="NAME",
             help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray, "
-            "report:finder, report:words.",
+            "text-ct, ct-mri, report:finder, report:words.",
         ),
     ] = "translator",
     preset: Annotated[
@@ -60,6 +60,10 @@ def train(
     ] = None,
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="The manifest may name files elsewhere.")
+    ] = False,
+    complete_pairs: Annotated[
+        bool,
+        typer.Option("--complete-pairs", help="Make the images that studies of a round lack."),
     ] = False,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps in all.")
@@ -97,6 +101,7 @@ def train(
         "freeze": tuple(freeze) if freeze else None,
         "register": register,
         "allow_outside": allow_outside or None,
+        "complete_pairs": complete_pairs or None,
         "cache": str(cache) if cache else None,
         "card": str(card) if card else None,
         "fit": {key: value for key, value in fit.items() if value is not None},

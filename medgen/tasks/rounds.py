@@ -1,11 +1,13 @@
 """The rounds of training: what each trains, and the sizes it comes in."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from medgen.config import resolve, to_mapping
+from medgen.diffusion.unet import UNetConfig
 from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.tasks.codec_train import CodecTrainConfig, base_codec, train_codec
@@ -18,7 +20,6 @@ from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
 from medgen.tasks.train import TrainConfig, train
 from medgen.tasks.writer_train import WriterTrainConfig, train_writer
 
-WIDTH = 32  # widths are multiples of it, so that norms and heads divide them
 SMALLEST, LARGEST = 0.1, 20.0  # of the dial for widths
 Settings = Mapping[str, Any]
 
@@ -42,12 +43,14 @@ class Round:
         run: What trains.
         presets: Settings by the name of a preset; `base` is there if it is not the defaults.
         widths: Where in the settings the widths are that `--size` scales.
+        unit: Scaled widths are multiples of it, and of the heads and groups beside them.
     """
 
     config: type
     run: Run
     widths: tuple[str, ...]
     presets: Mapping[str, Settings] = field(default_factory=dict)
+    unit: int = 8
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -72,7 +75,8 @@ class Round:
 
         Args:
             preset: Name of a preset: the weakest source.
-            size: Multiplies all widths at the end; they are rounded to `WIDTH`.
+            size: Multiplies all widths at the end; they are rounded to what norms and heads
+                divide, and never to the other side of what they were.
             file: What `--config` names.
             settings: What `--set` was given.
             flags: Options typed by a person.
@@ -87,21 +91,23 @@ class Round:
             raise UsageError(f"--size {size:g}: choose {SMALLEST:g} to {LARGEST:g}")
         chosen = self.presets.get(preset, {})
         config: Any = resolve(self.config, preset=chosen, file=file, settings=settings, flags=flags)
-        return config if size == 1 else _scaled(config, self.widths, size)
+        return config if size == 1 else _scaled(config, self.widths, size, self.unit)
 
 
-def _scaled(config: Any, path: tuple[str, ...], size: float) -> Any:
+def _scaled(config: Any, path: tuple[str, ...], size: float, unit: int) -> Any:
     name, *rest = path
     inner = getattr(config, name)
     if rest:
-        return replace(config, **{name: _scaled(inner, tuple(rest), size)})
+        return replace(config, **{name: _scaled(inner, tuple(rest), size, unit)})
+    unit = math.lcm(unit, getattr(config, "heads", 1), getattr(config, "norm_groups", 1))
     if isinstance(inner, int):
-        return replace(config, **{name: _width(inner, size)})
-    return replace(config, **{name: tuple(_width(width, size) for width in inner)})
+        return replace(config, **{name: _width(inner, size, unit)})
+    return replace(config, **{name: tuple(_width(width, size, unit) for width in inner)})
 
 
-def _width(width: int, size: float) -> int:
-    return max(WIDTH, WIDTH * round(width * size / WIDTH))
+def _width(width: int, size: float, unit: int) -> int:
+    near = max(unit, unit * round(width * size / unit))
+    return min(near, width) if size < 1 else max(near, width)
 
 
 def _codec(modality: Modality, tiny: list[int], paper: list[int]) -> Round:
@@ -133,6 +139,24 @@ def _flow(modality: Modality, tiny: Settings, paper: Settings) -> Round:
         {
             name: {"flow": {**base, **more}}
             for name, more in (("base", {}), ("tiny", tiny), ("paper", paper))
+        },
+        unit=8 if modality is Modality.TEXT else UNetConfig.norm_groups,
+    )
+
+
+def _cross(*pair: Modality) -> Round:
+    names = [str(each) for each in pair]
+    return Round(
+        CrossTrainConfig,
+        train_cross,
+        ("cross", "width"),
+        {
+            "base": {"pair": names},
+            "tiny": {"pair": names, "cross": {"width": 32, "embedding": 32, "heads": 2}},
+            "paper": {  # of CoDi
+                "pair": names,
+                "cross": {"width": 1280, "embedding": 1280, "heads": 8},
+            },
         },
     )
 
@@ -183,16 +207,9 @@ ROUNDS = {
         ("writer", "width"),
         {"tiny": {"writer": {"width": 32, "layers": 1}}},
     ),
-    "text-xray": Round(
-        CrossTrainConfig,
-        train_cross,
-        ("cross", "width"),
-        {
-            "base": {"pair": ["text", "xray"]},
-            "tiny": {"cross": {"width": 32, "embedding": 32, "heads": 2}},
-            "paper": {"cross": {"width": 1280, "embedding": 1280, "heads": 8}},  # of CoDi
-        },
-    ),
+    "text-xray": _cross(Modality.TEXT, Modality.XRAY),
+    "text-ct": _cross(Modality.TEXT, Modality.CT),
+    "ct-mri": _cross(Modality.CT, Modality.MRI),
 }
 
 

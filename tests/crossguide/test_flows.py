@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from medgen.crossguide.flows import Known, Layout, together
+from medgen.crossguide.environment import Environment
+from medgen.crossguide.flows import CrossGuide, Known, Layout, together
+from medgen.crossguide.listener import listener_for
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.sampler import last, sample_dpm_solver, sample_heun
 from medgen.diffusion.schedule import uniform_stops
@@ -84,6 +86,42 @@ def test_a_batch_is_its_items(company: SimpleNamespace) -> None:
         one = company.layout.parted(jointly(company)(company.layout.joined(own), HALF))
         for name in one:
             torch.testing.assert_close(one[name], whole[name][at : at + 1], rtol=1e-4, atol=1e-5)
+
+
+def guide_that_hears(company: SimpleNamespace, sources: dict[str, int], shared: int) -> CrossGuide:
+    """The company's guide, with another listener of `xray`."""
+    guide: CrossGuide = company.guide
+    guide.listeners["xray"] = listener_for(
+        company.flows["xray"], sources, width=16, heads=2, shared=shared
+    )
+    company.shake(guide)
+    return guide
+
+
+def test_a_stranger_is_heard_by_its_place_alone(company: SimpleNamespace) -> None:
+    guide = guide_that_hears(company, {}, shared=64)
+    assert guide.heard("xray", ["text", "xray"]) == {"text": False}
+    noisy = company.noise(2)
+    told = guide.tell(noisy, HALF)
+    other = guide.tell(company.noise(2, seed=9), HALF)["text"]
+    answers = []
+    for tokens, embedding in (
+        (told["text"].tokens, told["text"].embedding),
+        (other.tokens, told["text"].embedding),
+        (told["text"].tokens, other.embedding),
+    ):
+        heard = {"text": Environment(tokens, embedding)}
+        with guide.hearing("xray", company.flows["xray"], heard):
+            answers.append(company.voices["xray"].denoise(noisy["xray"], HALF))
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.allclose(answers[0], answers[2], atol=1e-4)
+
+
+def test_a_listener_hears_itself_if_that_is_its_source(company: SimpleNamespace) -> None:
+    guide = guide_that_hears(company, {"xray": 16}, shared=0)
+    assert guide.heard("xray", ["text", "xray"]) == {"xray": True}
+    assert guide.heard("text", ["text"]) == {}
+    assert guide.heard("ct", ["text"]) == {}
 
 
 def test_nobody_listens_once_the_walk_is_over(company: SimpleNamespace) -> None:
