@@ -3,7 +3,7 @@
 The truth is the facts and reports of held-out chests, in words that no training saw. Three things
 to beat, on the same encoders and studies: the report of the nearest training radiograph, the
 commonest training report, and an R2Gen-class decoder, which is the writer trained for as long with
-nothing but the images to go by (`benchmarks.train_reports`).
+nothing but the images to go by (`benchmarks.report_baseline`).
 """
 
 import statistics
@@ -19,9 +19,10 @@ import torch
 
 from benchmarks import heldout_studies
 from benchmarks.machine import commit, today
+from benchmarks.report_baseline import NORMALS, UNTOLD
 from benchmarks.rows import Row, Store
 from benchmarks.speed import usage_of
-from benchmarks.train_flows import REFERENCE, TRAINING
+from benchmarks.train_flows import MORE, REFERENCE
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
@@ -37,9 +38,11 @@ from medgen.metrics.text import text_scores
 from medgen.modality import Modality
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.align_studies import read_report
+from medgen.tasks.batch import MANIFEST
 from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
 from medgen.tasks.finder_usual import FOREIGN
+from medgen.tasks.fit import MODEL
 from medgen.tasks.report import Report, ReportConfig, report, rows_of, with_kinds
 from medgen.tasks.report_table import Row as TableRow
 from medgen.tasks.writer_model import WRITER, load_writer
@@ -48,8 +51,6 @@ from medgen.tasks.writer_train import tokens_of, told_of, untold
 PART = "reports"
 TOKENS, LATENT = "tokens", "latent"
 NEAREST, COMMONEST, R2GEN = "nearest radiograph", "commonest report", "R2Gen-class"
-NORMALS = "report-normals/manifest.jsonl"  # studies without any finding
-UNTOLD = "report-untold/model"  # the writer that has only the images to go by
 NORMAL = 200
 BINS = 10
 TIMED, REPEATS = 8, 3
@@ -74,12 +75,12 @@ class Sets:
     @cached_property
     def training(self) -> list[Study]:
         """What the writer was trained on, as far as the flows were, too."""
-        return list(read_manifest(self.studies / TRAINING))
+        return list(read_manifest(self.studies / MORE))
 
     @cached_property
     def normals(self) -> list[Study]:
         """Chests in which nothing is wrong: a heart may be large though nobody drew it so."""
-        listed = read_manifest(self.studies / NORMALS)
+        listed = read_manifest(self.studies / NORMALS / MANIFEST)
         return [study for study in listed if not _ill(study)][:NORMAL]
 
     @property
@@ -119,13 +120,13 @@ def reportings(
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {
         ("held-out", method): partial(_scores, sets, method)
         for method in (TOKENS, LATENT, NEAREST, COMMONEST, R2GEN)
-        if method != R2GEN or not store.measures or (studies / UNTOLD).is_dir()
+        if method != R2GEN or not store.measures or (studies / UNTOLD / MODEL).is_dir()
     }
     makers |= {("words of training", TOKENS): partial(_scores, sets, TOKENS, held_out=False)}
     makers |= {("sizes", TOKENS): partial(_sizes, sets), ("curve", TOKENS): partial(_curve, sets)}
     makers |= {("patients", TOKENS): partial(_patients, sets)}
     makers |= {("speed", TOKENS): partial(_speed, sets, threads)}
-    if (studies / NORMALS).exists() or not store.measures:
+    if (studies / NORMALS / MANIFEST).exists() or not store.measures:
         makers |= {("normals", TOKENS): partial(_invented, sets)}
     for (subject, method), make in makers.items():
         path = store.path(PART, method, key, subject.replace(" ", "-"))
@@ -202,7 +203,7 @@ def _commonest(sets: Sets) -> str:
 @torch.no_grad()
 def _untold(sets: Sets, studies: Sequence[Study]) -> Iterator[str]:
     """What the writer says that has only the images to go by; nobody reads it back."""
-    finder, writer = load_finder(sets.model, CPU), load_writer(sets.studies / UNTOLD, CPU)
+    finder, writer = load_finder(sets.model, CPU), load_writer(sets.studies / UNTOLD / MODEL, CPU)
     claims = len(finder.finder.config.claims)
     nothing = torch.zeros(claims)
     blank = untold(Answers(nothing, nothing, nothing.long(), nothing.long()))

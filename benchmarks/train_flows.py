@@ -1,13 +1,14 @@
-"""Train what generates radiographs: the commands, in order, and nothing hidden between them.
+"""Train what makes and reports radiographs: the commands, in order, and nothing hidden between.
 
 Patients in words teach the text encoder to read, and it stays as it is; a codec learns to write
 their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
-can write out; that of radiographs goes on, longer, with more chests. Two chains of commands run
-side by side, and what they have trained is joined at the end. Stopped at any moment, the same
-command continues. The encoders of CT and MRI are another matter: `python -m
-benchmarks.train_align`. One thing no command says: the bundled codec of reports was trained when
-its loss was a mean over all tokens, and not yet over each report's first.
+can write out; that of radiographs goes on, longer, with more chests. A finder learns what
+radiographs show, and a writer to say it. Two chains of commands run side by side, and what they
+have trained is joined at the end. Stopped at any moment, the same command continues. The encoders
+of CT and MRI are another matter: `python -m benchmarks.train_align`. One thing no command says: the
+bundled codec of reports was trained when its loss was a mean over all tokens, and not yet over each
+report's first.
 """
 
 import argparse
@@ -65,7 +66,10 @@ DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
 DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW | {"fit.seed": "2"}, DRAWS.folder, again=True)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
-STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, DRAWS_ON, TELLS)
+QUICK = {"fit.precision": "bf16"}
+FINDS = Stage("report:finder", MORE, 3600, QUICK | {"fit.log_every": "50"}, TOLD)
+SAYS = Stage("report:words", MORE, 700, QUICK, FINDS.folder)
+STAGES = (READS, WRITES, LOOKS, SHOWS, DRAWS, DRAWS_ON, TELLS, FINDS, SAYS)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -74,7 +78,7 @@ def before_chests(out: Path) -> list[Chain]:
     words = ["-m", "benchmarks.words", "-n", "4000", "-o", str(out / "words")]
     return [
         [_phantom(chests, out / CHESTS)],
-        [words, _train(READS, out), _train(WRITES, out)],
+        [words, train_line(READS, out), train_line(WRITES, out)],
     ]
 
 
@@ -82,11 +86,11 @@ def after_chests(out: Path) -> list[Chain]:
     """Chains that end with all flows."""
     told = [str(out / WRITES.folder), str(out / LOOKS.folder)]
     return [
-        [_train(SHOWS, out), _train(DRAWS, out), _train(DRAWS_ON, out)],
+        [train_line(SHOWS, out), train_line(DRAWS, out), train_line(DRAWS_ON, out)],
         [
-            _train(LOOKS, out),
+            train_line(LOOKS, out),
             ["-m", "benchmarks.join", *told, "-o", str(out / TOLD / MODEL)],
-            _train(TELLS, out),
+            *(train_line(stage, out) for stage in (TELLS, FINDS, SAYS)),
         ],
     ]
 
@@ -101,7 +105,8 @@ def _phantom(options: str, folder: Path) -> Line:
     return ["-m", "medgen", "phantom", *options.split(), "--skip-existing", "-o", str(folder)]
 
 
-def _train(stage: Stage, out: Path) -> Line:
+def train_line(stage: Stage, out: Path, *, folder: str | None = None) -> Line:
+    """The command of a run; its folder is the stage's own if nobody names another."""
     verb, _, encoder = stage.teaches.partition("align:")
     what = ["train", "--round", verb] if verb else ["align", "--train", encoder]
     settings = [w for key, value in stage.settings.items() for w in ("--set", f"{key}={value}")]
@@ -109,7 +114,7 @@ def _train(stage: Stage, out: Path) -> Line:
     start = ["--init", str(out / stage.init / MODEL)] if stage.init else []
     return [
         *("-m", "medgen", what[0], str(out / stage.manifest), *what[1:], *start),
-        *("--card", str(CARD), "-o", str(out / stage.folder)),
+        *("--card", str(CARD), "-o", str(out / (folder or stage.folder))),
         *("--steps", str(stage.steps), "--resume", *cache, *settings),
     ]
 

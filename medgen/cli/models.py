@@ -10,7 +10,7 @@ from medgen.checkpoint import Card, bundled_models, model_folder, read_card, ver
 from medgen.cli.options import Json
 from medgen.config import to_mapping
 from medgen.errors import UsageError
-from medgen.tasks.directions import directions
+from medgen.tasks.directions import directions_of
 
 
 def models(
@@ -62,7 +62,7 @@ def _row(folder: Path, card: Card) -> dict[str, Any]:
     row["parts"] = sorted(card.parts)
     row["directions"] = [
         {"from": str(one.source), "to": str(one.target), "command": f"medgen {one.command}"}
-        for one in directions(card.parts)
+        for one in directions_of(card)
     ]
     return row | {"bytes": _size(folder), "digest": card.digest, "folder": str(folder)}
 
@@ -77,7 +77,7 @@ def _paragraph(folder: Path, card: Card) -> str:
 def _can(card: Card) -> list[str]:
     """A line for each command: what it makes of what."""
     cells: dict[str, list[str]] = {}
-    for one in directions(card.parts):
+    for one in directions_of(card):
         cells.setdefault(one.command, []).append(f"{one.source} to {one.target}")
     return [f"{command}: {', '.join(pairs)}" for command, pairs in cells.items()]
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from medgen.checkpoint import Card
 from medgen.modality import Modality
 
-TRANSLATOR = "translator"
+TRANSLATOR, FINDER = "translator", "finder"
 ANYTHING = (Modality.TEXT, Modality.XRAY, Modality.CT, Modality.MRI)
 SCANS = (Modality.CT, Modality.MRI)
 
@@ -25,14 +26,22 @@ class Direction:
     command: str
 
 
-def directions(parts: Collection[str]) -> list[Direction]:
-    """All that a model with these parts can do.
+def directions_of(card: Card) -> list[Direction]:
+    """All that a model can do."""
+    finder = card.parts.get(FINDER)
+    shape = finder.config["finder"] if finder else {}
+    return directions(card.parts, reads=[Modality(one) for one in shape.get("modalities", ())])
+
+
+def directions(parts: Collection[str], reads: Collection[Modality] = ()) -> list[Direction]:
+    """All that a model with these parts can do, whose finder reads images of some modalities.
 
     Example:
         >>> [f"{one.source} to {one.target}" for one in directions(["translator"])]
         ['ct to xray', 'ct to mri', 'mri to xray', 'mri to ct', 'mri to mri']
     """
     found = [*_translations(parts), *_generations(parts)]
+    found += [Direction(source, Modality.TEXT, "report") for source in reads]
     return sorted(found, key=lambda one: (ANYTHING.index(one.source), ANYTHING.index(one.target)))
 
 

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
+from benchmarks.report_baseline import NORMALS, UNTOLD, lines
 from benchmarks.reporting import LATENT, PART, TOKENS, reporter_at
 from benchmarks.reporting_tables import reporting_goals, reporting_tables
 from benchmarks.rows import Row
-from benchmarks.train_reports import FINDER, trained
-from medgen.config import resolve
 from medgen.tasks.rounds import round_named
 
 
@@ -41,10 +40,10 @@ def test_nothing_is_measured_without_a_model() -> None:
     assert reporter_at("base") is None
 
 
-def test_the_commands_that_train_are_commands() -> None:
-    finder, words, untold = trained(Path("runs"), "flows")
-    for command in (finder, words, untold):
-        chosen = round_named(command[command.index("--round") + 1])
-        settings = [command[at + 1] for at, word in enumerate(command) if word == "--set"]
-        resolve(chosen.config, file=None, settings=settings, flags={})
-    assert words[words.index("--init") + 1] == str(Path("runs") / FINDER / "model")
+def test_what_reports_are_held_against_can_be_made() -> None:
+    normal, untold = lines(Path("runs"))
+    assert normal[normal.index("-o") + 1] == str(Path("runs") / NORMALS)
+    assert untold[untold.index("-o") + 1] == str(Path("runs") / UNTOLD)
+    settings = [untold[at + 1] for at, word in enumerate(untold) if word == "--set"]
+    config = round_named("report:words").settle(settings=tuple(settings))
+    assert not config.is_told

@@ -9,7 +9,7 @@ import pytest
 from medgen.checkpoint import read_card
 from medgen.cli import app
 from medgen.modality import Modality
-from medgen.tasks.directions import Direction, directions
+from medgen.tasks.directions import Direction, directions, directions_of
 from tests.tasks.world_toy import TEXTS
 
 FILES = {"xray": "xray.png", "ct": "ct.nii.gz", "mri": "t1.nii.gz"}
@@ -38,6 +38,13 @@ def test_a_model_can_do_what_its_parts_can(world: SimpleNamespace, tiny_model: P
         one.command for one in directions(read_card(world.model).parts)
     }
     assert {one.command for one in directions(read_card(tiny_model).parts)} == {"translate"}
+
+
+def test_a_finder_reports_what_it_reads(corner_reports: SimpleNamespace) -> None:
+    found = directions_of(read_card(corner_reports.model))
+    assert [one for one in found if one.target is Modality.TEXT] == [
+        Direction(Modality.XRAY, Modality.TEXT, "report")
+    ]
 
 
 @pytest.mark.parametrize("cell", ALL, ids=lambda c: f"{c.source}-{c.target}-{c.command}")
