@@ -60,6 +60,7 @@ class GenerateConfig:
     cross: bool = True  # of several: they listen to each other; without, they share the text alone
     unconditional: bool = False  # allow an empty prompt
     strict: bool = False  # refuse a prompt of which part would be lost
+    retell: bool = True  # tell what was understood, in the words of training, not the prompt's own
     format: str = ""  # radiographs: png or dicom; volumes: nifti or dicom; the first if not given
     spacing: float | None = None  # of a volume's voxels, mm; what suits the prompt if not given
     overwrite: bool = False  # replace results that exist
@@ -173,6 +174,11 @@ def understood(text: str, config: GenerateConfig) -> Prompt:
         raise UsageError(f"--strict: part of the prompt would be lost ({prompt.lost}); reword it")
     loaded.check_anatomy(prompt)
     return prompt
+
+
+def said_of(prompt: Prompt, config: GenerateConfig) -> str:
+    """What encoders read of a prompt: what was understood of it, or, if nothing was, itself."""
+    return (prompt.retold if config.retell else "") or prompt.text
 
 
 def generate(
@@ -295,7 +301,8 @@ def _told(
     """What the flow of a modality is told."""
     aligner, told = loaded.encoders.aligner, []
     if prompt.text:
-        told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [prompt.text])
+        said = said_of(prompt, config)
+        told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [said])
     weights = config.weights or (1.0,) * len(sources)
     for image, weight in zip(sources, weights, strict=True):
         one = told_image(image, loaded, weight=weight)
@@ -312,7 +319,8 @@ def _agreement(
     if not prompt.text or not compared:
         return None
     encoders = loaded.encoders
-    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [prompt.text])
+    text = said_of(prompt, config)
+    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
     agreements = [
         float(F.cosine_similarity(told_image(image, loaded).embedding, said.embedding)[0])
         for kind, image in zip(config.kinds, images, strict=True)

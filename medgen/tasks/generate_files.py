@@ -21,6 +21,7 @@ from medgen.tasks.generate import (
     generate,
     is_flat,
     load_generator,
+    said_of,
     understood,
 )
 from medgen.tasks.prompt import Prompt, in_words
@@ -298,6 +299,7 @@ def _details(
         "Kind": str(kind),
         "Unit": FACTS[kind.modality].unit,
         "Prompt": prompt.text,
+        "Told": said_of(prompt, config),
         "Understood": [in_words(one) for one in prompt.findings],
         "NeverTrainedOn": list(prompt.ignored),
         "WordsNeverRead": list(prompt.unseen),

@@ -1,13 +1,15 @@
 """What a prompt says, as far as a flow can hear it, and what it will not hear."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from medgen.diffusion.noise import generator_for
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.finding import Finding, Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.phantom import head_findings
+from medgen.phantom.report import NOUNS, write_report
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Prompt:
         ignored: Names of findings that it states, and the flow never saw.
         unseen: Words that the text encoder never read.
         cut: The words at the end that do not fit.
+        retold: What it states, in the words that encoders and flows were trained on; empty where
+            there are none for it.
     """
 
     text: str
@@ -27,6 +31,7 @@ class Prompt:
     ignored: tuple[str, ...]
     unseen: tuple[str, ...]
     cut: str
+    retold: str = ""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -75,7 +80,17 @@ def read_prompt(
     said = read_findings(kept, phrases)
     heard = tuple(one for one in said if known is None or one.name in known)
     ignored = tuple(dict.fromkeys(one.name for one in said if one not in heard))
-    return Prompt(text, heard, ignored, tokenizer.unseen(text), cut)
+    retold = _retold(heard)
+    if tokenizer.split(retold, max_tokens=max_tokens)[1]:
+        retold = ""
+    return Prompt(text, heard, ignored, tokenizer.unseen(text), cut, retold)
+
+
+def _retold(findings: Sequence[Finding]) -> str:
+    """A report of findings, always in the same words."""
+    if not findings or any(one.name not in NOUNS for one in findings):
+        return ""
+    return write_report(findings, generator=generator_for(0, 0)).text
 
 
 def in_words(finding: Finding) -> str:

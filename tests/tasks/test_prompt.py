@@ -1,0 +1,41 @@
+"""Prompts are retold in the words of training, and say the same there."""
+
+import pytest
+
+from medgen.encoders.tokenizer import train_tokenizer
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import load_phrases
+from medgen.tasks.prompt import Prompt, read_prompt
+
+PHRASES = load_phrases()
+TEXTS = ["There is a large left pleural effusion. No pneumothorax."] * 4
+TOKENIZER = train_tokenizer(TEXTS, 300)
+
+
+def read(text: str, *, max_tokens: int = 400) -> Prompt:
+    return read_prompt(text, PHRASES, TOKENIZER, known=None, max_tokens=max_tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Large left pleural effusion. Heart size normal.",
+        "RUL consolidation, possible small left pneumothorax",
+        "Mass in the left lower lobe, 45 mm. No effusion.",
+        "Known pacemaker on the left; moderate cardiomegaly.",
+    ],
+)
+def test_retold_it_says_the_same(text: str) -> None:
+    prompt = read(text)
+    assert prompt.retold
+    assert set(read_findings(prompt.retold, PHRASES)) == set(prompt.findings)
+    assert read(text).retold == prompt.retold
+
+
+def test_what_says_nothing_is_not_retold() -> None:
+    assert read("A nice picture.").retold == ""
+    assert read("").retold == ""
+
+
+def test_what_would_not_fit_is_not_retold() -> None:
+    assert read("Left effusion.", max_tokens=40).retold == ""
