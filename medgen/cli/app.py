@@ -29,7 +29,7 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
     ),
     "report": (
         "medgen.cli.report:report",
-        "Write the radiology report of images, as a table that can be checked and as prose.",
+        "Report what images show: a table that can be checked, and prose.",
     ),
     "train": (
         "medgen.cli.train:train",

@@ -103,7 +103,7 @@ def report(
     record: RecordTo = None,
     as_json: Json = False,
 ) -> None:
-    """Write the radiology report of images, as a table that can be checked and as prose."""
+    """Report what images show: a table that can be checked, and prose."""
     from medgen.cli.report_run import run_report
     from medgen.config import resolve
     from medgen.tasks.report import ReportConfig
