@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from medgen.config import check_parts
 from medgen.errors import UsageError
+from medgen.latents.decoder import decoded, decoder_layers
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.shapes import Latent
 
@@ -79,12 +80,7 @@ class ReportCodec(nn.Module):
         self.said = nn.Linear(width, 2 * config.channels)
         self.heard = nn.Linear(config.channels, width)
         self.cell = nn.Parameter(torch.randn(config.length, width) * 0.02)
-        self.writers = nn.ModuleList(
-            nn.TransformerDecoderLayer(
-                width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(config.layers)
-        )
+        self.writers = decoder_layers(width, heads, config.layers)
         self.written = nn.LayerNorm(width)
         self.shift: Tensor
         self.scale: Tensor
@@ -115,9 +111,7 @@ class ReportCodec(nn.Module):
         # What comes after token t is of the window of t + 1.
         following = torch.arange(1, size + 1, device=ids.device) // self.config.window
         tokens = self._embedded(ids) + memory[:, following.clamp(max=self.config.length - 1)]
-        future = torch.ones(size, size, dtype=torch.bool, device=ids.device).triu(1)
-        for layer in self.writers:
-            tokens = layer(tokens, memory, tgt_mask=future)
+        tokens = decoded(self.writers, tokens, memory)
         return self.written(tokens) @ self.piece.weight.T
 
     def encode(self, ids: Ids) -> Latent:

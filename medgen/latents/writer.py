@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
+from medgen.latents.decoder import decoded, decoder_layers
 from medgen.latents.report import END, START, Ids
 from medgen.shapes import Context
 
@@ -86,12 +87,7 @@ class Writer(nn.Module):
             if isinstance(table, nn.Embedding):
                 nn.init.normal_(table.weight, std=0.02)  # of GPT-2
         self.seen = nn.Linear(config.seen, width)
-        self.writers = nn.ModuleList(
-            nn.TransformerDecoderLayer(
-                width, config.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(config.layers)
-        )
+        self.writers = decoder_layers(width, config.heads, config.layers)
         self.written = nn.LayerNorm(width)
 
     def memory(self, told: Told) -> tuple[Memory, Bool[Tensor, "batch memory"]]:
@@ -105,11 +101,8 @@ class Writer(nn.Module):
         self, memory: Memory, mask: Bool[Tensor, "batch memory"], ids: Ids
     ) -> Float[Tensor, "batch tokens vocabulary"]:
         """What comes after each token, given the memory and the tokens up to it."""
-        size = ids.shape[1]
-        tokens = self.piece(ids) + self.place(torch.arange(size, device=ids.device))
-        future = torch.ones(size, size, dtype=torch.bool, device=ids.device).triu(1)
-        for layer in self.writers:
-            tokens = layer(tokens, memory, tgt_mask=future, memory_key_padding_mask=~mask)
+        places = torch.arange(ids.shape[1], device=ids.device)
+        tokens = decoded(self.writers, self.piece(ids) + self.place(places), memory, mask)
         return self.written(tokens) @ self.piece.weight.T
 
     def forward(self, told: Told, ids: Ids) -> Float[Tensor, "batch tokens vocabulary"]:
