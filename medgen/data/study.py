@@ -45,6 +45,11 @@ class Study:
         """Every image of a modality, whatever its contrast; in the order of the manifest."""
         return [path for kind, path in self.images.items() if kind.modality == modality]
 
+    @property
+    def is_for_training(self) -> bool:
+        """Whether it may be learned from: so is one of which the manifest says nothing."""
+        return self.split in (None, Split.TRAIN)
+
     def has(self, modality: str) -> bool:
         """Whether it has a report, or an image of a modality."""
         return self.text is not None if modality == Modality.TEXT else bool(self.of(modality))

@@ -23,7 +23,6 @@ from medgen.align.central import (
 from medgen.align.grounding import Logits, grounding_loss
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
-from medgen.data.study import Split
 from medgen.encoders.image import ImageEncoder
 from medgen.encoders.text import TextEncoder
 from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
@@ -294,7 +293,7 @@ class AlignLoss:
 def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
     give_back_large_arrays()
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
+    chosen = [study for study in listed if study.is_for_training]
     phrases = load_phrases()
     reading = read_studies(
         chosen,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split
 from medgen.diffusion.noise import generator_for
 from medgen.errors import UsageError
 from medgen.latents.codec import pad_to
@@ -191,11 +190,7 @@ def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig, bool]:
 def _images(config: CodecTrainConfig, manifest: Path) -> list[Tensor]:
     give_back_large_arrays()
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [
-        study
-        for study in listed
-        if study.split in (None, Split.TRAIN) and study.of(config.modality)
-    ]
+    chosen = [study for study in listed if study.is_for_training and study.of(config.modality)]
     if not chosen:
         raise UsageError(f"{manifest}: no study to train on has {config.modality}")
     cache = Path(config.cache) if config.cache else None

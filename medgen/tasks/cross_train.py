@@ -9,7 +9,7 @@ import torch
 from medgen.checkpoint import model_folder, read_card
 from medgen.crossguide.flows import CrossGuide
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split, Study
+from medgen.data.study import Study
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
@@ -149,7 +149,7 @@ def _with_pairs(config: CrossTrainConfig, manifest: Path, out: Path) -> Complete
     listed = [
         study
         for study in read_manifest(manifest, allow_outside=config.allow_outside)
-        if study.split in (None, Split.TRAIN)
+        if study.is_for_training
     ]
     made: dict[str, int] = {}
     if config.complete_pairs:

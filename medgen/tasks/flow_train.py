@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split, Study
+from medgen.data.study import Study
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
@@ -220,11 +220,7 @@ def flow_studies(
     give_back_large_arrays()
     if listed is None:
         listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [
-        study
-        for study in listed
-        if study.split in (None, Split.TRAIN) and study.has(config.modality)
-    ]
+    chosen = [study for study in listed if study.is_for_training and study.has(config.modality)]
     if not chosen:
         raise UsageError(f"{manifest}: no study to train on has {config.modality}")
     cache = Path(config.cache) if config.cache else None

@@ -16,7 +16,6 @@ from medgen.config import from_mapping
 from medgen.crossguide.flows import CrossGuide
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import channels_of
-from medgen.data.study import Split
 from medgen.diffusion.conditioner import Condition
 from medgen.encoders.finder import Finder
 from medgen.errors import ModelError
@@ -31,7 +30,7 @@ from medgen.tasks.cross_model import completed
 from medgen.tasks.cross_train import CrossTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
-from medgen.tasks.finder_train import FinderTrainConfig
+from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
@@ -131,9 +130,7 @@ def _count(config: Any, manifest: Path | None) -> int | None:
         return None
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
     wanted = _needed(config)
-    return sum(
-        study.split in (None, Split.TRAIN) and all(map(study.has, wanted)) for study in listed
-    )
+    return sum(study.is_for_training and all(map(study.has, wanted)) for study in listed)
 
 
 def _needed(config: Any) -> tuple[Modality, ...]:

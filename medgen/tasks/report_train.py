@@ -14,7 +14,7 @@ from medgen.align.gather import gathered
 from medgen.checkpoint import model_folder, verify
 from medgen.data.counterfactuals import read_counterfactuals
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split, Study
+from medgen.data.study import Study
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
 from medgen.errors import UsageError
@@ -218,7 +218,7 @@ def _start(
 def _texts(config: ReportTrainConfig, manifest: Path) -> list[tuple[str, ...]]:
     """All wordings of each study; a report with a fact changed is one that may be learned, too."""
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
+    chosen = [study for study in listed if study.is_for_training]
     texts = [wordings for study in chosen if (wordings := _wordings(study))]
     if not texts:
         raise UsageError(f"{manifest}: no study to train on has a text")

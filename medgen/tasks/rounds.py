@@ -12,7 +12,8 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.tasks.codec_train import CodecTrainConfig, base_codec, train_codec
 from medgen.tasks.cross_train import CrossTrainConfig, train_cross
-from medgen.tasks.finder_train import FinderTrainConfig, train_finder
+from medgen.tasks.finder_config import FinderTrainConfig
+from medgen.tasks.finder_train import train_finder
 from medgen.tasks.fit import Progress
 from medgen.tasks.flow import base_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow

@@ -10,7 +10,6 @@ import torch
 from medgen.checkpoint import Card, TrainingRange
 from medgen.config import to_mapping
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split
 from medgen.diffusion.noise import generators_for
 from medgen.errors import UsageError
 from medgen.modality import Modality
@@ -137,7 +136,7 @@ def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
     if manifest is None:
         return []
     studies = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in studies if study.split in (None, Split.TRAIN)]
+    chosen = [study for study in studies if study.is_for_training]
     useful = [study for study in chosen if study.of(Modality.CT) and study.of(Modality.MRI)]
     if not useful:
         raise UsageError(f"{manifest}: nothing to learn from; no study to train on has CT and MRI")

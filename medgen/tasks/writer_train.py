@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.counterfactuals import read_counterfactuals
 from medgen.data.manifest import read_manifest
-from medgen.data.study import Split, Study
+from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import SEVERITIES, FinderConfig
@@ -218,7 +218,7 @@ def _fitting(shape: WriterConfig, finder: FinderConfig, tokenizer: Tokenizer) ->
 
 def _texts(config: WriterTrainConfig, manifest: Path) -> list[tuple[Study, tuple[str, ...]]]:
     listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.split in (None, Split.TRAIN)]
+    chosen = [study for study in listed if study.is_for_training]
     read = ((study, _wordings(study)) for study in chosen)
     texts = [(study, wordings) for study, wordings in read if wordings]
     if not texts:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from medgen.config import from_mapping
-from medgen.tasks.finder_train import FinderTrainConfig, train_finder
+from medgen.tasks.finder_config import FinderTrainConfig
+from medgen.tasks.finder_train import train_finder
 from medgen.tasks.fit import MODEL
 from medgen.tasks.writer_train import WriterTrainConfig, train_writer
 

@@ -1,0 +1,49 @@
+"""What the training of a finder is asked to do."""
+
+from dataclasses import dataclass, field
+
+from medgen.align.augment import AugmentConfig
+from medgen.data.standard import StandardConfig
+from medgen.encoders.finder import FinderConfig
+from medgen.errors import UsageError
+from medgen.tasks.align_studies import IMAGES
+from medgen.tasks.fit_config import FitConfig
+
+
+@dataclass(frozen=True)
+class FinderTrainConfig:
+    """What `medgen train --round report:finder` is asked to do."""
+
+    init: str | None = None  # a model whose other parts are kept
+    looking: float = 0.3  # weight of: a claim looks where the finding is; with masks
+    grounding: float = 1.0  # weight of: cells say which findings lie in them; with masks
+    details: float = 0.1  # weight of size, severity and region
+    drop: float = 0.3  # share of the images of a study with several that are not shown
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps images as encoders take them
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    finder: FinderConfig = field(default_factory=FinderConfig)
+    standard: StandardConfig = field(default_factory=StandardConfig)
+    augment: AugmentConfig = field(
+        default_factory=lambda: AugmentConfig(degrees=5.0, zoom=0.07, shift=0.04, erase=0.0)
+    )
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=4000,
+            batch=32,
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            ema_decay=0.99,
+            device="auto",
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if min(self.looking, self.grounding, self.details) < 0:
+            raise UsageError("weights must not be negative")
+        if not 0 <= self.drop < 1 or not 0 <= self.max_bad <= 1:
+            raise UsageError("drop must be in [0, 1), and max_bad in [0, 1]")
+        if not set(self.finder.modalities) <= set(IMAGES) or not self.finder.modalities:
+            raise UsageError("finder.modalities: name some of xray, ct, mri")
