@@ -43,7 +43,8 @@ from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
 from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.fit import MODEL
-from medgen.tasks.report import Report, ReportConfig, report, rows_of, with_kinds
+from medgen.tasks.report import Report, ReportConfig, report, rows_of
+from medgen.tasks.report_images import with_kinds
 from medgen.tasks.report_table import Row as TableRow
 from medgen.tasks.writer_model import WRITER, load_writer
 from medgen.tasks.writer_train import tokens_of, told_of, untold

@@ -20,8 +20,10 @@ from medgen.tasks.batch import (
     run_batch,
     without_existing,
 )
-from medgen.tasks.report import MOST, ReportConfig, load_reporter
-from medgen.tasks.report_files import ENDINGS, NOT_WRITTEN, Given, Written, given_of, write_report
+from medgen.tasks.given import Given
+from medgen.tasks.report import ReportConfig, load_reporter
+from medgen.tasks.report_files import ENDINGS, NOT_WRITTEN, Written, given_of, write_report
+from medgen.tasks.report_images import MOST
 
 LOGGER = logging.getLogger(__name__)
 

@@ -10,12 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from medgen.data.standard import standard_view
 from medgen.diffusion.conditioner import Condition
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.text import TextEncoder
 from medgen.encoders.tokenizer import Tokenizer
+from medgen.errors import InputError
+from medgen.io.image import MedicalImage
 from medgen.modality import Contrast, Modality
 from medgen.shapes import Context
+from medgen.tasks.align_model import LoadedAligner
+from medgen.tasks.align_studies import IMAGES
 from medgen.tasks.flow import SOURCES
 
 SHARED, SCAN = "shared", "scan"
@@ -62,6 +67,26 @@ def told_texts(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str])
     device = encoder.place.weight.device
     encoded = encoder(tokenizer.encode(texts, max_tokens=longest).ids.to(device))
     return told_of(encoded, Modality.TEXT)
+
+
+@torch.no_grad()
+def told_image(
+    image: MedicalImage, encoders: LoadedAligner, device: torch.device, *, weight: float = 1.0
+) -> Told:
+    """What an encoder says of an image.
+
+    Raises:
+        InputError: If nobody says what the image is.
+        ModelError: If the model has no encoder of its modality.
+    """
+    if image.kind is None or image.kind.modality not in IMAGES:
+        name = image.source.path if image.source else "image"
+        raise InputError(f"{name}: does not say what it is; write --from KIND=FILE")
+    source = image.kind.modality
+    encoder = encoders.encoder_of(source)
+    view = standard_view(image, source, encoders.standard)
+    (one,) = told_of(encoder(view[None].float().to(device)), source, weight=weight)
+    return one
 
 
 def told_scan(spacing: float, contrast: Contrast | None = None) -> Told:

@@ -17,8 +17,8 @@ from medgen.errors import ModelError
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.codec_images import grid_of_whole, on_grid
-from medgen.tasks.conditions import Told
-from medgen.tasks.generator import Generator, told_image, voice_of
+from medgen.tasks.conditions import Told, told_image
+from medgen.tasks.generator import Generator, voice_of
 from medgen.tasks.translation import AIR_HU, unit_of
 
 WHOLE = 0.99  # share of the body that lies in what the flow sees; less is told
@@ -100,7 +100,7 @@ def _told(image: MedicalImage, source: Modality, to: Kind, loaded: Generator) ->
     """What the flow is told besides; nothing, where the model has no encoder of the source."""
     if source not in loaded.encoders.aligner.encoders:
         return []
-    one = told_image(image, loaded)
+    one = told_image(image, loaded.encoders, loaded.device)
     return [one if source in loaded.told(to.modality) else one.shared]
 
 

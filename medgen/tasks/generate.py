@@ -26,9 +26,9 @@ from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
-from medgen.tasks.conditions import Told, told_texts
+from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
-from medgen.tasks.generator import Generator, load_flows, told_image, voice_of
+from medgen.tasks.generator import Generator, load_flows, voice_of
 from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
 from medgen.tasks.prompt import Prompt, read_prompt
@@ -305,7 +305,7 @@ def _told(
         told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [said])
     weights = config.weights or (1.0,) * len(sources)
     for image, weight in zip(sources, weights, strict=True):
-        one = told_image(image, loaded, weight=weight)
+        one = told_image(image, loaded.encoders, loaded.device, weight=weight)
         told.append(one if one.source in loaded.told(modality) else one.shared)
     return [one for one in told if one.weight > 0]
 
@@ -321,9 +321,10 @@ def _agreement(
     encoders = loaded.encoders
     text = said_of(prompt, config)
     (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
-    agreements = [
-        float(F.cosine_similarity(told_image(image, loaded).embedding, said.embedding)[0])
+    seen = [
+        told_image(image, encoders, loaded.device).embedding
         for kind, image in zip(config.kinds, images, strict=True)
         if kind.modality in compared
     ]
+    agreements = [float(F.cosine_similarity(one, said.embedding)[0]) for one in seen]
     return round(statistics.mean(agreements), 4)

@@ -24,6 +24,7 @@ from medgen.tasks.generate import (
     said_of,
     understood,
 )
+from medgen.tasks.given import Given
 from medgen.tasks.prompt import Prompt, in_words
 
 ENDINGS = {"png": (".png",), "dicom": (".dcm",), "nifti": (".nii.gz", ".nii")}
@@ -128,10 +129,9 @@ def read_sources(config: GenerateConfig) -> list[MedicalImage]:
     """
     images = []
     for word in config.sources:
-        kind, equals, rest = word.partition("=")
-        is_named = bool(equals) and not Path(word).exists()
-        image = files.read(Path(rest if is_named else word))
-        images.append(_named(image, Kind.parse(kind), word) if is_named else image)
+        given = Given.parse(word)
+        image = files.read(given.path)
+        images.append(_named(image, given.kind, word) if given.kind else image)
     return images
 
 

@@ -10,17 +10,14 @@ from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
-from medgen.data.standard import standard_view
 from medgen.diffusion.guidance import Guidance
-from medgen.errors import InputError, MedgenError, UsageError
-from medgen.io.image import MedicalImage
+from medgen.errors import MedgenError, UsageError
 from medgen.modality import FACTS, Kind, Modality
 from medgen.phantom import head_findings
 from medgen.shapes import Latent
 from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.align_studies import IMAGES
 from medgen.tasks.codec_model import LoadedCodec, load_codec
-from medgen.tasks.conditions import Told, conditions_of, told_of, told_scan, told_texts
+from medgen.tasks.conditions import Told, conditions_of, told_scan, told_texts
 from medgen.tasks.cross_model import load_guide
 from medgen.tasks.device import choose_device
 from medgen.tasks.flow import Flow
@@ -161,24 +158,6 @@ def load_flows(model: str, modalities: Sequence[Modality], device: str) -> Gener
     (card, *_) = (one.card for one in loaded.values())
     encoders = load_aligner(model, place)
     return Generator(encoders, codecs, flows, guide.eval().to(place), card, spacings, place)
-
-
-@torch.no_grad()
-def told_image(image: MedicalImage, loaded: Generator, *, weight: float = 1.0) -> Told:
-    """What an encoder says of an image.
-
-    Raises:
-        InputError: If nobody says what the image is.
-        ModelError: If the model has no encoder of its modality.
-    """
-    if image.kind is None or image.kind.modality not in IMAGES:
-        name = image.source.path if image.source else "image"
-        raise InputError(f"{name}: does not say what it is; write --from KIND=FILE")
-    source = image.kind.modality
-    encoder = loaded.encoders.encoder_of(source)
-    view = standard_view(image, source, loaded.encoders.standard)
-    (one,) = told_of(encoder(view[None].float().to(loaded.device)), source, weight=weight)
-    return one
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,17 +15,16 @@ from torch import Tensor
 from medgen.data.standard import standard_view
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import Found
-from medgen.errors import InputError, ModelError, OutOfRangeError, UsageError
+from medgen.errors import ModelError, OutOfRangeError, UsageError
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
-from medgen.modality import FACTS, Kind, Modality
+from medgen.modality import Kind, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.conditions import told_of, told_texts
+from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.device import choose_device
 from medgen.tasks.facts import Fact
 from medgen.tasks.finder_model import LoadedFinder, load_finder
 from medgen.tasks.finder_usual import FOREIGN
-from medgen.tasks.preflight import looks_like_ct
 from medgen.tasks.report_latent import Walk, latent_words
 from medgen.tasks.report_prose import Prose, prose_of, read_back
 from medgen.tasks.report_table import (
@@ -41,7 +40,6 @@ from medgen.tasks.writer_model import WRITER, LoadedWriter, load_writer
 from medgen.tasks.writer_train import told_of as told_writer
 
 BUILT_IN = "flows"  # the bundled model
-MOST = 8  # images of one study
 INVENTED = (0.01, 0.4)  # between these an operating point lies
 
 
@@ -166,7 +164,7 @@ def report(
     """Report a study.
 
     Args:
-        images: Of the study, in any order; each knows its kind, see `with_kinds`.
+        images: Of the study, in any order; each knows its kind, see `report_images.with_kinds`.
         config: How.
         before: What an earlier study showed; None without one.
 
@@ -175,8 +173,9 @@ def report(
         ModelError: If the model has no finder of a modality, or not the engine.
     """
     loaded = load_reporter(config)
-    warnings = list(_unlike(images, config, loaded))
-    found, grids, tokens = _found(images, loaded)
+    seen = _seen(images, loaded)
+    warnings = list(_unlike(seen, config, loaded))
+    found, grids, tokens = _found(seen, loaded)
     threshold = threshold_of(loaded.finder.calibration, config.operating_point)
     maps = _maps(found, grids, loaded.finder.finder.config.claims)
     rows = [_placed(row, maps[row.claim]) for row in _rows(found, config, loaded)]
@@ -192,7 +191,7 @@ def report(
 def rows_of(images: Sequence[MedicalImage], config: ReportConfig) -> list[Row]:
     """The table of a study alone, without words and without a look at the range."""
     loaded = load_reporter(config)
-    found, _, _ = _found(images, loaded)
+    found, _, _ = _found(_seen(images, loaded), loaded)
     return _rows(found, config, loaded)
 
 
@@ -207,49 +206,32 @@ def _rows(found: Found, config: ReportConfig, loaded: Reporter) -> list[Row]:
     return table_of(found, shape.claims, shape.regions, calibration, threshold)
 
 
-def with_kinds(images: Sequence[MedicalImage], stated: Sequence[Kind | None]) -> list[MedicalImage]:
-    """The images of one study, each with a kind that its file does not contradict.
+class _Seen(NamedTuple):
+    """An image as the finder takes it: a batch of one standard view."""
 
-    Args:
-        images: As they were read.
-        stated: What the user says that each is; None asks the file, then the numbers.
-
-    Raises:
-        InputError: If one is given as what it is not.
-        UsageError: If there are none, or more than `MOST`.
-    """
-    if not 1 <= len(images) <= MOST:
-        raise UsageError(f"{len(images)} images: a report is of 1 to {MOST} of one study")
-    return [_with_kind(one, kind) for one, kind in zip(images, stated, strict=True)]
+    name: str
+    modality: Modality
+    view: Tensor
 
 
-def _with_kind(image: MedicalImage, stated: Kind | None) -> MedicalImage:
-    name = image.source.path if image.source else "image"
-    axes = image.voxels.ndim
-    if stated and axes != FACTS[stated.modality].axes:
-        what = "a volume" if axes == 3 else "a radiograph"
-        raise InputError(f"{name}: is given as {stated} but is {what}; leave out {stated}=")
-    if stated and image.kind and image.kind.modality is not stated.modality:
-        raise InputError(f"{name}: is given as {stated} but its file says {image.kind}")
-    is_ct = axes == 3 and looks_like_ct(image)
-    if stated and axes == 3 and (stated.modality is Modality.CT) != is_ct:
-        raise InputError(f"{name}: is given as {stated}, which its numbers contradict")
-    volume = Modality.CT if is_ct else Modality.MRI
-    guess = Kind(volume if axes == 3 else Modality.XRAY)
-    return replace(image, kind=stated or image.kind or guess)
-
-
-def _unlike(
-    images: Sequence[MedicalImage], config: ReportConfig, loaded: Reporter
-) -> Iterator[str]:
-    """How images differ from those of training, one line each."""
+def _seen(images: Sequence[MedicalImage], loaded: Reporter) -> list[_Seen]:
+    """The images of a study; ModelError if the finder does not read one of them."""
+    seen = []
     for image in images:
         modality = _modality(image, loaded)
+        view = standard_view(image, modality, loaded.finder.standard)
+        name = str(image.source.path) if image.source else "image"
+        seen.append(_Seen(name, modality, view[None].float().to(loaded.device)))
+    return seen
+
+
+def _unlike(seen: Sequence[_Seen], config: ReportConfig, loaded: Reporter) -> Iterator[str]:
+    """How images differ from those of training, one line each."""
+    for name, modality, view in seen:
         limit = loaded.finder.calibration.foreign.get(str(modality))
         if limit is None:
             continue
-        foreign = loaded.finder.usual[modality].foreign(_view(image, modality, loaded)[0])
-        name = image.source.path if image.source else "image"
+        foreign = loaded.finder.usual[modality].foreign(view[0])
         line = f"{name}: {foreign:.0%} of it is unlike any {modality} of training"
         if foreign > max(FOREIGN, limit) and not config.force:
             raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
@@ -269,22 +251,16 @@ def _modality(image: MedicalImage, loaded: Reporter) -> Modality:
     return modality
 
 
-def _view(image: MedicalImage, modality: Modality, loaded: Reporter) -> Tensor:
-    view: Tensor = standard_view(image, modality, loaded.finder.standard)
-    return view[None].float().to(loaded.device)
-
-
 Cells = tuple[int, ...]
 
 
 @torch.no_grad()
-def _found(images: Sequence[MedicalImage], loaded: Reporter) -> tuple[Found, list[Cells], Tensor]:
+def _found(seen: Sequence[_Seen], loaded: Reporter) -> tuple[Found, list[Cells], Tensor]:
     """The answers, the grid of each image's tokens, and all tokens."""
     finder, tokens, grids = loaded.finder.finder, [], []
-    for image in images:
-        modality = _modality(image, loaded)
+    for _, modality, view in seen:
         stack = finder.stack(modality)
-        coarsest = stack(_view(image, modality, loaded))[-1]
+        coarsest = stack(view)[-1]
         tokens.append(stack.tokens(coarsest))
         grids.append(tuple(coarsest.shape[2:]))
     joined = torch.cat(tokens, dim=1)
@@ -321,7 +297,7 @@ def _candidates(
 ) -> Iterator[Prose]:
     phrases = load_phrases()
     if config.engine == "latent":
-        told = _told(images, loaded)
+        encoders, told = _encoders(loaded), _told(images, loaded)
         walk = Walk(
             config.model,
             config.device,
@@ -331,7 +307,7 @@ def _candidates(
             config.seed,
         )
         for number in range(config.number):
-            words = latent_words(told, walk, number)
+            words = latent_words(told, encoders, walk, number)
             yield read_back(words, rows, phrases)
         return
     if loaded.writer is None:
@@ -370,18 +346,20 @@ def _written(
     return [writer.tokenizer.decode(ids) for ids in written]
 
 
-@torch.no_grad()
-def _told(images: Sequence[MedicalImage], loaded: Reporter) -> list[Any]:
-    """What the encoders say of the images, as a flow takes it."""
+def _encoders(loaded: Reporter) -> LoadedAligner:
+    """What compares texts and images.
+
+    Raises:
+        ModelError: If the model has no encoders.
+    """
     if loaded.encoders is None:
         raise ModelError(f"{loaded.finder.card.name}: has no encoders; name another --model")
-    told = []
-    for image in images:
-        modality = _modality(image, loaded)
-        encoder = loaded.encoders.encoder_of(modality)
-        view = standard_view(image, modality, loaded.encoders.standard)
-        told += told_of(encoder(view[None].float().to(loaded.device)), modality)
-    return told
+    return loaded.encoders
+
+
+def _told(images: Sequence[MedicalImage], loaded: Reporter) -> list[Told]:
+    """What the encoders say of the images, as a flow takes it."""
+    return [told_image(image, _encoders(loaded), loaded.device) for image in images]
 
 
 def _ranked(

@@ -28,14 +28,15 @@ from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
 from medgen.tasks.facts import Fact
+from medgen.tasks.given import Given
 from medgen.tasks.report import (
     Report,
     ReportConfig,
     facts_of_images,
     load_reporter,
     report,
-    with_kinds,
 )
+from medgen.tasks.report_images import with_kinds
 from medgen.tasks.report_prose import Sentence
 
 ENDINGS = (".txt", ".json", ".dcm")
@@ -70,21 +71,6 @@ class Written:
     device: str
     seconds: float
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Given:
-    """An image's file, and what the user says that it is."""
-
-    path: Path
-    kind: Kind | None = None
-
-    @classmethod
-    def parse(cls, word: str) -> "Given":
-        """Read `KIND=FILE` or `FILE`."""
-        kind, equals, rest = word.partition("=")
-        is_named = bool(equals) and not Path(word).exists()
-        return cls(Path(rest), Kind.parse(kind)) if is_named else cls(Path(word))
 
 
 def given_of(study: Study, modalities: Sequence[Modality]) -> list[Given]:

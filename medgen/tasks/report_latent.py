@@ -11,7 +11,7 @@ from medgen.diffusion.noise import draw_noise, generator_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
 from medgen.modality import Modality
-from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.align_model import LoadedAligner
 from medgen.tasks.conditions import Told, conditions_of, told_texts
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
@@ -41,18 +41,19 @@ class Walk:
 
 
 @torch.no_grad()
-def latent_words(told: Sequence[Told], walk: Walk, number: int) -> str:
+def latent_words(told: Sequence[Told], encoders: LoadedAligner, walk: Walk, number: int) -> str:
     """A report of what the encoders say of images.
 
     Args:
         told: Of each image.
+        encoders: Which said it.
         walk: How.
         number: Of the candidate; it has a noise of its own.
 
     Raises:
         ModelError: If the model lacks the flow or the codec of reports.
     """
-    encoders, flow, codec = _loaded(walk.model, walk.device)
+    flow, codec = _loaded(walk.model, walk.device)
     (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
     denoise = flow.flow.denoise(
         conditions_of([list(told)]), conditions_of([[nothing]]), Guidance(walk.guidance, 0.0)
@@ -69,10 +70,9 @@ def latent_words(told: Sequence[Told], walk: Walk, number: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, device: str) -> tuple[LoadedAligner, LoadedFlow, LoadedReportCodec]:
+def _loaded(model: str, device: str) -> tuple[LoadedFlow, LoadedReportCodec]:
     place = choose_device(device)
     return (
-        load_aligner(model, place),
         load_flow(model, Modality.TEXT, place),
         load_report_codec(model, place),
     )
