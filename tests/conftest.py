@@ -45,7 +45,7 @@ def plain_object(pixels: np.ndarray, sop_class: str, modality: str, **attributes
     """A greyscale object with pixels (rows, columns) or (frames, rows, columns)."""
     made = Dataset()
     made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
-    made.Modality, made.PatientName, made.PatientID = modality, "Doe^Jane", "4711"
+    made.Modality, made.PatientName, made.PatientID = modality, "Doe^Jane", "MRN-4711"
     made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.3.4.1", "1.2.3.4.2"
     made.FrameOfReferenceUID = "1.2.3.4.3"
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"

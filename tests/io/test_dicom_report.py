@@ -94,7 +94,7 @@ def test_nothing_of_the_source_is_in_it_by_default(
     made = written(tmp_path / "report.dcm", image)
     content = (tmp_path / "report.dcm").read_bytes()
     source = pydicom.dcmread(tmp_path / "chest.dcm")
-    for value in ("Doe", "4711", "20200131", "1.2.3.4.", source.SOPInstanceUID):
+    for value in ("Doe", "MRN-4711", "20200131", "1.2.3.4.", source.SOPInstanceUID):
         assert value.encode() not in content
     assert made.PatientIdentityRemoved == "YES"
     assert "CurrentRequestedProcedureEvidenceSequence" not in made
@@ -119,7 +119,7 @@ def test_a_kept_patient_has_study_and_evidence(
     ct = dicom.read(plain_dicom.save(slices, tmp_path / "ct"))
     png = MedicalImage(GREY, now.geometry, Kind.parse("xray"))
     made = written(tmp_path / "report.dcm", now, ct, before, png, keep_patient=True)
-    assert (made.StudyInstanceUID, made.PatientID) == ("1.2.3.4.1", "4711")
+    assert (made.StudyInstanceUID, made.PatientID) == ("1.2.3.4.1", "MRN-4711")
     assert made.PatientIdentityRemoved == "NO"
     assert made.SeriesInstanceUID not in ("1.2.3.4.2", "1.2.3.4.8")
     (current,) = made.CurrentRequestedProcedureEvidenceSequence

@@ -210,7 +210,7 @@ def test_keep_patient_keeps_study_and_refers_to_each_slice(
     )
     for made, one in zip(objects(path), slices, strict=True):
         assert str(made.PatientName) == "Müller^Zoë"
-        assert (made.PatientID, made.StudyDate) == ("4711", "20200102")
+        assert (made.PatientID, made.StudyDate) == ("MRN-4711", "20200102")
         assert made.StudyInstanceUID == one.StudyInstanceUID
         assert made.FrameOfReferenceUID == one.FrameOfReferenceUID
         assert made.SeriesInstanceUID != one.SeriesInstanceUID
