@@ -135,19 +135,25 @@ def standard_grid(
         body: Its voxels that are no air, about.
     """
     i, j, k = image.voxels.shape
-    extents = _extents(image.geometry, body)
+    spacing = fitting_spacing(image.geometry, config, body)
+    covering = isotropic_grid(Grid((i, j, k), image.geometry), spacing)
+    affine = covering.geometry.affine.copy()
+    corner = (np.array(covering.shape) - np.array(config.shape)) / 2
+    affine[:3, 3] += affine[:3, :3] @ corner
+    return Grid(config.shape, Geometry(affine))
+
+
+def fitting_spacing(
+    geometry: Geometry, config: StandardConfig, body: Bool[np.ndarray, "i j k"]
+) -> float:
+    """The finest of the spacings, mm, that holds the body, or else the coarsest."""
+    extents = _extents(geometry, body)
     fitting = [
         spacing
         for spacing in sorted(config.spacings)
         if all(mm <= size * spacing for mm, size in zip(extents[:2], config.shape, strict=False))
     ]
-    covering = isotropic_grid(
-        Grid((i, j, k), image.geometry), (fitting or [max(config.spacings)])[0]
-    )
-    affine = covering.geometry.affine.copy()
-    corner = (np.array(covering.shape) - np.array(config.shape)) / 2
-    affine[:3, 3] += affine[:3, :3] @ corner
-    return Grid(config.shape, Geometry(affine))
+    return (fitting or [max(config.spacings)])[0]
 
 
 def _extents(geometry: Geometry, body: Bool[np.ndarray, "i j k"]) -> list[float]:

@@ -14,7 +14,10 @@ from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.latents.principal import PrincipalComponents
 from medgen.shapes import Image, Latent
 
-DOUBT = -8.0  # log-variance at first: little, beside components of about 1
+DOUBT = -8.0  # log-variance at first: little, beside components of 1
+# An optimizer moves every weight by the learning rate, whatever there is to gain. Beside a linear
+# codec, which is wrong by a hundredth, the network must speak softly to do more good than harm.
+SOFTLY = {"latent": 0.5, "bands": 0.02}
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,10 @@ class KLCodec(nn.Module, AbstractCodec):
         """
         check_divides(image, self.stride)
         bands = self.haar.encode(image)
-        hidden = self.network.encoder(bands)
+        hidden = self.network.encoder(bands if self.linear is None else self.linear.even(bands))
         mean = self.network.quant_conv_mu(hidden)
         if self.linear is not None:
-            mean = mean + self.linear.encode(bands)
+            mean = self.linear.encode(bands) + SOFTLY["latent"] * mean
         spread = self.network.quant_conv_log_sigma(hidden).clamp(*LOG_VARIANCE)
         return Posterior(mean, spread)
 
@@ -126,7 +129,7 @@ class KLCodec(nn.Module, AbstractCodec):
         """The image of a raw latent, as `posterior` speaks of."""
         bands = self.network.decoder(self.network.post_quant_conv(raw))
         if self.linear is not None:
-            bands = bands + self.linear.decode(raw)
+            bands = self.linear.decode(raw) + SOFTLY["bands"] * bands
         return self.haar.decode(bands)
 
     def fit_linear(self, images: Iterable[Image]) -> None:

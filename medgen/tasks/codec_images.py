@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medgen.data.intensity import intensity_of
 from medgen.data.resample import Grid, isotropic_grid, resample
-from medgen.data.standard import StandardConfig, body_voxels, standard_grid
+from medgen.data.standard import StandardConfig, body_voxels, fitting_spacing, standard_grid
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.errors import MedgenError
@@ -19,6 +19,8 @@ from medgen.io import files
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
 from medgen.tasks.unreadable import Unreadable
+
+CELLS = 112  # voxels a side of what flows of volumes make
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,17 @@ class FrameConfig:
     Attributes:
         side: Pixels of a radiograph, which is brought to a square.
         spacing: Of a volume, mm.
+        wide: The same where the body needs more than `CELLS` of them from side to side.
     """
 
     side: int = 256
     spacing: float = 2.0
+    wide: float = 3.0
+
+    @property
+    def spacings(self) -> StandardConfig:
+        """How the spacing of a volume is chosen: as flows choose it."""
+        return StandardConfig(shape=(CELLS, CELLS, CELLS), spacings=(self.spacing, self.wide))
 
 
 def framed(
@@ -50,8 +59,10 @@ def framed(
         view = cached_view(path, modality, StandardConfig(side=config.side), cache)
         return torch.from_numpy(view)
     image = files.read(path)
+    body = body_voxels(image.voxels, modality)
+    spacing = fitting_spacing(image.geometry, config.spacings, body)
     i, j, k = image.voxels.shape
-    grid = isotropic_grid(Grid((i, j, k), image.geometry), config.spacing)
+    grid = isotropic_grid(Grid((i, j, k), image.geometry), spacing)
     return on_grid(image, modality, grid)
 
 

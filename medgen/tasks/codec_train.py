@@ -71,8 +71,9 @@ class CodecTrainConfig:
         for word, side in (("patches", self.side), ("radiographs", self.frame.side)):
             if side % stride or side < 1:
                 raise UsageError(f"{word} of {side}: choose a multiple of {stride}")
-        if not self.frame.spacing > 0:
-            raise UsageError(f"frame.spacing {self.frame.spacing:g}: choose millimetres above 0")
+        for word, spacing in (("spacing", self.frame.spacing), ("wide", self.frame.wide)):
+            if not spacing > 0:
+                raise UsageError(f"frame.{word} {spacing:g}: choose millimetres above 0")
         if not 0 <= self.max_bad <= 1:
             raise UsageError("max_bad must be in [0, 1]")
 

@@ -62,3 +62,30 @@ def test_untrained_it_is_the_best_linear_codec(axes: int) -> None:
         rebuilt = made.haar.decode(linear.decode(linear.encode(bands)))
         torch.testing.assert_close(made.decode(made.encode(image)), rebuilt, atol=1e-5, rtol=0)
         assert float((rebuilt - image).abs().mean()) < 0.5 * float(image.abs().mean())
+
+
+def test_from_there_it_learns_and_never_unlearns() -> None:
+    """Steps of the usual size take a network that starts as the best linear codec below it."""
+    torch.manual_seed(0)
+    config = KLCodecConfig(2, 2, (16, 16), norm_groups=4, offset=-1.0, principal=True)
+    made = KLCodec(config)
+    near, far = torch.rand(2, 64, 1, 1, 1).mul(12).round()
+    shade = torch.rand(64, 1, 1, 1)
+    along = torch.arange(16.0)
+    images = torch.where((along >= near) & (along[:, None] >= far), shade, torch.tensor(-1.0))
+    made.fit_linear([images])
+
+    def error() -> torch.Tensor:
+        return (made.rebuild(made.posterior(images).mean) - images).abs().mean()
+
+    linear = float(error().detach())
+    optimizer = torch.optim.Adam(made.parameters(), lr=1e-3)
+    errors = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = error()
+        loss.backward()
+        optimizer.step()
+        errors.append(float(loss.detach()) / linear)
+    assert max(errors) < 1.01
+    assert errors[-1] < 0.85

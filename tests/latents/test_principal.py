@@ -24,6 +24,7 @@ def test_what_lies_in_a_plane_comes_back_exactly() -> None:
     codec.fit([grid])
     torch.testing.assert_close(codec.decode(codec.encode(grid)), grid, atol=1e-5, rtol=0)
     torch.testing.assert_close(codec.basis @ codec.basis.T, torch.eye(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(codec.encode(grid).square().mean((0, 2, 3)), torch.ones(2))
 
 
 def test_what_is_lost_is_what_the_weakest_singular_values_say() -> None:
@@ -42,6 +43,15 @@ def test_precision_does_not_depend_on_autocast() -> None:
     grid = torch.rand(1, 1, 4, 4)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(codec.decode(codec.encode(grid)), grid)
+
+
+def test_faint_channels_are_as_loud_as_the_others() -> None:
+    torch.manual_seed(0)
+    grids = [torch.randn(2, 3, 8, 4) * torch.tensor([1.0, 0.01, 0.0]).view(-1, 1, 1)]
+    codec = PrincipalComponents(2, 3, 2, 4)
+    codec.fit(grids)
+    power = codec.even(grids[0]).square().mean((0, 2, 3))
+    torch.testing.assert_close(power, torch.tensor([1.0, 1.0, 0.0]))
 
 
 def test_nothing_to_find_components_in() -> None:

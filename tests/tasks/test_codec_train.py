@@ -50,7 +50,7 @@ def test_the_codec_of_the_model_goes_on(corner_flows: SimpleNamespace, tmp_path:
 
 def test_a_volume_is_brought_to_its_spacing(tmp_path: Path, volumes: SimpleNamespace) -> None:
     path = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
-    image = framed(path, Modality.CT, FrameConfig(spacing=4.0))
+    image = framed(path, Modality.CT, FrameConfig(spacing=4.0, wide=4.0))
     assert image.shape == (1, 13, 12, 14)
     assert image.abs().max() <= 1
     # Brain of 35 HU, of -1024 … 3071.
