@@ -1,5 +1,6 @@
 """Train a finder: images and what is true of them in, the answers to claims out."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from medgen.checkpoint import model_folder
+from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.data.masks import mask_files
 from medgen.data.study import Study
@@ -27,14 +28,24 @@ from medgen.tasks.finder_items import (
     FinderStudy,
     FinderTraining,
 )
-from medgen.tasks.finder_model import Calibration, FinderPart, new_usual, save_finder
+from medgen.tasks.finder_model import (
+    FINDER,
+    Calibration,
+    FinderPart,
+    LoadedFinder,
+    load_finder,
+    new_usual,
+    save_finder,
+)
 from medgen.tasks.finder_usual import RARE, Usual
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.run_card import card_of, descended, facts_of
+from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
 from medgen.tasks.unreadable import Unreadable
 
+LOG = logging.getLogger(__name__)
 HELD_BACK = 10  # every so many-th study calibrates the answers and is not learned from
 
 
@@ -42,6 +53,8 @@ def train_finder(
     config: FinderTrainConfig, out: Path, *, manifest: Path, resume: bool = False
 ) -> Iterator[Progress]:
     """Train a finder and write `out/model`: all of `init`, and the finder.
+
+    The finder of `init` goes on, and learns to read images of other modalities beside its own.
 
     Args:
         config: What to train, on what, and how.
@@ -59,12 +72,18 @@ def train_finder(
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, "reports", "report")  # its mistakes must not wait for the end
+    before = _before(config)
+    if before:
+        config = _going_on(config, before)
     studies = finder_studies(config, manifest)
     learned, held = _held_back(studies)
     config = replace(config, finder=_with_claims(config.finder, learned))
     names = _drawn(learned) if config.looking or config.grounding else ()
     torch.manual_seed(config.fit.seed)
-    training = FinderTraining(Finder(config.finder), names)
+    finder = Finder(config.finder)
+    if before:
+        finder.load_state_dict(finder.state_dict() | before.finder.state_dict())
+    training = FinderTraining(finder, names)
     items = FinderItems(learned, config, names)
     facts = {"config": facts_of(config), "studies": len(learned), "masks": names}
     yield from fit(training, items, FinderLoss(config), config.fit, out, resume=resume, card=facts)
@@ -75,7 +94,6 @@ def train_finder(
             for name, tensor in state.items()
             if name.startswith("finder.")
         }
-        finder = training.finder
         finder.load_state_dict(state)
         usual = new_usual(config.finder)
         part = FinderPart(
@@ -89,6 +107,28 @@ def train_finder(
         save_finder(out / MODEL, card, part, state, usual, beside=init)
 
 
+def _before(config: FinderTrainConfig) -> LoadedFinder | None:
+    """The finder of `init`, where there is one."""
+    if config.init is None or FINDER not in read_card(model_folder(config.init)).parts:
+        return None
+    return load_finder(config.init, torch.device("cpu"))
+
+
+def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainConfig:
+    """What is asked for, in the shape of the finder that goes on; it may read more modalities.
+
+    Raises:
+        UsageError: If another shape is asked for.
+    """
+    own, usual = before.finder.config, FinderConfig()
+    keep_shape(*(replace(one, modalities=()) for one in (config.finder, own, usual)))
+    reads = tuple(dict.fromkeys((*own.modalities, *config.finder.modalities)))
+    standard = before.standard
+    if all(FACTS[each].axes == 2 for each in own.modalities):
+        standard = replace(config.standard, side=standard.side)  # it knows no volumes yet
+    return replace(config, finder=replace(own, modalities=reads), standard=standard)
+
+
 def _calibration(
     finder: Finder,
     usual: nn.ModuleDict,
@@ -98,8 +138,9 @@ def _calibration(
 ) -> Calibration:
     """What the answers are worth, which of them tell more, and what images look like."""
     claims, regions = config.finder.claims, config.finder.regions
-    odds = torch.stack([odds_of(finder, study) for study in held])
-    truth = torch.stack([answers_of(study.facts, claims, regions).there for study in held])
+    shown = [one for study in held for one in _shown(study)]
+    odds = torch.stack([odds_of(finder, study) for study in shown])
+    truth = torch.stack([answers_of(study.facts, claims, regions).there for study in shown])
     taught = [answers_of(study.facts, claims, regions) for study in learned]
 
     def told(is_told: Callable[[Answers], Tensor]) -> tuple[str, ...]:
@@ -119,6 +160,16 @@ def _calibration(
         placed=told(lambda one: one.region >= 0),
         foreign=foreign,
     )
+
+
+def _shown(study: FinderStudy) -> list[FinderStudy]:
+    """A study as a user may show it: whole, and each modality of several alone."""
+    kinds = dict.fromkeys(image.modality for image in study.images)
+    alone = [
+        replace(study, images=[image for image in study.images if image.modality is kind])
+        for kind in kinds
+    ]
+    return [study, *alone] if len(alone) > 1 else [study]
 
 
 def _views(studies: Sequence[FinderStudy], modality: Modality) -> list[Tensor]:
@@ -147,9 +198,12 @@ def _held_back(
 def _with_claims(shape: FinderConfig, studies: Sequence[FinderStudy]) -> FinderConfig:
     """The finder's shape with the claims and regions of the studies."""
     facts = [study.facts for study in studies]
-    claims = shape.claims or claims_of(facts)
+    told = claims_of(facts)
+    claims = shape.claims or told
     if not claims:
         raise UsageError("nothing to learn from: no study to train on has a finding")
+    if left_out := sorted(set(told) - set(claims)):
+        LOG.warning("the finder does not ask about %s", ", ".join(left_out))
     return replace(shape, claims=claims, regions=shape.regions or regions_of(facts))
 
 

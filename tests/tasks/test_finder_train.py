@@ -1,0 +1,90 @@
+"""A finder goes on: it learns to read CTs beside the radiographs that it reads."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from medgen.config import from_mapping
+from medgen.errors import UsageError
+from medgen.finding import Presence
+from medgen.io import files
+from medgen.modality import Kind
+from medgen.tasks.finder_config import FinderTrainConfig
+from medgen.tasks.finder_model import load_finder
+from medgen.tasks.finder_train import train_finder
+from medgen.tasks.fit import MODEL
+from medgen.tasks.report import ReportConfig, rows_of
+from tests.tasks.align_toy import PLACES
+from tests.tasks.report_toy import FINDER
+
+KINDS = {"xray": "png", "ct": "nii.gz"}
+
+
+def write_studies(folder: Path, radiographs: Path) -> Path:
+    """The radiographs with a square in one corner, each with a CT of it; their manifest."""
+    rows = []
+    for number, (text, (row, column)) in enumerate(PLACES.items()):
+        voxels = np.full((32, 32, 32), -1000, np.int16)
+        voxels[4:-4, 4:-4, 2:-2] = 0
+        # A radiograph shows the patient's right first; so do these voxels, as x falls along them.
+        first, top = 4 * column, 32 - 4 * row
+        voxels[first : first + 8, 12:20, top - 8 : top] = 1500
+        image = nib.Nifti1Image(voxels, np.diag([-4.0, -4, 4, 1]))
+        nib.save(image, folder / f"{number}.nii.gz")
+        (folder / f"{number}.png").write_bytes((radiographs / f"{number}.png").read_bytes())
+        (folder / f"{number}.txt").write_text(text)
+        names = {kind: f"{number}.{suffix}" for kind, suffix in KINDS.items()}
+        rows.append({"id": f"s{number}", "patient": f"p{number}", "text": f"{number}.txt", **names})
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def going_on(corner_reports: SimpleNamespace, **finder: Any) -> FinderTrainConfig:
+    wanted = FINDER | {
+        "init": str(corner_reports.model),
+        "standard": {"shape": [16, 16, 16], "spacings": [8.0]},
+        "finder": {"modalities": ["xray", "ct"], **finder},
+    }
+    return from_mapping(FinderTrainConfig, wanted)
+
+
+def test_it_reads_another_modality_and_forgets_none(
+    corner_reports: SimpleNamespace, tmp_path: Path
+) -> None:
+    manifest = write_studies(tmp_path, corner_reports.studies)
+    config = going_on(corner_reports)
+    for _ in train_finder(config, tmp_path / "run", manifest=manifest):
+        pass
+    device = torch.device("cpu")
+    before = load_finder(corner_reports.model, device)
+    after = load_finder(tmp_path / "run" / MODEL, device)
+    assert after.finder.config == replace(before.finder.config, modalities=config.finder.modalities)
+    assert (after.standard.side, after.standard.shape) == (before.standard.side, (16, 16, 16))
+    assert set(after.calibration.foreign) == set(KINDS)
+    asked = ReportConfig(model=str(tmp_path / "run" / MODEL), device="cpu")
+    for number, text in enumerate(PLACES):
+        images = [
+            replace(files.read(tmp_path / f"{number}.{suffix}"), kind=Kind.parse(kind))
+            for kind, suffix in KINDS.items()
+        ]
+        for shown in ([images[0]], [images[1]], images):
+            best = rows_of(shown, asked)[0]
+            assert best.finding.presence is Presence.PRESENT
+            assert str(best.finding.side) in text
+
+
+def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has another shape"):
+        next(
+            train_finder(
+                going_on(corner_reports, width=64), tmp_path, manifest=corner_reports.manifest
+            )
+        )
