@@ -127,8 +127,8 @@ class Sets:
     def nearest(self) -> Pictures:
         """The training radiographs whose reports lie nearest to each prompt: what to beat."""
         loaded = load_aligner(self.model, torch.device("cpu"))
-        asked = _embeddings(loaded, [one.text for one in self.prompts])
-        known = _embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
+        asked = embeddings(loaded, [one.text for one in self.prompts])
+        known = embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
         best = (asked @ known.T).topk(SAMPLES, dim=1).indices.flatten().numpy()
         pictures: np.ndarray = self.training[best]
         return pictures
@@ -265,8 +265,8 @@ def _distances(sets: Sets, method: str) -> dict[str, float]:
     spaces = {"random": _random, "aligned": partial(_aligned, loaded)}
     for space, features in spaces.items():
         one = features(pictures)
-        found |= _distance(one, features(sets.reference[:n]), space)
-        found |= _distance(one, features(sets.patients), f"{space}, patients")
+        found |= distance_in(one, features(sets.reference[:n]), space)
+        found |= distance_in(one, features(sets.patients), f"{space}, patients")
     return found | {"n patients": float(len(sets.patients))}
 
 
@@ -276,7 +276,8 @@ def _spread(pictures: Pictures, n: int) -> Pictures:
     return chosen
 
 
-def _distance(one: np.ndarray, other: np.ndarray, space: str) -> dict[str, float]:
+def distance_in(one: np.ndarray, other: np.ndarray, space: str) -> dict[str, float]:
+    """How far two sets of features of a space are from each other."""
     low, high = halves_interval(kernel_distance, one, other)
     return {
         f"frechet {space}": frechet_distance(one, other),
@@ -291,7 +292,7 @@ def _of_steps(sets: Sets, sampler: str, steps: int) -> dict[str, float]:
     texts = [one.text for one in sets.prompts[:STEPS_PROMPTS]]
     pictures = sets.made(texts, number=1, steps=steps, sampler=sampler)
     n = min(len(pictures), len(sets.reference))
-    found = _distance(_random(pictures[:n]), _random(sets.reference[:n]), "random")
+    found = distance_in(_random(pictures[:n]), _random(sets.reference[:n]), "random")
     return found | {"n": float(n), "steps": float(steps)}
 
 
@@ -342,6 +343,7 @@ def _aligned(loaded: LoadedAligner, pictures: Pictures) -> Float[np.ndarray, "im
     return torch.cat([encoder(each).embedding for each in rows.split(16)]).double().numpy()
 
 
-def _embeddings(loaded: LoadedAligner, texts: Sequence[str]) -> Float[torch.Tensor, "texts width"]:
+def embeddings(loaded: LoadedAligner, texts: Sequence[str]) -> Float[torch.Tensor, "texts width"]:
+    """Texts in the space that all encoders share."""
     told = told_texts(loaded.aligner.text_encoder, loaded.tokenizer, texts)
     return torch.cat([one.embedding for one in told])

@@ -130,13 +130,13 @@ COPY_COLUMNS = {
 
 def generation_goals(rows: Sequence[Row]) -> list[Goal]:
     """What generation is held against."""
-    facts, fidelity = _of(rows, "facts", OURS), _of(rows, "fidelity", OURS)
-    floor, copies = _of(rows, "fidelity", FLOOR), _of(rows, "copies", OURS)
-    volumes = _of(rows, "volumes", OURS)
-    told, untold = facts.get("all"), _of(rows, "facts", UNTOLD).get("all")
+    facts, fidelity = scores_in(rows, "facts", OURS), scores_in(rows, "fidelity", OURS)
+    floor, copies = scores_in(rows, "fidelity", FLOOR), scores_in(rows, "copies", OURS)
+    volumes = scores_in(rows, "volumes", OURS)
+    told, untold = facts.get("all"), scores_in(rows, "facts", UNTOLD).get("all")
     config = GenerateConfig()
     best, ours = (
-        _of(rows, f"steps {config.sampler} {steps}", OURS).get("frechet random")
+        scores_in(rows, f"steps {config.sampler} {steps}", OURS).get("frechet random")
         for steps in (max(STEPS), config.steps)
     )
     apart = None
@@ -159,7 +159,7 @@ def generation_goals(rows: Sequence[Row]) -> list[Goal]:
         at_most("MS-SSIM of pairs, away from the data's", apart, DIVERSITY),
         at_least(
             "unseen reports: tokens right",
-            _of(rows, "codecs", OURS).get("tokens right"),
+            scores_in(rows, "codecs", OURS).get("tokens right"),
             TOKENS,
             digits=3,
         ),
@@ -178,7 +178,7 @@ def generation_goals(rows: Sequence[Row]) -> list[Goal]:
 
 def _beside_monai(rows: Sequence[Row]) -> list[Goal]:
     """Our distance from real radiographs over that of MONAI's pieces."""
-    ours, theirs = _of(rows, "fidelity", OURS), _of(rows, "fidelity", MONAI)
+    ours, theirs = scores_in(rows, "fidelity", OURS), scores_in(rows, "fidelity", MONAI)
     goals = []
     for space in ("random", "aligned"):
         name = f"kernel {space}"
@@ -188,7 +188,10 @@ def _beside_monai(rows: Sequence[Row]) -> list[Goal]:
 
 
 def _speed_goals(rows: Sequence[Row]) -> list[Goal]:
-    command, others = _of(rows, "speed command", OURS), _of(rows, "speed samplers", OURS)
+    command, others = (
+        scores_in(rows, "speed command", OURS),
+        scores_in(rows, "speed samplers", OURS),
+    )
     return [
         at_most("radiograph of 256², cold start", command.get("cold"), COLD_SECONDS, " s", 1),
         at_most("each further radiograph", command.get("each"), EACH_SECONDS, " s", 1),
@@ -197,25 +200,27 @@ def _speed_goals(rows: Sequence[Row]) -> list[Goal]:
     ]
 
 
-def _of(rows: Sequence[Row], subject: str, method: str) -> Scores:
+def scores_in(rows: Sequence[Row], subject: str, method: str) -> Scores:
+    """The scores of a row; none where it was not measured."""
     return next((r.scores for r in rows if (r.subject, r.method) == (subject, method)), {})
 
 
 def _facts(rows: Sequence[Row]) -> Table:
     columns = (Column("findings"), Column("n"), *(Column(word, 2) for word in METHODS.values()))
-    told = _of(rows, "facts", OURS)
+    told = scores_in(rows, "facts", OURS)
     lines = [
-        [word, told[f"{group} n"], *(_share(_of(rows, "facts", m), group) for m in METHODS)]
+        [word, told[f"{group} n"], *(share_in(scores_in(rows, "facts", m), group) for m in METHODS)]
         for group, word in GROUPS.items()
         if group in told
     ]
     if "absent" in told:
-        seen = [_share(_of(rows, "facts", method), "absent") for method in METHODS]
+        seen = [share_in(scores_in(rows, "facts", method), "absent") for method in METHODS]
         lines.append(["seen although not stated", told["absent n"], *seen])
     return Table(PART, "Radiographs of prompts: what they show", FACTS_NOTE, columns, lines)
 
 
-def _share(scores: Scores, group: str) -> str | None:
+def share_in(scores: Scores, group: str) -> str | None:
+    """A share with its interval; None where nothing was measured."""
     if group not in scores:
         return None
     low, high = scores[f"{group} low"], scores[f"{group} high"]
@@ -237,17 +242,18 @@ def _fidelity(rows: Sequence[Row]) -> Table:
     words |= {FLOOR: "training radiographs (floor)"}
     lines = []
     for method, word in words.items():
-        if scores := _of(rows, "fidelity", method):
+        if scores := scores_in(rows, "fidelity", method):
             distances = [
                 cell
                 for space in SPACES
-                for cell in (scores[f"frechet {space}"], _kernel(scores, space))
+                for cell in (scores[f"frechet {space}"], kernel_in(scores, space))
             ]
             lines.append([word, scores["n"], *distances, scores["ms-ssim"]])
     return Table(PART, "Radiographs of prompts: how real they look", FIDELITY_NOTE, columns, lines)
 
 
-def _kernel(scores: Scores, space: str) -> str:
+def kernel_in(scores: Scores, space: str) -> str:
+    """A kernel distance with its spread."""
     low, high = scores[f"kernel {space} low"], scores[f"kernel {space} high"]
     return f"{scores[f'kernel {space}']:.2f} [{low:.2f}, {high:.2f}]"
 
@@ -256,7 +262,7 @@ def _steps(rows: Sequence[Row]) -> Table:
     columns = (Column("sampler"), *(Column(f"{steps} steps", 2) for steps in STEPS))
     lines = []
     for sampler in SAMPLERS:
-        found = [_of(rows, f"steps {sampler} {steps}", OURS) for steps in STEPS]
+        found = [scores_in(rows, f"steps {sampler} {steps}", OURS) for steps in STEPS]
         if any(found):
             lines.append([sampler, *(each.get("kernel random") for each in found)])
     title = "Radiographs of prompts: quality by steps"
@@ -269,7 +275,7 @@ def _samplers(rows: Sequence[Row]) -> Table:
         *(Column(word, 3) for word in ("time", "lowest", "highest")),
         Column("latents apart", 6),
     )
-    scores = _of(rows, "speed samplers", OURS)
+    scores = scores_in(rows, "speed samplers", OURS)
     names = ("monai", "diffusers") if scores else ()
     words = ("ratio", "lowest", "highest", "apart")
     lines = [[name, *(scores[f"{name} {word}"] for word in words)] for name in names]
@@ -279,6 +285,6 @@ def _samplers(rows: Sequence[Row]) -> Table:
 def _simple(
     rows: Sequence[Row], subject: str, title: str, note: str, columns: Mapping[str, Column]
 ) -> Table:
-    scores = _of(rows, subject, OURS)
+    scores = scores_in(rows, subject, OURS)
     lines = [["medgen", *(scores.get(name) for name in columns)]] if scores else []
     return Table(PART, title, note, (Column(""), *columns.values()), lines)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from benchmarks.chests_tables import chests_goals
 from benchmarks.generation_tables import generation_goals
 from benchmarks.methods import CONSTANT, DIFFUSE, REGRESS, UNET
 from benchmarks.reporting_tables import reporting_goals
@@ -34,6 +35,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "codec": _codec(parts["codec"]),
         "retrieval": retrieval_goals(parts["retrieval"]),
         "generation": generation_goals(parts["generation"]),
+        "chests": chests_goals(parts["chests"]),
         "reports": reporting_goals(parts["reports"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.chests_tables import chests_tables
 from benchmarks.generation_tables import generation_tables
 from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
@@ -93,5 +94,6 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *retrieval_tables(parts["retrieval"]),
         ablation_table(parts["ablation"]),
         *generation_tables(parts["generation"]),
+        *chests_tables(parts["chests"]),
         *reporting_tables(parts["reports"]),
     ]

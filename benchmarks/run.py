@@ -25,6 +25,7 @@ from benchmarks.cases import (
     real_pairs_to_mri,
     rendered,
 )
+from benchmarks.chests import chests
 from benchmarks.data import data_option
 from benchmarks.figures import draw_lines
 from benchmarks.generation import flows_at, generations
@@ -49,7 +50,7 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation", "reports")
+PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -127,6 +128,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return retrievals(data, config.encoders, config.studies, store)
         case "generation":
             return generations(data, config.flows, config.studies, store, config.threads)
+        case "chests":
+            return chests(data, config.flows, config.studies, store)
         case "reports":
             return reportings(data, config.flows, config.studies, store, config.threads)
         case _:

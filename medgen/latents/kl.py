@@ -14,7 +14,7 @@ from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.latents.principal import PrincipalComponents
 from medgen.shapes import Image, Latent
 
-DOUBT = -8.0  # log-variance at first: little, beside components of 1
+DOUBT = -12.0  # log-variance at first: 1 HU or so, beside components of mean square 1
 # An optimizer moves every weight by the learning rate, whatever there is to gain. Beside a linear
 # codec, which is wrong by a hundredth, the network must speak softly to do more good than harm.
 SOFTLY = {"latent": 0.5, "bands": 0.02}
