@@ -22,6 +22,7 @@ from medgen.tasks.codec_model import CodecPart, codec_part, load_codec, save_cod
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.shape import keep_shape
@@ -45,6 +46,7 @@ class CodecTrainConfig:
 
     modality: Modality = Modality.XRAY  # whose images it takes
     init: str | None = None  # a model whose other parts are kept, and whose codec goes on
+    freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.encoder
     patch: int | None = None  # side of the patches it learns from; 128 pixels or 48 voxels
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -139,6 +141,7 @@ def train_codec(
     images = _images(config, manifest)
     if is_new:
         codec.fit_linear(_some(images, codec))
+    freeze(codec, config.freeze)
     training = CodecTraining(codec, config.loss)
     items = CodecItems(images, config.side, config.codec, config.fit.seed)
     facts = {"config": facts_of(config), "images": len(images)}

@@ -48,6 +48,27 @@ def test_the_codec_of_the_model_goes_on(corner_flows: SimpleNamespace, tmp_path:
     assert 0 < float((one - other).abs().max()) < 0.02
 
 
+def test_a_frozen_encoder_says_what_it_said(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    """Flows that know its latents go on with the better decoder."""
+    frozen = ("network.encoder", "network.quant_conv_mu", "network.quant_conv_log_sigma")
+    again = replace(
+        CODEC,
+        init=str(corner_flows.codecs),
+        freeze=frozen,
+        fit=replace(FIT, steps=2, warmup=0, ema_decay=0.0),
+    )
+    for _ in train_codec(again, tmp_path, manifest=corner_flows.manifest):
+        pass
+    before = load_codec(corner_flows.codecs, Modality.XRAY, DEVICE).codec
+    after = load_codec(tmp_path / MODEL, Modality.XRAY, DEVICE).codec
+    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(before.posterior(image).mean, after.posterior(image).mean)
+        latent = before.encode(image)
+        torch.testing.assert_close(after.encode(image), latent, atol=1e-3, rtol=1e-3)
+        assert not torch.allclose(before.decode(latent), after.decode(latent))
+
+
 def test_a_volume_is_brought_to_its_spacing(tmp_path: Path, volumes: SimpleNamespace) -> None:
     path = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
     image = framed(path, Modality.CT, FrameConfig(spacing=4.0, wide=4.0))
