@@ -40,7 +40,7 @@ types: $(READY)  ## Check static types
 
 weights: $(READY)  ## Train the bundled weights again; hours
 	$(RUN)/python -m benchmarks.train_base --data $(DATA)
-	$(RUN)/python -m benchmarks.train_flows
+	$(RUN)/python -m benchmarks.train_flows --data $(DATA)
 
 bench: $(READY)  ## Measure what BENCHMARKS.md says; hours
 	$(RUN)/python -m benchmarks.run --data $(DATA) $(BENCH)

@@ -11,7 +11,9 @@ from benchmarks.train_flows import (
     STAGES,
     TRAINING,
     after_chests,
+    after_volumes,
     before_chests,
+    before_volumes,
     joining,
     list_chests,
 )
@@ -27,16 +29,17 @@ OUT = Path("runs")
 
 def test_every_run_goes_on_with_a_model_that_is_there() -> None:
     made: set[str] = set()
-    for chains in (before_chests(OUT), after_chests(OUT)):
-        for chain in chains:
-            before = set(made)  # of other chains nobody knows how far they are
+    for part in (before_chests, after_chests, before_volumes, after_volumes):
+        ends = []  # what each chain has; of other chains nobody knows how far they are
+        for chain in part(OUT):
+            before = set(made)
             for line in chain:
                 if "--init" in line:
                     assert line[line.index("--init") + 1] in before
                 out = line[line.index("-o") + 1]
                 before |= {out, f"{out}/model"}
-        for chain in chains:
-            made |= {f"{line[line.index('-o') + 1]}/model" for line in chain}
+            ends.append(before)
+        made |= set().union(*ends)
 
 
 def test_every_run_is_part_of_the_model() -> None:
