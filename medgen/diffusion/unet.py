@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from monai.networks.blocks.crossattention import CrossAttentionBlock
 from monai.networks.blocks.selfattention import SABlock
-from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
+from monai.networks.nets.diffusion_model_unet import (
+    DiffusionModelUNet,
+    DiffusionUNetResnetBlock,
+)
 from torch import Tensor, nn
 
 from medgen.config import check_parts
@@ -136,4 +139,13 @@ def attention_layers(network: nn.Module) -> dict[str, nn.Module]:
         name: module
         for name, module in network.named_modules()
         if isinstance(module, SABlock | CrossAttentionBlock)
+    }
+
+
+def residual_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Every residual block of a network, by its path."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, DiffusionUNetResnetBlock)
     }

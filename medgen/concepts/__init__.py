@@ -1,0 +1,1 @@
+"""Concept Weaver: learned appearances, each in its own region of one image."""
