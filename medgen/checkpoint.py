@@ -280,7 +280,7 @@ def _part_bytes(folder: Path, card: Card, name: str) -> bytes:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror}); copy the model again"
         ) from None
-    if _starts_as_pickle(data):
+    if starts_as_pickle(data):
         raise SafetyError(f"{path}: is a pickle, which can run code; medgen opens safetensors only")
     if hashlib.sha256(data).hexdigest() != part.sha256:
         raise ModelError(f"{path}: damaged (sha256 differs from the card); copy the model again")
@@ -291,9 +291,10 @@ def _is_pickle(path: Path) -> bool:
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return True
     with path.open("rb") as file:
-        return _starts_as_pickle(file.read(9))
+        return starts_as_pickle(file.read(9))
 
 
-def _starts_as_pickle(data: bytes) -> bool:
+def starts_as_pickle(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of a pickle, or of what torch packs one in."""
     # Byte 8 of safetensors opens its JSON; the bytes before are a length, and can be anything.
     return data.startswith(PICKLE_STARTS) and data[8:9] != b"{"

@@ -17,6 +17,7 @@ OWN = {
     "--out",
     "--steps",
     "--labels",
+    "--masks",
     "--with",
     "--from",
     "--preview",

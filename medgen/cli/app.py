@@ -31,6 +31,14 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
         "medgen.cli.report:report",
         "Report what images show: a table that can be checked, and prose.",
     ),
+    "weave": (
+        "medgen.cli.weave:weave",
+        "Place learned concepts in regions of a scan.",
+    ),
+    "weave learn": (
+        "medgen.cli.weave_learn:weave_learn",
+        "Learn a concept of a few images, as one small file.",
+    ),
     "train": (
         "medgen.cli.train:train",
         "Train a translator, a codec, a flow or what reports.",
@@ -87,10 +95,16 @@ class LazyGroup(TyperGroup):
         """Names of the verbs, in the order of a day's work."""
         return list(VERBS)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the words begin with; some verbs are two words."""
+        both = " ".join(args[:2])
+        return super().resolve_command(ctx, [both, *args[2:]] if both in VERBS else args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of verbs for `--help`."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in VERBS.items()])
+            listed = [(name, said) for name, (_, said) in VERBS.items() if " " not in name]
+            formatter.write_dl(listed)  # a verb of two words is told of by the one it belongs to
 
 
 def _alone(function: Any) -> Any:

@@ -86,7 +86,7 @@ def standard_mask(
         if there.shape != image.voxels.shape:
             name = mask.source.path if mask.source else "mask"
             raise InputError(f"{name}: is {there.shape} pixels; its image {image.voxels.shape}")
-        return F.max_pool2d(_squared(torch.from_numpy(there), config.side, 0.0), 2)[0]
+        return F.max_pool2d(squared(torch.from_numpy(there), config.side, 0.0), 2)[0]
     _, grid = _framed(image, modality, config)
     share = torch.from_numpy(resample(there, mask.geometry, grid, fill=0.0))
     return F.max_pool3d(share[None], 2)[0]
@@ -173,12 +173,13 @@ def radiograph_view(
     """A radiograph, the longer side scaled to `side` pixels."""
     low, high = np.percentile(grey, GREY_PERCENTILES)
     window = Window(float(low), float(max(high, low + 1e-6)))
-    return _squared(torch.from_numpy(window.normalise(grey)), side, -1.0)
+    return squared(torch.from_numpy(window.normalise(grey)), side, -1.0)
 
 
-def _squared(
+def squared(
     picture: Float[Tensor, "rows columns"], side: int, fill: float
 ) -> Float[Tensor, "1 side side"]:
+    """A picture, the longer side scaled to `side` pixels, `fill` beside it."""
     rows, columns = picture.shape
     scale = side / max(rows, columns)
     size = (max(1, round(scale * rows)), max(1, round(scale * columns)))

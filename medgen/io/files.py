@@ -25,6 +25,7 @@ def read(
     series: str | None = None,
     frame: int | None = None,
     max_voxels: int | float = MAX_VOXELS,
+    is_mask: bool = False,
 ) -> MedicalImage:
     """Read an image, whatever its format; the suffix plays no part.
 
@@ -33,6 +34,7 @@ def read(
         series: Which series of a DICOM folder.
         frame: Which 3-D volume of a 4-D file, counted from 0.
         max_voxels: The most voxels that the file may declare.
+        is_mask: Whether its voxels may all be the same; NIfTI and pictures only.
 
     Raises:
         InputError: If the file cannot be read.
@@ -47,7 +49,7 @@ def read(
         case "nifti":
             from medgen.io import nifti
 
-            return nifti.read(path, frame=frame, max_voxels=max_voxels)
+            return nifti.read(path, frame=frame, max_voxels=max_voxels, is_mask=is_mask)
         case "dicom":
             from medgen.io import dicom
 
@@ -55,7 +57,7 @@ def read(
         case "png" | "jpeg":
             from medgen.io import radiograph
 
-            return radiograph.read(path, max_voxels=max_voxels)
+            return radiograph.read(path, max_voxels=max_voxels, is_mask=is_mask)
     if path.is_dir():
         raise InputError(f"{path}: holds no DICOM; name the image file itself")
     if path.stat().st_size == 0:

@@ -43,6 +43,7 @@ class MedicalImage:
         kind: The modality and MRI contrast, or None where the file does not say.
         source: The file it was read from; None for an image made in memory.
         spacing_is_known: False for a PNG or JPEG without physical pixel size.
+        is_mask: Whether it may be the same everywhere, as a mask is that marks nothing.
 
     Raises:
         InputError: If the voxels are empty, not finite, constant, or have the wrong axes.
@@ -53,6 +54,7 @@ class MedicalImage:
     kind: Kind | None = None
     source: Source | None = None
     spacing_is_known: bool = True
+    is_mask: bool = False
 
     def __post_init__(self) -> None:
         name = self.source.path if self.source else "image"
@@ -63,7 +65,7 @@ class MedicalImage:
             raise InputError(f"{name}: has {self.voxels.ndim} axes; expected {wanted or '2 or 3'}")
         if not np.isfinite(self.voxels).all():
             raise InputError(f"{name}: has NaN or infinite voxels; clean it first")
-        if self.voxels.min() == self.voxels.max():
+        if not self.is_mask and self.voxels.min() == self.voxels.max():
             raise InputError(f"{name}: every voxel is {self.voxels.flat[0]}; nothing to see")
 
     def with_voxels(self, voxels: Shaped[np.ndarray, "*space"], kind: Kind) -> "MedicalImage":

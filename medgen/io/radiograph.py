@@ -28,12 +28,15 @@ _SPACING = "medgen:spacing"  # a tEXt chunk of our own: "row column" in mm
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
-def read(path: Path, *, max_voxels: int | float = MAX_PIXELS) -> MedicalImage:
+def read(
+    path: Path, *, max_voxels: int | float = MAX_PIXELS, is_mask: bool = False
+) -> MedicalImage:
     """Read a grey PNG (8 or 16 bits) or JPEG as a radiograph.
 
     Args:
         path: The file.
         max_voxels: The most pixels it may declare; 50 million at the very most.
+        is_mask: Whether its pixels may all be the same.
 
     Returns:
         uint8 or uint16 grey levels, axes (row, column), turned upright if the file says so. The
@@ -66,6 +69,7 @@ def read(path: Path, *, max_voxels: int | float = MAX_PIXELS) -> MedicalImage:
         Kind(Modality.XRAY),
         source,
         spacing_is_known=geometry is not None,
+        is_mask=is_mask,
     )
 
 

@@ -47,7 +47,11 @@ class _Layout:
 
 
 def read(
-    path: Path, *, frame: int | None = None, max_voxels: int | float = MAX_VOXELS
+    path: Path,
+    *,
+    frame: int | None = None,
+    max_voxels: int | float = MAX_VOXELS,
+    is_mask: bool = False,
 ) -> MedicalImage:
     """Read a NIfTI-1 or NIfTI-2 volume: `.nii`, `.nii.gz`, or a `.hdr`/`.img` pair.
 
@@ -58,6 +62,7 @@ def read(
         path: The file; either file of a pair.
         frame: Which 3-D volume of a 4-D file, counted from 0.
         max_voxels: The most voxels, over all frames, that the header may declare.
+        is_mask: Whether its voxels may all be the same.
 
     Returns:
         Voxels in the file's own order and type (float32 or float64 where the file scales them);
@@ -91,7 +96,7 @@ def read(
         "affine": geometry.affine,
     }
     source = Source(path, "nifti", digest.hexdigest(), details)
-    return MedicalImage(voxels, geometry, kind_of(header), source)
+    return MedicalImage(voxels, geometry, kind_of(header), source, is_mask=is_mask)
 
 
 def _parse(path: Path, stream: ByteStream) -> Nifti1Header:

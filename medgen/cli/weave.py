@@ -1,0 +1,127 @@
+"""`medgen weave`: a scan and concepts in, the scan with the concepts in their regions out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medgen.cli.options import (
+    Config,
+    Device,
+    Force,
+    Json,
+    Model,
+    Overwrite,
+    RecordTo,
+    Set,
+)
+
+
+def weave(
+    scan: Annotated[
+        str, typer.Argument(metavar="[KIND=]SCAN", help="The scan; a radiograph or a volume.")
+    ],
+    concepts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--concept",
+            metavar="FILE[=MASK]",
+            help="A concept and where it goes; without a mask, the next --box or --region.",
+        ),
+    ] = None,
+    boxes: Annotated[
+        list[str] | None,
+        typer.Option("--box", metavar="A,B,…", help="First and last voxel along each axis."),
+    ] = None,
+    regions: Annotated[
+        list[str] | None,
+        typer.Option("--region", metavar="NAME", help="A region of --labels, by its name."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="A label map of the scan, for --region."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE|DIR", help="The woven scan; beside it if not."),
+    ] = None,
+    fusion: Annotated[
+        Literal["attention", "estimate"] | None,
+        typer.Option("--fusion", help="Where concepts meet: in features, or in clean estimates."),
+    ] = None,
+    says: Annotated[
+        str | None,
+        typer.Option("--says", metavar="TEXT", help="What the images show, in words of training."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the sampler.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option("--guidance", metavar="S", help="How hard it is pushed; 1 does not push."),
+    ] = None,
+    suppression: Annotated[
+        float | None,
+        typer.Option("--suppression", metavar="L", help="Push features away from plain ones."),
+    ] = None,
+    features: Annotated[
+        float | None,
+        typer.Option("--features", metavar="P", help="Share of steps that keep the layout."),
+    ] = None,
+    attention: Annotated[
+        float | None,
+        typer.Option("--attention", metavar="P", help="The same of self-attention."),
+    ] = None,
+    dilate: Annotated[
+        float | None,
+        typer.Option("--dilate", metavar="MM", help="How far a region may grow."),
+    ] = None,
+    feather: Annotated[
+        float | None,
+        typer.Option("--feather", metavar="MM", help="How wide a region's edge fades."),
+    ] = None,
+    force: Force = False,
+    overwrite: Overwrite = False,
+    model: Model = None,
+    device: Device = None,
+    config: Config = None,
+    settings: Set = None,
+    record: RecordTo = None,
+    as_json: Json = False,
+) -> None:
+    """Place learned concepts in regions of a scan.
+
+    Concepts are made by `medgen weave learn`, which has a --help of its own.
+    """
+    from medgen.cli.weave_run import run_weave
+    from medgen.config import resolve
+    from medgen.tasks.weave import WeaveConfig
+
+    flags = {
+        "fusion": fusion,
+        "text": says,
+        "steps": steps,
+        "guidance": guidance,
+        "suppression": suppression,
+        "features": features,
+        "attention": attention,
+        "dilate": dilate,
+        "feather": feather,
+        "force": force or None,
+        "overwrite": overwrite or None,
+        "model": model,
+        "device": device,
+    }
+    resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=flags)
+    line = run_weave(
+        scan,
+        concepts or [],
+        resolved,
+        boxes=boxes or [],
+        regions=regions or [],
+        labels=labels,
+        out=out,
+        record=record,
+    )
+    typer.echo(json.dumps(line) if as_json else line["output"])

@@ -1,0 +1,121 @@
+"""A weave as the command line runs it: concepts and places matched, recorded, told."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medgen.cli.voice import is_quiet, say
+from medgen.errors import UsageError
+from medgen.record import Record, recording
+from medgen.tasks.given import Given
+from medgen.tasks.weave import Finding, WeaveConfig
+from medgen.tasks.weave_files import Placed, Written, write_woven
+from medgen.tasks.weave_regions import Place
+
+LOGGER = logging.getLogger(__name__)
+
+
+def run_weave(
+    scan: str,
+    concepts: Sequence[str],
+    config: WeaveConfig,
+    *,
+    boxes: Sequence[str],
+    regions: Sequence[str],
+    labels: Path | None,
+    out: Path | None,
+    record: Path | None,
+) -> dict[str, Any]:
+    """Weave one scan; returns what is told of it, as JSON takes it.
+
+    Raises:
+        MedgenError: In one line: what is wrong.
+    """
+    log = Record("weave", config, device=config.device)
+    with recording(record, log, overwrite=config.overwrite):
+        log.hide(Given.parse(scan).path)
+        placed = matched(concepts, boxes, regions, labels)
+        for path in {path for one in placed for path in one.place.inputs}:
+            log.hide(path)
+        written = write_woven(scan, placed, config, out)
+        note(log, Given.parse(scan).path, placed, written)
+        if not is_quiet():
+            tell(written)
+        return line_of(written)
+
+
+def matched(
+    concepts: Sequence[str], boxes: Sequence[str], regions: Sequence[str], labels: Path | None
+) -> list[Placed]:
+    """Each concept with where it goes: its own mask, or the next box, or the next region.
+
+    Raises:
+        UsageError: If a concept has no place, or a place has no concept.
+    """
+    places = [Place(box=box) for box in boxes]
+    places += [Place(region=region, labels=labels) for region in regions]
+    if regions and labels is None:
+        raise UsageError("--region: needs a label map; name it with --labels")
+    placed = []
+    for word in concepts:
+        path, equals, mask = word.rpartition("=") if not Path(word).exists() else (word, "", "")
+        if equals:
+            placed.append(Placed(Path(path), Place(mask=Path(mask))))
+            continue
+        if not places:
+            raise UsageError(f"--concept {word}: goes nowhere; write {word}=MASK, or add a --box")
+        placed.append(Placed(Path(word), places.pop(0)))
+    if places:
+        what = f"--box {places[0].box}" if places[0].box else f"--region {places[0].region}"
+        raise UsageError(f"{what}: has no concept; add a --concept without a mask")
+    return placed
+
+
+def note(log: Record, scan: Path, placed: Sequence[Placed], written: Written) -> None:
+    """Put into the record what was read and written."""
+    log.add_input(scan, sha256=written.sources[0])
+    for one in placed:
+        log.add_input(one.concept)
+        for path in one.place.inputs:
+            log.add_input(path)
+    log.model = {"name": written.model, "sha256": written.model_sha256}
+    log.device = written.device
+    for path in written.files:
+        log.add_output(path)
+
+
+def tell(written: Written) -> None:
+    """Say to a person what was woven."""
+    if written.mask is None:
+        say(f"every mask is empty: {written.output} is the scan's own bytes")
+    for one in written.findings:
+        say(_sentence(one))
+
+
+def _sentence(one: Finding) -> str:
+    size = (
+        f"{one.volume_ml:g} ml"
+        if one.volume_ml is not None
+        else f"{one.area_mm2:g} mm²"
+        if one.area_mm2 is not None
+        else f"{one.voxels} pixels"
+    )
+    return (
+        f"{one.name}: {size}, contrast {one.before.contrast:.4g} before and "
+        f"{one.after.contrast:.4g} now, {one.distance['contrast']:+.1f} spreads from its examples; "
+        f"seam {one.seam:.2f}"
+    )
+
+
+def line_of(written: Written) -> dict[str, Any]:
+    """What a script is told."""
+    return {
+        "output": str(written.output),
+        "mask": str(written.mask) if written.mask else None,
+        "sidecar": str(written.sidecar) if written.sidecar else None,
+        "regions": [asdict(one) for one in written.findings],
+        "model": written.model,
+        "seconds": written.seconds,
+    }

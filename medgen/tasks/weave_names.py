@@ -1,0 +1,101 @@
+"""Regions of a label map by their anatomical names."""
+
+import difflib
+import json
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from medgen.errors import InputError, UsageError
+from medgen.io.sidecar import sidecar_path
+from medgen.phantom.thorax_labels import HEART, LEFT_RIBS, LOBES, RIGHT_RIBS
+from medgen.phantom.tissue import LABELS
+
+OFFERED = 3  # names, where one is unknown
+MOST_BYTES = 1_000_000
+
+
+def _thorax() -> dict[str, tuple[int, ...]]:
+    """TotalSegmentator's numbers of what reports name in a chest."""
+    names = {part.name.lower(): (number,) for number, part in LOBES.items()}
+    sides = {
+        side: tuple(number for number, part in LOBES.items() if part.name.startswith(side.upper()))
+        for side in ("left", "right")
+    }
+    return {
+        **names,
+        **{f"{side}_lung": numbers for side, numbers in sides.items()},
+        "lungs": tuple(LOBES),
+        "heart": HEART,
+        "left_ribs": tuple(LEFT_RIBS),
+        "right_ribs": tuple(RIGHT_RIBS),
+    }
+
+
+def _head() -> dict[str, tuple[int, ...]]:
+    """FreeSurfer's numbers of the tissues of a head."""
+    return {tissue.name.lower(): tuple(numbers) for tissue, numbers in LABELS.items()}
+
+
+THORAX, HEAD = _thorax(), _head()
+THORAX_NUMBERS = {number for numbers in THORAX.values() for number in numbers}
+
+
+def names_of(path: Path, labels: Shaped[np.ndarray, "*space"]) -> dict[str, tuple[int, ...]]:
+    """What the numbers of a label map are called.
+
+    A JSON file beside the map, `{"1": "tumour"}` or that as its `Labels`, as medgen writes with a
+    woven scan, decides; without one, the table of chests or that of heads does, whichever knows
+    more of the numbers.
+
+    Raises:
+        InputError: If such a file is there and says something else.
+    """
+    beside = sidecar_path(path)
+    if beside.is_file() and beside.stat().st_size <= MOST_BYTES:
+        try:
+            said = json.loads(beside.read_text(encoding="utf-8"))
+            said = said.get("Labels", said)
+            return {str(name): (int(number),) for number, name in said.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise InputError(
+                f'{beside}: does not name labels; write {{"1": "tumour"}}, or remove it'
+            ) from None
+    found = {int(number) for number in np.unique(labels)} - {0}
+    heads = {number for numbers in HEAD.values() for number in numbers}
+    return THORAX if len(found & THORAX_NUMBERS) >= len(found & heads) else HEAD
+
+
+def named_region(
+    name: str, path: Path, labels: Shaped[np.ndarray, "*space"]
+) -> Bool[np.ndarray, "*space"]:
+    """Where a label map has a region.
+
+    Args:
+        name: Its name, in any order of words (`left_lung_lower_lobe`), or its number.
+        path: Of the map.
+        labels: Its voxels.
+
+    Raises:
+        UsageError: If the map does not know the name; the nearest ones are offered.
+    """
+    if name.isdecimal():
+        return labels == int(name)
+    known = names_of(path, labels)
+    present = {
+        each: numbers for each, numbers in known.items() if np.isin(labels, numbers).any()
+    } or known
+    by_words = {_words(each): each for each in known}
+    chosen = by_words.get(_words(name))
+    if chosen is None:
+        near = difflib.get_close_matches(name.lower(), present, n=OFFERED, cutoff=0.3)
+        offered = near or sorted(present)[:OFFERED]
+        raise UsageError(f"--region {name}: {path.name} has none; nearest: {', '.join(offered)}")
+    return np.isin(labels, known[chosen])
+
+
+def _words(name: str) -> frozenset[str]:
+    """The words of a name; that a lobe is the lung's goes without saying."""
+    words = set(name.lower().replace("-", "_").replace(" ", "_").split("_"))
+    return frozenset(words - {"lung", "of", "the"} if "lobe" in words else words)

@@ -1,0 +1,45 @@
+"""Regions have the names that people use, and who misses one is helped."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medgen.errors import InputError, UsageError
+from medgen.tasks.weave_names import named_region
+
+LABELS = np.array([[10, 11, 12], [13, 14, 51]], np.uint8)
+MAP = Path("seg.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("left_lower_lobe", {11}),
+        ("left_lung_lower_lobe", {11}),
+        ("lung_lower_lobe_left", {11}),
+        ("right_lung", {12, 13, 14}),
+        ("lungs", {10, 11, 12, 13, 14}),
+        ("heart", {51}),
+        ("12", {12}),
+    ],
+)
+def test_names_of_a_chest(name: str, numbers: set[int]) -> None:
+    assert set(LABELS[named_region(name, MAP, LABELS)].tolist()) == numbers
+
+
+def test_nearest_names_are_offered() -> None:
+    with pytest.raises(UsageError, match=r"nearest: .*left_lower_lobe"):
+        named_region("left_lowr_lob", MAP, LABELS)
+
+
+def test_a_file_beside_the_map_decides(tmp_path: Path) -> None:
+    (tmp_path / "seg.json").write_text(json.dumps({"Labels": {"10": "tumour"}}))
+    path = tmp_path / "seg.nii.gz"
+    assert named_region("tumour", path, LABELS).sum() == 1
+    with pytest.raises(UsageError, match="nearest: tumour"):
+        named_region("tumor", path, LABELS)
+    (tmp_path / "seg.json").write_text("[]")
+    with pytest.raises(InputError, match="does not name labels"):
+        named_region("tumour", path, LABELS)
