@@ -182,7 +182,7 @@ def _difference(
     config: WeaveConfig,
     shop: Workshop,
 ) -> torch.Tensor:
-    """What weaving changes in what the flow sees, -2 to 2."""
+    """What weaving changes in what the flow sees, whose range is -1 to 1."""
     shares = shared_out(torch.from_numpy(dense), torch.from_numpy(wide)).numpy()
     seen = torch.cat([frame.region(one) for one in shares[:-1]])
     owned = shop.pooled(seen).squeeze(1).clamp(0, 1)
@@ -207,7 +207,7 @@ def _difference(
     )
     walk = weave_features if config.fusion == "attention" else weave_estimates
     woven = last(walk(loom, pattern, template, stops))
-    difference = shop.decode(woven).clamp(-1, 1) - shop.decode(clean).clamp(-1, 1)
+    difference = shop.decode(woven) - shop.decode(clean)
     if not difference.isfinite().all():
         raise MedgenError("the model answered with NaN; nothing was written: lower --guidance")
     return difference

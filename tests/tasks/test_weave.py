@@ -1,0 +1,277 @@
+"""Weaving changes the regions it was asked to, and not one bit beside them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from medgen.errors import InputError, ModelError, OutputError, UsageError
+from medgen.tasks.concept_file import load_concept
+from medgen.tasks.weave import WeaveConfig
+from medgen.tasks.weave_bank import look_of
+from medgen.tasks.weave_files import Placed, Written, write_woven
+from medgen.tasks.weave_regions import Place
+from tests.tasks.weave_toy import (
+    corner_examples,
+    ct,
+    ct_examples,
+    dim_radiograph,
+    learned,
+    save_mask,
+    saved,
+    shaken,
+)
+
+LENT = {"features": 1.0, "attention": 1.0, "inside": 1.0, "whole": True}
+TOLERANCE = 0.02  # of the window of a scan
+
+
+@pytest.fixture(scope="module")
+def flat(
+    corner_flows: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """A radiograph, a concept, a mask, and how to weave them."""
+    folder = tmp_path_factory.mktemp("flat")
+    made = shaken(learned(corner_examples(corner_flows.manifest.parent), corner_flows.model))
+    region = np.zeros((64, 64), bool)
+    region[40:56, 8:24] = True
+    return SimpleNamespace(
+        scan=dim_radiograph(folder / "scan.png"),
+        concept=saved(made, folder / "mass.concept"),
+        region=region,
+        mask=save_mask(region, folder / "mask.png"),
+        config=WeaveConfig(
+            model=str(corner_flows.model), device="cpu", steps=6, feather=3.0, guidance=30.0
+        ),
+        ending=".png",
+        read=lambda path: np.asarray(Image.open(path)),
+        model=corner_flows.model,
+    )
+
+
+@pytest.fixture(scope="module")
+def deep(
+    world: SimpleNamespace, volumes: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """The same of a CT."""
+    folder = tmp_path_factory.mktemp("deep")
+    scan = ct(folder / "scan.nii.gz", volumes.head)
+    region = np.zeros((30, 28, 26), bool)
+    region[12:20, 10:18, 9:15] = True
+    made = shaken(learned(ct_examples(scan), world.flows))
+    return SimpleNamespace(
+        scan=scan,
+        concept=saved(made, folder / "mass.concept"),
+        region=region,
+        mask=save_mask(region, folder / "mask.nii.gz", scan),
+        config=WeaveConfig(
+            model=str(world.flows), device="cpu", steps=4, feather=6.0, guidance=1e4
+        ),
+        ending=".nii.gz",
+        read=lambda path: np.asanyarray(nib.load(path).dataobj),
+        model=world.flows,
+    )
+
+
+CASES = ["flat", pytest.param("deep", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> SimpleNamespace:
+    return request.getfixturevalue(request.param)
+
+
+def run(case: SimpleNamespace, out: Path, *places: Place, **changes: object) -> Written:
+    placed = [Placed(case.concept, place) for place in places or (Place(mask=case.mask),)]
+    return write_woven(str(case.scan), placed, replace(case.config, **changes), out)
+
+
+@pytest.mark.parametrize("fusion", ["attention", "estimate"])
+def test_outside_of_the_region_nothing_changes(
+    case: SimpleNamespace, fusion: str, tmp_path: Path
+) -> None:
+    written = run(case, tmp_path / f"o{case.ending}", fusion=fusion)
+    before, after = case.read(case.scan), case.read(written.output)
+    assert before.dtype == after.dtype
+    changed = before != after
+    assert changed[case.region].mean() > 0.5
+    grown = np.zeros_like(case.region)
+    edges = np.argwhere(case.region)
+    reach = 3 if case.region.ndim == 2 else 2
+    grown[
+        tuple(
+            slice(low - reach, high + reach + 1)
+            for low, high in zip(edges.min(0), edges.max(0), strict=True)
+        )
+    ] = True
+    assert not changed[~grown].any()
+    mask = case.read(written.mask)
+    assert np.array_equal(mask, case.region.astype(np.uint8))
+
+
+def test_what_is_told_of_a_region_is_what_is_in_the_file(
+    flat: SimpleNamespace, tmp_path: Path
+) -> None:
+    written = run(flat, tmp_path / "o.png")
+    (found,) = written.findings
+    assert found.after == look_of(flat.read(written.output), flat.region)
+    assert found.before == look_of(flat.read(flat.scan), flat.region)
+    assert found.voxels == flat.region.sum()
+    bank = load_concept(flat.concept).card.bank
+    span = np.subtract(*np.percentile(flat.read(flat.scan), [99, 1]))
+    contrast = 2 * found.after.contrast / span
+    wanted = (contrast - bank.mean.contrast) / bank.spread.contrast
+    assert found.distance["contrast"] == pytest.approx(wanted, rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_nifti_file_keeps_its_header(deep: SimpleNamespace, tmp_path: Path) -> None:
+    written = run(deep, tmp_path / "o.nii.gz")
+    before, after = (nib.load(path).header for path in (deep.scan, written.output))
+    differing = {name for name in before if before[name].tobytes() != after[name].tobytes()}
+    assert differing == {"descrip", "intent_name"}
+    assert after["descrip"].item().startswith(b"SYNTHETIC")
+    volume = deep.region.sum() * 0.064
+    assert written.findings[0].volume_ml == pytest.approx(volume)
+
+
+def test_with_all_features_lent_the_scan_is_woven_again(
+    case: SimpleNamespace, tmp_path: Path
+) -> None:
+    written = run(case, tmp_path / f"o{case.ending}", **LENT, suppression=0.0, refinements=25)
+    before, after = case.read(case.scan), case.read(written.output)
+    assert np.abs(after.astype(float) - before).max() <= TOLERANCE * 4095
+
+
+def test_an_empty_mask_gives_back_the_files_own_bytes(
+    case: SimpleNamespace, tmp_path: Path
+) -> None:
+    like = case.scan if case.ending != ".png" else None
+    empty = save_mask(np.zeros_like(case.region), tmp_path / f"empty{case.ending}", like)
+    written = run(case, tmp_path / f"o{case.ending}", Place(mask=empty))
+    assert written.output.read_bytes() == case.scan.read_bytes()
+    assert written.mask is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"empty{case.ending}",
+        f"o{case.ending}",
+    ]
+
+
+def test_the_sidecar_says_what_was_woven_and_names_no_file(
+    flat: SimpleNamespace, tmp_path: Path
+) -> None:
+    written = run(flat, tmp_path / "o.png", Place(mask=flat.mask), Place(box="4,12,10,20"))
+    text = (tmp_path / "o.json").read_text()
+    said = json.loads(text)
+    assert said["Synthetic"] is True
+    assert said["Labels"] == {"1": "mass", "2": "mass"}
+    assert len(said["Regions"]) == len(written.findings) == 2
+    assert said["Regions"][0]["distance"].keys() == {"mean", "deviation", "contrast"}
+    assert flat.scan.name not in text
+    labels = flat.read(written.mask)
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert (labels[4:13, 10:21] == 2).all()
+
+
+def test_the_same_weave_gives_the_same_bytes(flat: SimpleNamespace, tmp_path: Path) -> None:
+    one, other = (run(flat, tmp_path / name).output for name in ("a.png", "b.png"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_mask_of_other_pixels_is_resampled(
+    flat: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    double = flat.region.repeat(2, 0).repeat(2, 1)
+    mask = save_mask(double, tmp_path / "double.png")
+    written = run(flat, tmp_path / "o.png", Place(mask=mask))
+    assert "has other pixels than the radiograph; resampled" in caplog.text
+    assert np.array_equal(flat.read(written.mask) > 0, flat.region)
+
+
+@pytest.mark.slow
+def test_a_mask_on_another_grid_is_resampled_and_of_another_place_refused(
+    deep: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fine = deep.region.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    affine = nib.load(deep.scan).affine @ np.diag([0.5, 0.5, 0.5, 1])
+    affine[:3, 3] = (nib.load(deep.scan).affine @ [-0.25, -0.25, -0.25, 1])[:3]
+    nib.save(nib.Nifti1Image(fine.astype(np.uint8), affine), tmp_path / "fine.nii.gz")
+    written = run(deep, tmp_path / "o.nii.gz", Place(mask=tmp_path / "fine.nii.gz"))
+    assert "is on another grid than the scan; resampled" in caplog.text
+    assert np.array_equal(deep.read(written.mask) > 0, deep.region)
+    affine[:3, 3] += 500
+    nib.save(nib.Nifti1Image(fine.astype(np.uint8), affine), tmp_path / "far.nii.gz")
+    with pytest.raises(InputError, match="are they of one patient and frame"):
+        run(deep, tmp_path / "p.nii.gz", Place(mask=tmp_path / "far.nii.gz"))
+
+
+@pytest.mark.slow
+def test_a_region_beside_the_body_is_refused(deep: SimpleNamespace, tmp_path: Path) -> None:
+    corner = Place(box="0,2,0,2,0,2")
+    with pytest.raises(InputError, match="0% of its region is inside of the body"):
+        run(deep, tmp_path / "o.nii.gz", corner)
+    assert run(deep, tmp_path / "o.nii.gz", corner, force=True).findings
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "message"),
+    [
+        (Place(box="1,2,3"), UsageError, "write first and last of each axis, 4 numbers"),
+        (Place(box="1,2,3,99"), UsageError, "goes from 0 to 63"),
+        (Place(region="left_lung"), UsageError, "name it with --labels"),
+        (Place(mask=Path("nowhere.png")), InputError, "nowhere.png"),
+    ],
+)
+def test_places_that_are_none(
+    flat: SimpleNamespace, place: Place, error: type, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        run(flat, tmp_path / "o.png", place)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_of_another_shape_is_refused(flat: SimpleNamespace, tmp_path: Path) -> None:
+    mask = save_mask(np.ones((64, 20), bool), tmp_path / "thin.png")
+    with pytest.raises(InputError, match="64 x 20 pixels, the radiograph 64 x 64"):
+        run(flat, tmp_path / "o.png", Place(mask=mask))
+
+
+def test_results_are_not_replaced_unless_asked(flat: SimpleNamespace, tmp_path: Path) -> None:
+    run(flat, tmp_path / "o.png")
+    with pytest.raises(OutputError, match="already exists"):
+        run(flat, tmp_path / "o.png")
+    run(flat, tmp_path / "o.png", overwrite=True)
+    with pytest.raises(UsageError, match="is the scan itself"):
+        run(flat, flat.scan)
+
+
+@pytest.mark.slow
+def test_a_concept_of_other_scans_or_another_model_is_refused(
+    flat: SimpleNamespace, deep: SimpleNamespace, tmp_path: Path
+) -> None:
+    placed = [Placed(flat.concept, Place(mask=deep.mask))]
+    with pytest.raises(InputError, match="is a concept of xray, and the scan is ct"):
+        write_woven(str(deep.scan), placed, deep.config, tmp_path / "o.nii.gz")
+    placed = [Placed(flat.concept, Place(mask=flat.mask))]
+    config = replace(flat.config, model=str(deep.model))
+    with pytest.raises(ModelError, match="was learned on another model"):
+        write_woven(str(flat.scan), placed, config, tmp_path / "o.png")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": 1.5}, "choose 0 to 1"),
+        ({"feather": -1.0}, "choose 0 or more"),
+        ({"guidance": -1.0}, "choose 0 or more"),
+        ({"steps": 0}, "choose 1 or more"),
+    ],
+)
+def test_numbers_that_make_no_sense(changes: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        WeaveConfig(**changes)
