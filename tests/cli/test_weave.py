@@ -13,17 +13,6 @@ from tests.tasks.weave_toy import corner_examples, dim_radiograph, save_mask
 
 FEW = ["--steps", "3", "--device", "cpu", "--set", "batch=2", "--set", "views=1"]
 FEW += ["--set", "prior_images=1"]
-    "--steps",
-    "3",
-    "--set",
-    "batch=2",
-    "--set",
-    "views=1",
-    "--set",
-    "prior_images=1",
-    "--device",
-    "cpu",
-]
 
 
 @pytest.fixture
