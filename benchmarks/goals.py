@@ -12,6 +12,7 @@ from benchmarks.retrieval_tables import retrieval_goals
 from benchmarks.rows import Row
 from benchmarks.speed import HELP
 from benchmarks.tables import mean, subjects_of, values
+from benchmarks.weaving_tables import weaving_goals
 from medgen.metrics.bootstrap import paired_interval
 from medgen.modality import Contrast
 
@@ -37,6 +38,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "generation": generation_goals(parts["generation"]),
         "chests": chests_goals(parts["chests"]),
         "reports": reporting_goals(parts["reports"]),
+        "weaving": weaving_goals(parts["weaving"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]
 

@@ -16,6 +16,7 @@ from benchmarks.tables import (
     sigma_table,
     simple_table,
 )
+from benchmarks.weaving_tables import weaving_tables
 
 PAIRS = (
     "Limb and pelvis of patients whom no training saw, on the MRI's own grid; the mask is the data "
@@ -96,4 +97,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *generation_tables(parts["generation"]),
         *chests_tables(parts["chests"]),
         *reporting_tables(parts["reports"]),
+        *weaving_tables(parts["weaving"]),
     ]

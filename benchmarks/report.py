@@ -15,7 +15,7 @@ from medgen.io.atomic import atomic_file
 RESULTS, REPORT = Path("runs/bench/results.json"), Path("BENCHMARKS.md")
 DASH = "-"
 OPEN = "Not measured: open."
-FLOWS = ("retrieval", "ablation", "generation", "chests", "reports")
+FLOWS = ("retrieval", "ablation", "generation", "chests", "reports", "weaving")
 MODEL_OF = dict.fromkeys(FLOWS, "flows")  # others: "model"
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured

@@ -42,6 +42,7 @@ from benchmarks.sigma import coverages
 from benchmarks.skull import real_heads
 from benchmarks.speed import SpeedConfig, speeds
 from benchmarks.unet import is_unet
+from benchmarks.weaving import weavings
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.tasks.device import choose_device
 from medgen.tasks.model import PART
@@ -50,7 +51,7 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
+PARTS += ("retrieval", "ablation", "generation", "chests", "reports", "weaving")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -132,6 +133,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return chests(data, config.flows, config.studies, store)
         case "reports":
             return reportings(data, config.flows, config.studies, store, config.threads)
+        case "weaving":
+            return weavings(config.flows, config.studies, store)
         case _:
             return ablations(data, config.encoders, config.studies, out, store)
 

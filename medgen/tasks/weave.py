@@ -1,6 +1,6 @@
 """Weave: concepts placed in regions of a scan, whose other voxels stay what they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float32, Shaped
 
 from medgen.concepts.masks import shared_out
-from medgen.concepts.template import Injection, inverted
-from medgen.concepts.weaving import Pattern, weave_estimates, weave_features
+from medgen.concepts.template import Injection, Template, inverted
+from medgen.concepts.weaving import Loom, Pattern, weave_estimates, weave_features
 from medgen.data.feather import dilated, feathered
-from medgen.diffusion.sampler import last
-from medgen.diffusion.schedule import uniform_stops
+from medgen.diffusion.sampler import Step, last
+from medgen.diffusion.schedule import Stops, uniform_stops
 from medgen.errors import MedgenError, UsageError
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
@@ -25,6 +25,9 @@ from medgen.tasks.weave_frame import Frame, frame_of
 from medgen.tasks.weave_loom import Workshop
 
 Region = Bool[np.ndarray, "*space"]
+Walk = Callable[[Loom, Pattern, Template, Stops], Iterator[Step]]
+"""How a template is walked again with a pattern in it."""
+WALKS: dict[str, Walk] = {"attention": weave_features, "estimate": weave_estimates}
 PUSH = {"attention": 2.0, "estimate": 0.8}  # usual guidance of each way to fuse
 
 
@@ -127,7 +130,14 @@ class Woven:
     findings: tuple[Finding, ...]
 
 
-def weave(image: MedicalImage, parts: Sequence[Part], config: WeaveConfig, shop: Workshop) -> Woven:
+def weave(
+    image: MedicalImage,
+    parts: Sequence[Part],
+    config: WeaveConfig,
+    shop: Workshop,
+    *,
+    walk: Walk | None = None,
+) -> Woven:
     """Place concepts in regions of a scan.
 
     The flow sees the scan on its own grid; what differs there between the woven latent and the
@@ -139,6 +149,7 @@ def weave(image: MedicalImage, parts: Sequence[Part], config: WeaveConfig, shop:
         parts: At least one; no region is empty.
         config: How.
         shop: A model that knows such scans, and to which the concepts belong.
+        walk: Another way to weave than those that the config names.
 
     Raises:
         MedgenError: If the model answers with NaN.
@@ -152,9 +163,9 @@ def weave(image: MedicalImage, parts: Sequence[Part], config: WeaveConfig, shop:
     whole = np.logical_or.reduce(wide)
     weight = feathered(whole, config.feather, spacing)
     frame = frame_of(image, modality, shop.loaded, weight > 0)
-    remedy = "--device cpu needs no GPU's; lower --steps does not help"
+    remedy = "--device cpu needs no GPU's memory"
     with flushed_denormals(), enough_memory(remedy):
-        difference = frame.back(_difference(frame, parts, dense, wide, config, shop))
+        difference = frame.back(_difference(frame, parts, dense, wide, config, shop, walk))
     voxels = _added(image, weight * difference, weight > 0, frame)
     woven = image.with_voxels(voxels, shop.kind)
     shares = shared_out(torch.from_numpy(dense), torch.from_numpy(dense))
@@ -181,6 +192,7 @@ def _difference(
     wide: Shaped[np.ndarray, "parts *space"],
     config: WeaveConfig,
     shop: Workshop,
+    walk: Walk | None = None,
 ) -> torch.Tensor:
     """What weaving changes in what the flow sees, whose range is -1 to 1."""
     shares = shared_out(torch.from_numpy(dense), torch.from_numpy(wide)).numpy()
@@ -205,8 +217,7 @@ def _difference(
         suppression=config.suppression,
         injection=injection,
     )
-    walk = weave_features if config.fusion == "attention" else weave_estimates
-    woven = last(walk(loom, pattern, template, stops))
+    woven = last((walk or WALKS[config.fusion])(loom, pattern, template, stops))
     difference = shop.decode(woven) - shop.decode(clean)
     if not difference.isfinite().all():
         raise MedgenError("the model answered with NaN; nothing was written: lower --guidance")
