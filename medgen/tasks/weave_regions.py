@@ -95,8 +95,9 @@ def _read(path: Path, image: MedicalImage) -> MedicalImage:
     if files.sniff(path) == "dicom":
         from medgen.io.dicom.segmentation import read_segmentation
 
-        return read_segmentation(path)
-    read = files.read(path, is_mask=True)
+        read = read_segmentation(path)
+    else:
+        read = files.read(path, is_mask=True)
     if read.voxels.ndim != image.voxels.ndim:
         raise InputError(
             f"{path}: has {read.voxels.ndim} axes and the scan {image.voxels.ndim}; "
