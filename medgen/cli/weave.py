@@ -14,13 +14,16 @@ from medgen.cli.options import (
     Model,
     Overwrite,
     RecordTo,
+    Seed,
     Set,
+    SkipExisting,
 )
 
 
 def weave(
     scan: Annotated[
-        str, typer.Argument(metavar="[KIND=]SCAN", help="The scan; a radiograph or a volume.")
+        str,
+        typer.Argument(metavar="[KIND=]SCAN", help="The scan; or a manifest, with --recipe."),
     ],
     concepts: Annotated[
         list[str] | None,
@@ -42,6 +45,13 @@ def weave(
         Path | None,
         typer.Option("--labels", metavar="FILE", help="A label map of the scan, for --region."),
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="TOML", help="What goes where at random, for a manifest."),
+    ] = None,
+    number: Annotated[
+        int, typer.Option("-n", "--number", min=1, metavar="N", help="Scans of a --recipe.")
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="FILE|DIR", help="The woven scan; beside it if not."),
@@ -83,8 +93,10 @@ def weave(
     ] = None,
     force: Force = False,
     overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     model: Model = None,
     device: Device = None,
+    seed: Seed = 0,
     config: Config = None,
     settings: Set = None,
     record: RecordTo = None,
@@ -94,7 +106,7 @@ def weave(
 
     Concepts are made by `medgen weave learn`, which has a --help of its own.
     """
-    from medgen.cli.weave_run import run_weave
+    from medgen.cli.weave_run import Where, run_recipe, run_weave
     from medgen.config import resolve
     from medgen.tasks.weave import WeaveConfig
 
@@ -114,14 +126,21 @@ def weave(
         "device": device,
     }
     resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=flags)
-    line = run_weave(
-        scan,
-        concepts or [],
-        resolved,
-        boxes=boxes or [],
-        regions=regions or [],
-        labels=labels,
-        out=out,
-        record=record,
+    where = Where(concepts or [], boxes or [], regions or [], labels)
+    lines = (
+        run_weave(scan, where, resolved, out=out, record=record)
+        if recipe is None
+        else run_recipe(
+            Path(scan),
+            recipe,
+            where,
+            resolved,
+            out=out,
+            number=number,
+            seed=seed,
+            skip_existing=skip_existing,
+            record=record,
+        )
     )
-    typer.echo(json.dumps(line) if as_json else line["output"])
+    for line in lines:
+        typer.echo(json.dumps(line) if as_json else line["output"])

@@ -1,49 +1,108 @@
 """A weave as the command line runs it: concepts and places matched, recorded, told."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from medgen.cli.progress import watched
 from medgen.cli.voice import is_quiet, say
-from medgen.errors import UsageError
+from medgen.errors import SomeFailedError, UsageError
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Finding, WeaveConfig
+from medgen.tasks.weave_batch import weave_many
 from medgen.tasks.weave_files import Placed, Written, write_woven
+from medgen.tasks.weave_recipe import read_recipe
 from medgen.tasks.weave_regions import Place
 
 LOGGER = logging.getLogger(__name__)
+MANIFEST_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Where:
+    """What goes where, as it was typed."""
+
+    concepts: Sequence[str]
+    boxes: Sequence[str]
+    regions: Sequence[str]
+    labels: Path | None
 
 
 def run_weave(
-    scan: str,
-    concepts: Sequence[str],
-    config: WeaveConfig,
-    *,
-    boxes: Sequence[str],
-    regions: Sequence[str],
-    labels: Path | None,
-    out: Path | None,
-    record: Path | None,
-) -> dict[str, Any]:
-    """Weave one scan; returns what is told of it, as JSON takes it.
+    scan: str, where: Where, config: WeaveConfig, *, out: Path | None, record: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Weave one scan; yields what is told of it, as JSON takes it.
 
     Raises:
         MedgenError: In one line: what is wrong.
     """
     log = Record("weave", config, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
-        log.hide(Given.parse(scan).path)
-        placed = matched(concepts, boxes, regions, labels)
+        given = Given.parse(scan).path
+        log.hide(given)
+        if given.suffix == MANIFEST_SUFFIX:
+            raise UsageError(f"{given}: is a manifest; say with --recipe what goes where")
+        placed = matched(where.concepts, where.boxes, where.regions, where.labels)
         for path in {path for one in placed for path in one.place.inputs}:
             log.hide(path)
         written = write_woven(scan, placed, config, out)
-        note(log, Given.parse(scan).path, placed, written)
+        note(log, given, placed, written)
         if not is_quiet():
             tell(written)
-        return line_of(written)
+        yield line_of(written)
+
+
+def run_recipe(
+    manifest: Path,
+    recipe: Path,
+    where: Where,
+    config: WeaveConfig,
+    *,
+    out: Path | None,
+    number: int,
+    seed: int,
+    skip_existing: bool,
+    record: Path | None,
+) -> Iterator[dict[str, Any]]:
+    """Weave many scans of a manifest; yields what is told of each, as JSON takes it.
+
+    Raises:
+        SomeFailedError: At the end, if some of several failed.
+        MedgenError: If nothing could be started.
+    """
+    log = Record("weave", config, seed=seed, device=config.device)
+    with recording(record, log, overwrite=config.overwrite):
+        log.hide(manifest)
+        if where.concepts or where.boxes or where.regions:
+            raise UsageError("--recipe: says itself what goes where; leave --concept out")
+        if manifest.suffix != MANIFEST_SUFFIX:
+            raise UsageError(f"{manifest}: --recipe takes a manifest, a file that ends in .jsonl")
+        log.add_input(manifest)
+        log.add_input(recipe)
+        made = weave_many(
+            manifest,
+            read_recipe(recipe),
+            config,
+            out or Path("woven"),
+            number=number,
+            seed=seed,
+            skip_existing=skip_existing,
+        )
+        failed = 0
+        for one in watched(made, "weave", total=number):
+            if one.error is not None:
+                failed += 1
+                LOGGER.error("%s: %s", one.name, one.error)
+            elif one.written is not None:
+                log.model = {"name": one.written.model, "sha256": one.written.model_sha256}
+                for path in one.written.files:
+                    log.add_output(path)
+                yield line_of(one.written)
+        if failed:
+            raise SomeFailedError(f"{failed} of {number} scans failed; the others are done")
 
 
 def matched(

@@ -43,6 +43,7 @@ class Written:
         mask: Where which concept is in it; None where nothing was woven.
         sidecar: The JSON beside it; None where nothing was woven.
         findings: What each region looks like.
+        labels: The concept's name by its number in the mask.
         sources: Hash of the scan.
         model: Name of the model.
         model_sha256: Hash of its card.
@@ -54,6 +55,7 @@ class Written:
     mask: Path | None
     sidecar: Path | None
     findings: tuple[Finding, ...]
+    labels: dict[int, str]
     sources: tuple[str, ...]
     model: str
     model_sha256: str
@@ -131,7 +133,7 @@ def write_woven(
     about = (sources, card.name, card.digest, str(shop.loaded.device))
     if not parts:
         _copied(scan.path, output, overwrite=config.overwrite)
-        return Written(output, None, None, (), *about, _since(started))
+        return Written(output, None, None, (), {}, *about, _since(started))
     woven = weave(image, parts, config, shop)
     provenance = Provenance("weave", card.name, card.digest, steps=config.steps)
     with all_or_nothing() as undo:
@@ -148,7 +150,8 @@ def write_woven(
         undo.append(mask)
         _write(woven, output, provenance, overwrite=config.overwrite)
         undo.append(output)
-    return Written(output, mask, sidecar, woven.findings, *about, _since(started))
+    names = {at: part.loaded.card.name for at, part in enumerate(parts, start=1)}
+    return Written(output, mask, sidecar, woven.findings, names, *about, _since(started))
 
 
 def read_scan(scan: Given) -> MedicalImage:
@@ -170,7 +173,7 @@ def _parts(
     parts = []
     for one in placed:
         region = region_of(one.place, image)
-        name = str(one.place.mask or one.place.region or f"--box {one.place.box}")
+        name = str(one.place.mask or one.place.region or one.place.box or "place")
         check_inside(region, image, name, force=config.force)
         if region.any():
             parts.append(Part(concepts[one.concept], region))

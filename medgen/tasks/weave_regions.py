@@ -1,7 +1,7 @@
 """Where a concept goes: a mask's file, a box, or a region of a label map, on the scan's voxels."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +28,21 @@ Region = Bool[np.ndarray, "*space"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a concept goes, as a person says it; one of the three.
+    """Where a concept goes, as a person or a recipe says it; one of the four.
 
     Attributes:
         mask: A file.
         box: First and last voxel along each axis: `10,20,5,15` for rows 10 to 20, columns 5 to 15.
         region: A name in a label map.
         labels: The map.
+        drawn: The voxels of the scan themselves.
     """
 
     mask: Path | None = None
     box: str = ""
     region: str = ""
     labels: Path | None = None
+    drawn: Region | None = field(default=None, compare=False, repr=False)
 
     @property
     def inputs(self) -> list[Path]:
@@ -57,6 +59,8 @@ def region_of(place: Place, image: MedicalImage) -> Region:
         InputError: If a file cannot be read, or is of another place.
         UsageError: If a box lies outside of the scan, or a region has an unknown name.
     """
+    if place.drawn is not None:
+        return place.drawn
     if place.box:
         return _box(place.box, image)
     path = place.mask or place.labels
