@@ -45,6 +45,12 @@ def weave(
         Path | None,
         typer.Option("--labels", metavar="FILE", help="A label map of the scan, for --region."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="TXT", help="The study's report; a copy says what was woven."
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", metavar="TOML", help="What goes where at random, for a manifest."),
@@ -108,6 +114,7 @@ def weave(
     """
     from medgen.cli.weave_run import Where, run_recipe, run_weave
     from medgen.config import resolve
+    from medgen.errors import UsageError
     from medgen.tasks.weave import WeaveConfig
 
     flags = {
@@ -126,9 +133,11 @@ def weave(
         "device": device,
     }
     resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=flags)
+    if report is not None and recipe is not None:
+        raise UsageError("--report: a manifest names the reports itself; leave it out")
     where = Where(concepts or [], boxes or [], regions or [], labels)
     lines = (
-        run_weave(scan, where, resolved, out=out, record=record)
+        run_weave(scan, where, resolved, out=out, report=report, record=record)
         if recipe is None
         else run_recipe(
             Path(scan),

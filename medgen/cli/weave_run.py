@@ -32,7 +32,13 @@ class Where:
 
 
 def run_weave(
-    scan: str, where: Where, config: WeaveConfig, *, out: Path | None, record: Path | None
+    scan: str,
+    where: Where,
+    config: WeaveConfig,
+    *,
+    out: Path | None,
+    report: Path | None,
+    record: Path | None,
 ) -> Iterator[dict[str, Any]]:
     """Weave one scan; yields what is told of it, as JSON takes it.
 
@@ -46,9 +52,10 @@ def run_weave(
         if given.suffix == MANIFEST_SUFFIX:
             raise UsageError(f"{given}: is a manifest; say with --recipe what goes where")
         placed = matched(where.concepts, where.boxes, where.regions, where.labels)
-        for path in {path for one in placed for path in one.place.inputs}:
+        others = {path for one in placed for path in one.place.inputs}
+        for path in others | ({report} if report else set()):
             log.hide(path)
-        written = write_woven(scan, placed, config, out)
+        written = write_woven(scan, placed, config, out, report=report)
         note(log, given, placed, written)
         if not is_quiet():
             tell(written)
@@ -174,6 +181,7 @@ def line_of(written: Written) -> dict[str, Any]:
         "output": str(written.output),
         "mask": str(written.mask) if written.mask else None,
         "sidecar": str(written.sidecar) if written.sidecar else None,
+        "report": str(written.report) if written.report else None,
         "regions": [asdict(one) for one in written.findings],
         "model": written.model,
         "seconds": written.seconds,

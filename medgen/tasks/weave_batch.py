@@ -20,7 +20,7 @@ from medgen.modality import FACTS, Kind
 from medgen.tasks.concept_file import load_concept
 from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
-from medgen.tasks.weave_files import Placed, Written, read_scan, write_woven
+from medgen.tasks.weave_files import Placed, Written, read_scan, report_path, write_woven
 from medgen.tasks.weave_recipe import Recipe, chosen, drawn
 from medgen.tasks.weave_regions import Place
 
@@ -58,8 +58,8 @@ def weave_many(
     """Weave so many scans, each of a study in turn; one that fails does not stop the others.
 
     Scan k depends on the seed and k alone. The patients are those of the studies, so that no
-    split is crossed. What is left is a folder a scan, with masks by the concepts' names, and
-    `manifest.jsonl`.
+    split is crossed. What is left is a folder a scan, with masks by the concepts' names and, where
+    the study has one, the report that says what was woven; and `manifest.jsonl`.
 
     Args:
         manifest: Of the studies; those that have a scan of the concepts' kind are used.
@@ -95,35 +95,38 @@ def weave_many(
         image = folder / (
             f"{own.slug}.png" if FACTS[own.modality].axes == 2 else f"{own.slug}.nii.gz"
         )
-        kept = Study(name, study.patient, {own: image}, split=study.split, masks=folder / MASKS)
+        text = report_path(image) if study.text else None
+        masks = folder / MASKS
+        kept = Study(name, study.patient, {own: image}, text, study.split, masks=masks)
         if skip_existing and folder.is_dir():
             one = Made(name, kept)
         else:
-            one = _one(name, kept, Given(path, own), study.id, recipe, config, seed, index)
+            one = _one(
+                name, kept, Given(path, own), study.id, recipe, config, seed, index, study.text
+            )
         made.append(one)
         yield one
     write_manifest((one.study for one in made if one.study), out / MANIFEST, overwrite=True)
 
 
 def _one(
-    name: str,
     kept: Study,
     scan: Given,
-    study: str,
+    study: Study,
     recipe: Recipe,
     config: WeaveConfig,
-    seed: int,
-    index: int,
+    generator: torch.Generator,
 ) -> Made:
     ((_, image),) = kept.images.items()
     try:
         with atomic_folder(image.parent, overwrite=config.overwrite) as draft:
-            placed = _placed(scan, study, recipe, generator_for(seed, index))
-            written = write_woven(f"{scan.kind}={scan.path}", placed, config, draft / image.name)
+            placed = _placed(scan, study.id, recipe, generator)
+            given = f"{scan.kind}={scan.path}"
+            written = write_woven(given, placed, config, draft / image.name, report=study.text)
             _write_masks(written, draft / MASKS)
     except MedgenError as error:
-        return Made(name, None, error=error)
-    return Made(name, kept, _moved(written, image.parent))
+        return Made(kept.id, None, error=error)
+    return Made(kept.id, kept, _moved(written, image.parent))
 
 
 def _placed(scan: Given, study: str, recipe: Recipe, generator: torch.Generator) -> list[Placed]:
@@ -157,4 +160,5 @@ def _moved(written: Written, folder: Path) -> Written:
         output=folder / written.output.name,
         mask=folder / written.mask.name if written.mask else None,
         sidecar=folder / written.sidecar.name if written.sidecar else None,
+        report=folder / written.report.name if written.report else None,
     )

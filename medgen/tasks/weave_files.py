@@ -15,6 +15,7 @@ from medgen.io.image import MedicalImage
 from medgen.io.names import format_of, stem_of
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, write_sidecar
+from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS
 from medgen.tasks.concept_file import LoadedConcept, check_fits, load_concept
 from medgen.tasks.given import Given
@@ -22,6 +23,7 @@ from medgen.tasks.report_images import with_kinds
 from medgen.tasks.weave import Finding, Part, WeaveConfig, Woven, weave
 from medgen.tasks.weave_loom import Workshop, workshop
 from medgen.tasks.weave_regions import Place, check_inside, region_of
+from medgen.tasks.weave_report import finding_of, read_report, updated
 
 NAMED = (".nii.gz", ".nii", ".png", ".dcm")
 
@@ -42,6 +44,7 @@ class Written:
         output: The scan.
         mask: Where which concept is in it; None where nothing was woven.
         sidecar: The JSON beside it; None where nothing was woven.
+        report: The study's report with what was woven; None if none was given.
         findings: What each region looks like.
         labels: The concept's name by its number in the mask.
         sources: Hash of the scan.
@@ -54,6 +57,7 @@ class Written:
     output: Path
     mask: Path | None
     sidecar: Path | None
+    report: Path | None
     findings: tuple[Finding, ...]
     labels: dict[int, str]
     sources: tuple[str, ...]
@@ -65,7 +69,7 @@ class Written:
     @property
     def files(self) -> list[Path]:
         """All of them."""
-        return [one for one in (self.output, self.mask, self.sidecar) if one]
+        return [one for one in (self.output, self.mask, self.sidecar, self.report) if one]
 
 
 def woven_path(source: Path, out: Path | None) -> Path:
@@ -95,8 +99,18 @@ def mask_path(output: Path) -> Path:
     return output.with_name(f"{stem_of(output)}_mask{ending}")
 
 
+def report_path(output: Path) -> Path:
+    """Where the report of a woven scan goes: `woven_report.txt` beside `woven.nii.gz`."""
+    return output.with_name(f"{stem_of(output)}_report.txt")
+
+
 def write_woven(
-    given: str, placed: Sequence[Placed], config: WeaveConfig, out: Path | None
+    given: str,
+    placed: Sequence[Placed],
+    config: WeaveConfig,
+    out: Path | None,
+    *,
+    report: Path | None = None,
 ) -> Written:
     """Weave concepts into one scan; all of its files are written, or none.
 
@@ -107,6 +121,7 @@ def write_woven(
         placed: Concepts, and where they go.
         config: How.
         out: As `woven_path` takes it.
+        report: The study's report; a copy that says what was woven is written beside the scan.
 
     Raises:
         MedgenError: In one line: what is wrong.
@@ -117,7 +132,9 @@ def write_woven(
     scan = Given.parse(given)
     output = woven_path(scan.path, out)
     mask = mask_path(output)
-    for path in (output, mask, sidecar_path(output)):
+    told = report_path(output) if report else None
+    old = read_report(report) if report else ""
+    for path in filter(None, (output, mask, sidecar_path(output), told)):
         check_writable(path, overwrite=config.overwrite)
     concepts = {one.concept: load_concept(one.concept) for one in placed}
     image = read_scan(scan)
@@ -133,7 +150,8 @@ def write_woven(
     about = (sources, card.name, card.digest, str(shop.loaded.device))
     if not parts:
         _copied(scan.path, output, overwrite=config.overwrite)
-        return Written(output, None, None, (), {}, *about, _since(started))
+        return Written(output, None, None, None, (), {}, *about, _since(started))
+    said = [finding_of(part.loaded.card.name, part.region, image) for part in parts if report]
     woven = weave(image, parts, config, shop)
     provenance = Provenance("weave", card.name, card.digest, steps=config.steps)
     with all_or_nothing() as undo:
@@ -148,10 +166,14 @@ def write_woven(
         )
         files.write(labels, mask, provenance=provenance, overwrite=config.overwrite)
         undo.append(mask)
+        if told:
+            with atomic_file(told, overwrite=config.overwrite) as draft:
+                draft.write_text(updated(old, said, load_phrases()), encoding="utf-8")
+            undo.append(told)
         _write(woven, output, provenance, overwrite=config.overwrite)
         undo.append(output)
     names = {at: part.loaded.card.name for at, part in enumerate(parts, start=1)}
-    return Written(output, mask, sidecar, woven.findings, names, *about, _since(started))
+    return Written(output, mask, sidecar, told, woven.findings, names, *about, _since(started))
 
 
 def read_scan(scan: Given) -> MedicalImage:

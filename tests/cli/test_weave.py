@@ -66,6 +66,15 @@ def test_learn_and_weave(here: SimpleNamespace, capsys: pytest.CaptureFixture[st
     assert '"scan.png"' not in text
 
 
+def test_the_report_says_what_was_woven(here: SimpleNamespace) -> None:
+    assert learn(here, "--instant") == 0
+    Path("old.txt").write_text("No mass or effusion.")
+    words = ["weave", "scan.png", "--concept", "mass.concept=mask.png", *here.model]
+    assert main([*words, "--report", "old.txt", "--steps", "2", "-o", "out.png"]) == 0
+    assert Path("out_report.txt").read_text() == "No pleural effusion.\nRight mass.\n"
+    assert Path("old.txt").read_text() == "No mass or effusion."
+
+
 def test_an_empty_mask_is_told(here: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     assert learn(here, "--instant") == 0
     words = ["weave", "scan.png", "--concept", "mass.concept=empty.png", *here.model]

@@ -1,0 +1,125 @@
+"""The report of a woven scan: what was woven is added, and nothing of the old one denies it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from medgen.errors import InputError, UsageError
+from medgen.finding import Finding, Presence, Side
+from medgen.io.image import MedicalImage
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import Phrases, load_phrases
+from medgen.tasks.prompt import in_words
+from medgen.tasks.report_prose import plain_sentence
+
+UNSIDED = {"cardiomegaly", "emphysema", "oedema", "enlarged_mediastinum"}
+UNSIDED |= {"atrophy", "ventriculomegaly", "midline_shift", "brain_oedema"}
+MEASURED = {"nodule", "mass", "brain_mass"}  # reports give their size
+ALL_WELL = re.compile(
+    r"\b(unremarkable|no acute|no (significant )?abnormal|clear lungs|lungs are clear|"
+    r"normal (study|appearances|chest|examination|head|radiograph|ct|mri))",
+    re.IGNORECASE,
+)
+HEADINGS = re.compile(r"^(FINDINGS|IMPRESSION)\s*:", re.IGNORECASE)
+MAX_BYTES = 50_000
+
+Region = Bool[np.ndarray, "*space"]
+
+
+def finding_of(name: str, region: Region, image: MedicalImage) -> Finding:
+    """What a reader would say of a woven region.
+
+    Args:
+        name: The concept's, as reports have it: `pleural_effusion`.
+        region: Where it is, on the scan's voxels.
+        image: The scan.
+
+    Raises:
+        UsageError: If no phrase file has such a finding.
+    """
+    said = read_findings(f"{name.replace('_', ' ')}.", load_phrases())
+    if not said:
+        raise UsageError(f"--report: no report speaks of {name}; learn it as --name nodule, say")
+    known = said[0].name
+    side = None if known in UNSIDED else _side(region, image)
+    is_measured = known in MEASURED and image.spacing_is_known
+    return Finding(known, side=side, size_mm=_length(region, image) if is_measured else None)
+
+
+def updated(text: str, findings: Sequence[Finding], phrases: Phrases) -> str:
+    """A report that says what was woven.
+
+    Sentences that deny it, or say that all is well, are left out; what else such a sentence denies
+    is said again in plain words. What was woven is added to findings and impression, or to the end
+    of a report without them.
+    """
+    woven = {one.name for one in findings}
+    more = " ".join(map(plain_sentence, findings))
+    lines = []
+    is_added = False
+    for line in text.strip().splitlines():
+        kept = _without_denials(line, woven, phrases)
+        if HEADINGS.match(line):
+            kept, is_added = f"{kept} {more}".strip(), True
+        lines.append(kept)
+    if not is_added:
+        lines.append(more)
+    return "\n".join(lines).strip() + "\n"
+
+
+def read_report(path: Path) -> str:
+    """The text of a report.
+
+    Raises:
+        InputError: If it cannot be read as text, or is longer than any report.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: is longer than any report; name its text file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise InputError(f"{path}: cannot be read ({why})") from None
+
+
+def _without_denials(line: str, woven: set[str], phrases: Phrases) -> str:
+    heading = HEADINGS.match(line)
+    body = line[heading.end() :] if heading else line
+    kept = [heading.group()] if heading else []
+    for sentence in re.split(r"(?<=[.!?])\s+", body.strip()):
+        said = read_findings(sentence, phrases)
+        denied = {one.name for one in said if one.presence is Presence.ABSENT}
+        if denied & woven:
+            kept += [_again(one) for one in said if one.name not in woven]
+        elif said or not ALL_WELL.search(sentence):
+            kept.append(sentence)
+    return " ".join(kept)
+
+
+def _again(one: Finding) -> str:
+    """What else a sentence said that is left out."""
+    if one.presence is not Presence.ABSENT:
+        return plain_sentence(one)
+    words = in_words(one)
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _side(region: Region, image: MedicalImage) -> Side:
+    """Of the patient: a radiograph is looked at from the front."""
+    middle = np.argwhere(region).mean(0)
+    if region.ndim == 2:
+        return Side.LEFT if middle[1] > (region.shape[1] - 1) / 2 else Side.RIGHT
+    affine = image.geometry.affine
+    centre = (np.array(region.shape) - 1) / 2
+    right = float((affine[:3, :3] @ (middle - centre))[0])
+    return Side.RIGHT if right > 0 else Side.LEFT
+
+
+def _length(region: Region, image: MedicalImage) -> float:
+    """The longest edge of its box, mm."""
+    points = np.argwhere(region)
+    spans = points.max(0) - points.min(0) + 1
+    return float(round(max(spans * np.array(image.geometry.spacing[: region.ndim]))))
