@@ -23,6 +23,7 @@ from medgen.tasks.weave import WeaveConfig
 from medgen.tasks.weave_files import Placed, Written, read_scan, report_path, write_woven
 from medgen.tasks.weave_recipe import Recipe, chosen, drawn
 from medgen.tasks.weave_regions import Place
+from medgen.tasks.weave_report import has_word
 
 MANIFEST, MASKS = "manifest.jsonl", "masks"
 DIGITS = 4
@@ -59,7 +60,8 @@ def weave_many(
 
     Scan k depends on the seed and k alone. The patients are those of the studies, so that no
     split is crossed. What is left is a folder a scan, with masks by the concepts' names and, where
-    the study has one, the report that says what was woven; and `manifest.jsonl`.
+    the study has one, the report that says what was woven, unless reports have no word for it; and
+    `manifest.jsonl`.
 
     Args:
         manifest: Of the studies; those that have a scan of the concepts' kind are used.
@@ -74,7 +76,8 @@ def weave_many(
         UsageError: If no study has such a scan.
         InputError: If the manifest or a concept cannot be read.
     """
-    kinds = {load_concept(Path(one.file)).card.kind for one in recipe.concept}
+    cards = [load_concept(Path(one.file)).card for one in recipe.concept]
+    kinds, is_spoken = {one.kind for one in cards}, all(has_word(one.name) for one in cards)
     if len(kinds) > 1:
         raise UsageError(f"a recipe is for one kind of scan, not {', '.join(sorted(kinds))}")
     kind = Kind.parse(kinds.pop())
@@ -92,18 +95,15 @@ def weave_many(
         study, own, path = scans[order[index % len(scans)]]
         name = f"woven-{index + 1:0{DIGITS}d}"
         folder = out / name
-        image = folder / (
-            f"{own.slug}.png" if FACTS[own.modality].axes == 2 else f"{own.slug}.nii.gz"
-        )
-        text = report_path(image) if study.text else None
+        ending = ".png" if FACTS[own.modality].axes == 2 else ".nii.gz"
+        image = folder / f"{own.slug}{ending}"
+        text = report_path(image) if study.text and is_spoken else None
         masks = folder / MASKS
         kept = Study(name, study.patient, {own: image}, text, study.split, masks=masks)
         if skip_existing and folder.is_dir():
             one = Made(name, kept)
         else:
-            one = _one(
-                name, kept, Given(path, own), study.id, recipe, config, seed, index, study.text
-            )
+            one = _one(kept, Given(path, own), study, recipe, config, generator_for(seed, index))
         made.append(one)
         yield one
     write_manifest((one.study for one in made if one.study), out / MANIFEST, overwrite=True)
@@ -121,8 +121,8 @@ def _one(
     try:
         with atomic_folder(image.parent, overwrite=config.overwrite) as draft:
             placed = _placed(scan, study.id, recipe, generator)
-            given = f"{scan.kind}={scan.path}"
-            written = write_woven(given, placed, config, draft / image.name, report=study.text)
+            given, report = f"{scan.kind}={scan.path}", study.text if kept.text else None
+            written = write_woven(given, placed, config, draft / image.name, report=report)
             _write_masks(written, draft / MASKS)
     except MedgenError as error:
         return Made(kept.id, None, error=error)

@@ -40,13 +40,22 @@ def finding_of(name: str, region: Region, image: MedicalImage) -> Finding:
     Raises:
         UsageError: If no phrase file has such a finding.
     """
-    said = read_findings(f"{name.replace('_', ' ')}.", load_phrases())
-    if not said:
+    known = _meant(name)
+    if known is None:
         raise UsageError(f"--report: no report speaks of {name}; learn it as --name nodule, say")
-    known = said[0].name
     side = None if known in UNSIDED else _side(region, image)
     is_measured = known in MEASURED and image.spacing_is_known
     return Finding(known, side=side, size_mm=_length(region, image) if is_measured else None)
+
+
+def has_word(name: str) -> bool:
+    """Whether reports speak of what a concept is called."""
+    return _meant(name) is not None
+
+
+def _meant(name: str) -> str | None:
+    said = read_findings(f"{name.replace('_', ' ')}.", load_phrases())
+    return said[0].name if said else None
 
 
 def updated(text: str, findings: Sequence[Finding], phrases: Phrases) -> str:
