@@ -1,0 +1,1 @@
+"""Text that points at references, and flows that read them (Instruct-Imagen)."""

@@ -1,0 +1,137 @@
+"""How people say what a reference is for: read for an instruction, written for training."""
+
+import re
+from dataclasses import dataclass
+
+from medgen.instruct.instruction import MARK, Instruction, Role
+
+WORDS: dict[Role, tuple[str, ...]] = {
+    Role.LOOK: ("look", "style", "appearance", "contrast", "scanner", "exposure", "noise"),
+    Role.SUBJECT: ("patient", "subject", "prior", "previous study", "person", "follow-up"),
+    Role.ANATOMY: (
+        *("anatomy", "layout", "label map", "labels", "edges", "outlines", "contours"),
+        *("segmentation", "shapes"),
+    ),
+    Role.REGION: ("region", "mask", "area", "inside", "within"),
+    Role.CONTEXT: ("similar", "like", "example", "examples", "neighbour", "resembling"),
+}
+"""Words that name a role; the one nearest before a mark counts."""
+
+PHRASES: dict[Role, tuple[str, ...]] = {
+    Role.LOOK: (
+        *("in the look of {}", "with the look of {}", "in the style of {}"),
+        *("with the appearance of {}", "with the contrast of {}", "as from the scanner of {}"),
+        *("with the exposure of {}", "with contrast and noise of {}"),
+    ),
+    Role.SUBJECT: (
+        *("of the patient in {}", "of the same patient as {}", "for the subject of {}"),
+        *("as a follow-up of {}", "with {} as the prior", "of the person in {}"),
+        *("keeping the patient of {}",),
+    ),
+    Role.ANATOMY: (
+        *("with the anatomy of {}", "anatomy of {}", "with the layout of {}"),
+        *("following the edges of {}", "along the contours of {}", "with the outlines of {}"),
+        *("on the label map {}", "from the segmentation {}", "with the shapes in {}"),
+    ),
+    Role.REGION: (
+        *("only in the region {}", "inside {}", "within the mask {}", "in the area of {}"),
+        *("changing only the region of {}",),
+    ),
+    Role.CONTEXT: (
+        *("similar to {}", "like {}", "resembling {}", "with {} as an example"),
+        *("taking {} for an example",),
+    ),
+}
+"""Ways to say a role in training; `{}` is the mark."""
+
+_NAMES = {word: role for role, words in WORDS.items() for word in words}
+_NAME = re.compile(rf"\b({'|'.join(sorted(_NAMES, key=len, reverse=True))})\b", re.IGNORECASE)
+_LEADING = (  # words that only lead to a reference; with it they are left out of what is said
+    *("a", "an", "the", "its", "same", "this", "in", "on", "of", "with", "and", "from", "for"),
+    *("as", "by", "to", "at", "using", "use", "take", "taking", "keep", "keeping", "following"),
+    *("follow", "along", "only", "change", "changing", "given", "made", "shown"),
+)
+_LED = re.compile(rf"(?:[,;\s]*\b(?:{'|'.join(_LEADING)})\b)*[,;\s]*$", re.IGNORECASE)
+_AFTER = re.compile(rf"\s*(?:as|for)\s+(?:the|an?|its)\s+({'|'.join(_NAMES)})\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;.!?]")
+
+
+@dataclass(frozen=True)
+class Worded:
+    """An instruction as it was understood.
+
+    Attributes:
+        said: What remains of the text without the references: what is to be shown.
+        roles: Of each reference, in the order of the instruction.
+    """
+
+    said: str
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A mark in the text with the words that belong to it."""
+
+    number: int
+    start: int
+    end: int
+    role: Role | None
+
+
+def worded(instruction: Instruction) -> Worded:
+    """What an instruction says, and what each of its references is for.
+
+    A role that is given counts; else the words around the mark; else it is context. The numbers of
+    the marks play no part.
+
+    Example:
+        >>> text = "CT of the thorax in the look of [ref#1], anatomy of [ref#2], small nodule."
+        >>> read = worded(Instruction.parse(text, ["1=a.nii", "2=b.nii"]))
+        >>> read.said, [str(role) for role in read.roles]
+        ('CT of the thorax, small nodule.', ['look', 'anatomy'])
+    """
+    spots = _spots(instruction.text)
+    by_words: dict[int, Role] = {}
+    for spot in spots:
+        if spot.role is not None:
+            by_words.setdefault(spot.number, spot.role)
+    roles = tuple(
+        one.role or by_words.get(one.number, Role.CONTEXT) for one in instruction.references
+    )
+    return Worded(_without(instruction.text, spots), roles)
+
+
+def _spots(text: str) -> list[_Spot]:
+    spots, before = [], 0
+    for mark in MARK.finditer(text):
+        ends = [found.end() for found in _CLAUSE.finditer(text, before, mark.start())]
+        clause = max(ends, default=before)
+        names = list(_NAME.finditer(text, clause, mark.start()))
+        after = _AFTER.match(text, mark.end())
+        end = mark.end()
+        if after is not None:
+            start, end, role = mark.start(), after.end(), _NAMES[after[1].lower()]
+        elif names:
+            # "contrast and noise of": the first of them begins what is left out
+            start, role = names[0].start(), _NAMES[names[-1][1].lower()]
+        else:
+            start, role = mark.start(), None
+        led = _LED.search(text, before, start)
+        spots.append(_Spot(int(mark[1]), led.start() if led else start, end, role))
+        before = end
+    return spots
+
+
+def _without(text: str, spots: list[_Spot]) -> str:
+    kept, at = [], 0
+    for spot in spots:
+        kept.append(text[at : spot.start])
+        at = spot.end
+    said = "".join([*kept, text[at:]])
+    if not spots:
+        return said
+    said = re.sub(r"\s+([,;.!?])", r"\1", re.sub(r"\s+", " ", said))
+    said = re.sub(r"[,;]+([.!?])", r"\1", re.sub(r"([,;])[,;]+", r"\1", said))
+    said = re.sub(r"([.!?])(?:\s*[.,;!?])+", r"\1", said)
+    return said.lstrip(" ,;.!?").rstrip(" ,;")

@@ -1,0 +1,39 @@
+"""Every way in which training says a role is read as that role, and leaves the rest untouched."""
+
+from itertools import permutations
+
+import pytest
+
+from medgen.instruct.instruction import Instruction, Role
+from medgen.instruct.wording import PHRASES, worded
+
+SAID = "Large left pleural effusion. Heart size normal."
+ALL = [(role, phrase) for role, phrases in PHRASES.items() for phrase in phrases]
+
+
+@pytest.mark.parametrize(("role", "phrase"), ALL, ids=lambda each: str(each))
+def test_a_phrase_is_read_as_it_is_meant(role: Role, phrase: str) -> None:
+    for text in (f"{SAID} {phrase.format('[ref#1]').capitalize()}.", f"{phrase}. {SAID}"):
+        text = text.format("[ref#1]").replace("[Ref", "[ref")
+        read = worded(Instruction.parse(text, ["1=a.png"]))
+        assert (read.said, read.roles) == (SAID, (role,)), text
+
+
+def test_a_role_that_is_given_counts() -> None:
+    text = "in the look of [ref#1]"
+    assert worded(Instruction.parse(text, ["1=a.png:subject"])).roles == (Role.SUBJECT,)
+
+
+def test_a_plain_prompt_stays_as_it_is() -> None:
+    assert worded(Instruction("  Any  text, as it is ,. ")).said == "  Any  text, as it is ,. "
+
+
+def test_marks_renumbered_with_their_files_say_the_same() -> None:
+    text = "Nodule in the look of [ref#{}], anatomy of [ref#{}], of the patient in [ref#{}]."
+    for numbers in permutations((1, 2, 3)):
+        words = [f"{n}={file}" for n, file in zip(numbers, "abc", strict=True)]
+        one = Instruction.parse(text.format(*numbers), words)
+        read = worded(one)
+        roles = {ref.file: role for ref, role in zip(one.references, read.roles, strict=True)}
+        assert roles == {"a": Role.LOOK, "b": Role.ANATOMY, "c": Role.SUBJECT}
+        assert read.said == "Nodule."
