@@ -8,6 +8,7 @@ from monai.networks.blocks.selfattention import SABlock
 from monai.networks.nets.diffusion_model_unet import (
     DiffusionModelUNet,
     DiffusionUNetResnetBlock,
+    get_timestep_embedding,
 )
 from torch import Tensor, nn
 
@@ -121,6 +122,34 @@ class UNet(nn.Module):
             said = context.mean(1).expand(len(latent), -1)
         prediction = self.unet(padded, timesteps, context=context, class_labels=said)
         return crop_to_grid(prediction, latent.shape[2:])
+
+    @property
+    def bottleneck(self) -> nn.Module:
+        """Where the grid is coarsest, for whoever attaches to it: features in, features out."""
+        found: nn.Module = self.unet.middle_block
+        return found
+
+    def lowered(
+        self, latent: Latent, time: Time, context: Context | None = None
+    ) -> Float[Tensor, "batch features *coarse"]:
+        """What the down-sampling half sees in a latent: what `forward` gives to the bottleneck.
+
+        Raises:
+            ValueError: If a context is missing that the network was built for, or it has labels.
+        """
+        self._check_given("context", self.config.context_width, context)
+        self._check_given("label", self.config.num_labels, None)
+        unet = self.unet
+        features = unet.conv_in(pad_to_multiple(latent, 2 ** (len(self.config.widths) - 1)))
+        timesteps = (TIMESTEPS * time.float()).expand(len(latent))
+        clock = get_timestep_embedding(timesteps, self.config.widths[0]).to(latent.dtype)
+        told = unet.time_embed(clock)
+        if self.config.is_summarised and context is not None:
+            told = told + unet.class_embedding(context.mean(1).expand(len(latent), -1))
+        for block in unet.down_blocks:
+            features, _ = block(hidden_states=features, temb=told, context=context)
+        lowered: Tensor = features
+        return lowered
 
     def _check_given(self, name: str, built_for: int | None, given: Tensor | None) -> None:
         if built_for is not None and given is None:

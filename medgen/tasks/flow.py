@@ -1,9 +1,10 @@
 """A flow: the denoiser of one modality's latents, told anything that an encoder can say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -99,6 +100,7 @@ class Flow(nn.Module):
         conditions: Sequence[Condition],
         empty: Sequence[Condition],
         guidance: Guidance,
+        through: Callable[[Denoise], Denoise] | None = None,
     ) -> Denoise:
         """The clean latent as a function of noisy latent and time, pushed towards the conditions.
 
@@ -106,12 +108,14 @@ class Flow(nn.Module):
             conditions: What is asked for.
             empty: What is said when nothing is asked for.
             guidance: How hard to push.
+            through: What else both denoisers go through before they are compared: references.
         """
 
-        def told(what: Sequence[Condition]) -> Denoiser:
+        def told(what: Sequence[Condition]) -> Denoise:
             context = self.conditioner(what)
             network = partial(self.predict, context=context)
-            return Denoiser(network, self.process, Prediction.FLOW)
+            denoise = Denoiser(network, self.process, Prediction.FLOW)
+            return through(denoise) if through else denoise
 
         return guided(told(conditions), told(empty), guidance)
 
@@ -122,6 +126,17 @@ class Flow(nn.Module):
             return prediction
         patch = self.config.patch
         return unfolded(self.network(folded(noisy, patch), time, context), patch)
+
+    def features(self, clean: Latent, context: Context) -> Latent:
+        """What the down-sampling half sees in a latent without noise, told what it shows.
+
+        Raises:
+            UsageError: If it is a flow of text, which has no such half.
+        """
+        if not isinstance(self.network, UNet):
+            raise UsageError("a flow of text reads no references; name another modality")
+        time = torch.zeros(1, device=clean.device)
+        return self.network.lowered(folded(clean, self.config.patch), time, context)
 
 
 def folded(latent: Latent, patch: int) -> Float[Tensor, "batch folded *coarse"]:

@@ -1,0 +1,163 @@
+"""What a flow takes from references: one more attention at the bottleneck, silent at first."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from medgen.config import check_parts
+from medgen.crossguide.environment import OCTAVES, whereabouts
+from medgen.diffusion.conditioner import Look
+from medgen.diffusion.denoiser import Denoise
+from medgen.diffusion.guidance import Guidance, guided
+from medgen.diffusion.unet import UNet
+from medgen.instruct.instruction import Role
+from medgen.shapes import Context, Latent, Time
+
+ROLES = tuple(Role)  # a reference's role is its place here
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """The size of a reader.
+
+    Attributes:
+        axes: Of the flow's grid.
+        features: Channels of the flow's bottleneck.
+        width: Of what it makes of the references, and of its attention.
+        layers: How often the bottleneck looks at the references.
+        heads: Divides `width`.
+        findings: Names of the findings of label maps, whose labels are 1, 2, …
+    """
+
+    axes: int = 2
+    features: int = 128
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    findings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
+
+
+@dataclass(frozen=True)
+class Read:
+    """The references of a batch, read once and kept for all steps of a sampler.
+
+    Attributes:
+        tokens: Of all references of an item, in any order.
+        heard: Added to the logits of the attention; -inf where there is no token.
+        is_told: Whether an item has references.
+    """
+
+    tokens: Context
+    heard: Float[Tensor, "batch tokens"]
+    is_told: Bool[Tensor, "batch"]
+
+
+class Reader(nn.Module):
+    """Reads references from the features that the flow's own down-sampling half sees in them.
+
+    It adds to what leaves the bottleneck. The projection behind it is zero: untrained, it adds
+    nothing, exactly; and nothing, ever, to an item without references.
+
+    Source: Hu et al. 2024, section 3.2 (arXiv:2401.01952); zero is Zhang et al. 2023, section 3.1
+    (arXiv:2302.05543).
+    """
+
+    def __init__(self, config: ReaderConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, features = config.width, config.features
+        self.offer = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
+        self.role = nn.Embedding(len(ROLES), width)
+        self.place = nn.Linear(2 * OCTAVES * config.axes, width)
+        self.ask = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
+        self.layers = nn.ModuleList(Look(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.answer = nn.Linear(width, features)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def read(self, features: Latent, roles: Int[Tensor, "batch"]) -> Context:
+        """The tokens of single references.
+
+        Args:
+            features: What the flow's down-sampling half sees in each.
+            roles: Places in `ROLES`.
+        """
+        seen = self.offer(features.flatten(2).mT) + self._places(features)
+        tokens: Context = seen + self.role(roles)[:, None]
+        return tokens
+
+    def forward(self, features: Latent, read: Read) -> Latent:
+        """The features of a bottleneck after a look at the references."""
+        asking = self.ask(features.flatten(2).mT) + self._places(features)
+        for layer in self.layers:
+            asking = layer(asking, read.tokens, read.heard)
+        more = self.answer(self.norm(asking)).mT.unflatten(2, features.shape[2:])
+        is_told = read.is_told.view(-1, *[1] * (features.ndim - 1))
+        return torch.where(is_told, features + more, features)
+
+    @contextmanager
+    def attached(self, network: UNet, read: Read) -> Iterator[None]:
+        """The network sees the references, as long as this lasts."""
+
+        def add(module: nn.Module, given: tuple[Any, ...], answer: Tensor) -> Tensor:
+            changed: Tensor = self(answer, read)
+            return changed
+
+        handle = network.bottleneck.register_forward_hook(add)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _places(self, features: Latent) -> Float[Tensor, "cells width"]:
+        places: Tensor = self.place(whereabouts(features.shape[2:]).to(features))
+        return places
+
+
+def gathered(references: Sequence[Sequence[Context]], like: Tensor) -> Read:
+    """What a batch reads, of the tokens of each item's references.
+
+    Args:
+        references: Of each item, (1, tokens, width) of each of its references.
+        like: Says width, device and type where nobody has references.
+    """
+    nothing = like.new_zeros(1, like.shape[-1])  # so that attention has something to look at
+    rows = [torch.cat([one[0] for one in of]) if of else nothing for of in references]
+    lengths = torch.tensor([len(row) for row in rows], device=like.device)
+    tokens: Context = pad_sequence(rows, batch_first=True)
+    there = torch.arange(tokens.shape[1], device=like.device) < lengths[:, None]
+    heard = torch.where(there, 0.0, -torch.inf).to(like)
+    told = torch.tensor([bool(of) for of in references], device=like.device)
+    return Read(tokens, heard, told)
+
+
+def instructed(
+    denoise: Denoise, network: UNet, reader: Reader, read: Read, scale: float = 1.0
+) -> Denoise:
+    """A denoiser that sees references; pushed towards them, away from the one without.
+
+    Args:
+        denoise: Text and its guidance are inside.
+        network: Inside of it.
+        reader: Of the references.
+        read: The references.
+        scale: 0 is the denoiser itself, 1 plain, above 1 exaggerates; any but 0 and 1 takes twice
+            the time.
+    """
+
+    def seeing(noisy: Latent, time: Time) -> Latent:
+        with reader.attached(network, read):
+            return denoise(noisy, time)
+
+    return guided(seeing, denoise, Guidance(scale))
