@@ -127,16 +127,25 @@ class Flow(nn.Module):
         patch = self.config.patch
         return unfolded(self.network(folded(noisy, patch), time, context), patch)
 
+    @property
+    def unet(self) -> UNet:
+        """The network of a flow of images.
+
+        Raises:
+            UsageError: If it is a flow of text, which has none.
+        """
+        if not isinstance(self.network, UNet):
+            raise UsageError("a flow of text reads no references; name another modality")
+        return self.network
+
     def features(self, clean: Latent, context: Context) -> Latent:
         """What the down-sampling half sees in a latent without noise, told what it shows.
 
         Raises:
             UsageError: If it is a flow of text, which has no such half.
         """
-        if not isinstance(self.network, UNet):
-            raise UsageError("a flow of text reads no references; name another modality")
         time = torch.zeros(1, device=clean.device)
-        return self.network.lowered(folded(clean, self.config.patch), time, context)
+        return self.unet.lowered(folded(clean, self.config.patch), time, context)
 
 
 def folded(latent: Latent, patch: int) -> Float[Tensor, "batch folded *coarse"]:

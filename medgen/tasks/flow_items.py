@@ -1,6 +1,6 @@
 """What a flow learns from: a clean latent, its noise and time, and what is told of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -145,7 +145,7 @@ class FlowLoss:
         nowhere = torch.zeros(clean.shape[2:])
         found = [nowhere if item.found is None else item.found for item in items]
         weight = 1 + self.focus * torch.stack(found)[:, None].to(device)
-        return {"total": (weight * squares).mean(), **_by_thirds(errors, time)}
+        return {"total": (weight * squares).mean(), **by_thirds(errors, time)}
 
     def told(self, items: Sequence[FlowItem], device: torch.device) -> list[list[Told]]:
         """What the flow is told of each item."""
@@ -159,6 +159,11 @@ class FlowLoss:
                 things.append(text.shared if item.is_short else text)
             told.append(things)
         return told
+
+    def texts(self, texts: Collection[str]) -> list[Told]:
+        """What texts say, each read once; half precision, on the CPU."""
+        self._read(set(texts))
+        return [self.known[text] for text in texts]
 
     def _read(self, texts: set[str]) -> None:
         """Let the encoder read what it has not; what it says is kept in half precision.
@@ -174,7 +179,8 @@ class FlowLoss:
             self.known[text] = one._replace(context=context, embedding=embedding)
 
 
-def _by_thirds(errors: Tensor, time: Tensor) -> dict[str, Tensor]:
+def by_thirds(errors: Tensor, time: Tensor) -> dict[str, Tensor]:
+    """The mean error of early, middle and late times; 0 where there is none."""
     third = (3 * time).long().clamp(max=2)
     names = ("early", "middle", "late")
     return {

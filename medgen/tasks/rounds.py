@@ -17,6 +17,7 @@ from medgen.tasks.finder_train import train_finder
 from medgen.tasks.fit import Progress
 from medgen.tasks.flow import base_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
 from medgen.tasks.train import TrainConfig, train
 from medgen.tasks.writer_train import WriterTrainConfig, train_writer
@@ -145,6 +146,17 @@ def _flow(modality: Modality, tiny: Settings, paper: Settings) -> Round:
     )
 
 
+def _instruct(modality: Modality) -> Round:
+    name = str(modality)
+    tiny = {"reader": {"width": 32, "layers": 1, "heads": 2}}
+    return Round(
+        InstructTrainConfig,
+        train_instruct,
+        ("reader", "width"),
+        {"base": {"modality": name}, "tiny": {"modality": name, **tiny}},
+    )
+
+
 def _cross(*pair: Modality) -> Round:
     names = [str(each) for each in pair]
     return Round(
@@ -211,6 +223,9 @@ ROUNDS = {
     "text-xray": _cross(Modality.TEXT, Modality.XRAY),
     "text-ct": _cross(Modality.TEXT, Modality.CT),
     "ct-mri": _cross(Modality.CT, Modality.MRI),
+    "instruct": _instruct(Modality.XRAY),
+    "instruct:ct": _instruct(Modality.CT),
+    "instruct:mri": _instruct(Modality.MRI),
 }
 
 

@@ -1,0 +1,91 @@
+"""What reads references for a flow, as a part of a model folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from medgen.checkpoint import Card, save_model, verify
+from medgen.config import check_parts, from_mapping, to_mapping
+from medgen.errors import ModelError
+from medgen.instruct.reader import Reader, ReaderConfig
+from medgen.modality import Modality
+from medgen.tasks.flow import Flow
+from medgen.tasks.model_parts import filled, parts_of
+
+
+@dataclass(frozen=True)
+class ReaderShape:
+    """The size of a new reader; what the flow decides is left out."""
+
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for heads that do not divide the width."""
+        check_parts("heads", self.heads, [self.width])
+
+
+def reader_part(modality: Modality) -> str:
+    """Name of a reader in a model folder."""
+    return f"instruct-{modality}"
+
+
+def new_reader(flow: Flow, shape: ReaderShape, findings: tuple[str, ...]) -> Reader:
+    """A reader that fits a flow, and has learned nothing."""
+    config = ReaderConfig(
+        axes=len(flow.config.grid),
+        features=flow.config.widths[-1],
+        width=shape.width,
+        layers=shape.layers,
+        heads=shape.heads,
+        findings=findings,
+    )
+    return Reader(config)
+
+
+def load_reader(model: Path, modality: Modality) -> Reader | None:
+    """The reader of a model's flow, in eval mode; None where it has none.
+
+    Raises:
+        ModelError: If it is damaged or does not fit.
+    """
+    card = verify(model)
+    name = reader_part(modality)
+    if name not in card.parts:
+        return None
+    config = from_mapping(ReaderConfig, card.parts[name].config, origin=name)
+    return filled(Reader(config), model, card, name).eval()
+
+
+def check_reads(model: str, readers: Mapping[Modality, Reader], modality: Modality) -> Reader:
+    """The reader of a modality.
+
+    Raises:
+        ModelError: If the model has none.
+    """
+    if modality not in readers:
+        raise ModelError(
+            f"{model}: its flow of {modality} never learned to read references; "
+            f"train it: --round instruct --set modality={modality}"
+        )
+    return readers[modality]
+
+
+def save_reader(
+    folder: Path,
+    card: Card,
+    modality: Modality,
+    config: ReaderConfig,
+    state: Mapping[str, Tensor],
+    *,
+    beside: Path,
+) -> Card:
+    """Write a reader with all that another model has; an older one of its flow is replaced."""
+    parts, configs, extra = parts_of(beside)
+    name = reader_part(modality)
+    parts[name], configs[name] = state, to_mapping(config)
+    card = replace(card, extra=extra | card.extra)
+    return save_model(folder, card, parts, configs=configs, overwrite=True)

@@ -1,0 +1,230 @@
+"""Train a reader: instructions made of a manifest's studies teach a flow to follow references."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from medgen.checkpoint import Card, model_folder, read_card
+from medgen.data.manifest import read_manifest
+from medgen.data.study import Study
+from medgen.errors import UsageError
+from medgen.instruct.reader import Reader
+from medgen.instruct.tasks import COMBINATIONS, check_tasks
+from medgen.modality import FACTS, Modality
+from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.codec_model import load_codec
+from medgen.tasks.distributed import join
+from medgen.tasks.fit import MODEL, Progress, fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.flow import Flow
+from medgen.tasks.flow_items import FlowLoss
+from medgen.tasks.flow_model import load_flow
+from medgen.tasks.instruct_items import InstructItems, InstructLoss
+from medgen.tasks.instruct_model import (
+    ReaderShape,
+    load_reader,
+    new_reader,
+    reader_part,
+    save_reader,
+)
+from medgen.tasks.instruct_studies import (
+    Frames,
+    InstructStudy,
+    instruct_studies,
+    known_findings,
+)
+from medgen.tasks.prefetch import MakeItem
+from medgen.tasks.run_card import card_of, descended, facts_of
+from medgen.tasks.snapshots import averaged_weights
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InstructTrainConfig:
+    """What `medgen train --round instruct` is asked to do."""
+
+    modality: Modality = Modality.XRAY  # whose flow learns to read references
+    init: str = "flows"  # a model with the flow; what it reads already is gone on with
+    tasks: tuple[str, ...] = tuple(COMBINATIONS)  # which references go together
+    hold_out: tuple[str, ...] = ("anatomy+look",)  # tasks that are left for tests
+    drop: float = 0.2  # share of the items whose text is not told
+    drop_references: float = 0.1  # share of the references that are not shown; one stays
+    looks: int = 1  # in which each image is kept, besides its own
+    max_bad: float = 0.05  # share of the studies that may be unreadable
+    allow_outside: bool = False  # the manifest may name files outside its folder
+    cache: str | None = None  # folder that keeps images as codecs take them
+    card: str | None = None  # TOML with name, summary, licence and data of the model
+    reader: ReaderShape = field(default_factory=ReaderShape)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=8000, batch=16, learning_rate=1e-3, ema_decay=0.998, device="auto"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number or a word that makes no sense."""
+        check_tasks(self.tasks, self.hold_out)
+        if FACTS[self.modality].axes < 2:
+            raise UsageError("modality text: a flow of text reads no references")
+        if not all(0 <= share < 1 for share in (self.drop, self.drop_references)):
+            raise UsageError("drop and drop_references must be in [0, 1)")
+        if self.looks < 0 or not 0 <= self.max_bad <= 1:
+            raise UsageError("looks is 0 or more, and max_bad in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Apprentice:
+    """A reader that is about to learn, and what it learns for.
+
+    Attributes:
+        reader: New, or as an earlier round has left it.
+        flow: Stays as it is.
+        encoders: Of what the flow is told.
+        device: Where to compute.
+    """
+
+    reader: Reader
+    flow: Flow
+    encoders: LoadedAligner
+    device: torch.device
+
+
+def train_instruct(
+    config: InstructTrainConfig, out: Path, *, manifest: Path, resume: bool = False
+) -> Iterator[Progress]:
+    """Train a reader and write `out/model`: all of `init`, and the reader.
+
+    Args:
+        config: What to train, on what, and how.
+        out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
+        manifest: Studies with the modality; those of split `train`, or without one.
+        resume: Continue the run in `out`.
+
+    Yields:
+        Progress after every step.
+
+    Raises:
+        UsageError: If there is nothing to learn from, or a setting does not fit.
+        InputError: If the manifest is wrong, or too many studies cannot be read.
+        ModelError: If `init` lacks the flow, an encoder or the codec.
+        OutputError: If `out` cannot be written.
+
+    Source: instruction tuning of Hu et al. 2024, section 4.2 (arXiv:2401.01952); there, all of
+    the flow learns, here its reader alone.
+    """
+    card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
+    listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
+    findings = known_findings(listed, FACTS[config.modality].axes)
+    one = apprentice(config.init, config.modality, config.reader, config.fit, findings)
+    studies = learned_from(config, listed, one)
+    tasks = [name for name in config.tasks if name not in config.hold_out]
+    if not any(study.edits for study in studies):
+        tasks = [name for name in tasks if "region" not in name]
+        LOG.info("no study has masks: regions are not learned")
+    if not tasks:
+        raise UsageError(f"{manifest}: no study has masks, and nothing but regions is asked for")
+    seed = config.fit.seed
+    items = InstructItems(studies, tasks, config.drop, config.drop_references, seed)
+    facts: dict[str, object] = {"studies": len(studies), "tasks": tasks}
+    yield from train_reader(config, one, items, out, card, facts, resume=resume)
+
+
+def with_modality(manifest: Path, modality: Modality, *, allow_outside: bool) -> list[Study]:
+    """The studies to train on that have an image of a modality.
+
+    Raises:
+        UsageError: If there are none.
+        InputError: If the manifest is wrong.
+    """
+    listed = read_manifest(manifest, allow_outside=allow_outside)
+    chosen = [study for study in listed if study.is_for_training and study.has(modality)]
+    if not chosen:
+        raise UsageError(f"{manifest}: no study to train on has {modality}")
+    return chosen
+
+
+def apprentice(
+    init: str, modality: Modality, shape: ReaderShape, fitting: FitConfig, findings: tuple[str, ...]
+) -> Apprentice:
+    """The reader of a model, or a new one, with its flow frozen.
+
+    Raises:
+        UsageError: If its label maps know other findings than the studies have.
+        ModelError: If the model lacks a part.
+    """
+    device = join(fitting.device).device  # each process has its own
+    flow = load_flow(init, modality, device).flow.requires_grad_(False)
+    torch.manual_seed(fitting.seed)
+    reader = load_reader(model_folder(init), modality) or new_reader(flow, shape, findings)
+    known = reader.config.findings
+    if unknown := [name for name in findings if name not in known]:
+        raise UsageError(
+            f"{init}: its label maps know {', '.join(known) or 'no finding'}; not "
+            f"{', '.join(unknown)}: begin with a model that reads no references yet"
+        )
+    return Apprentice(reader.train().to(device), flow, load_aligner(init, device), device)
+
+
+def learned_from(
+    config: InstructTrainConfig, listed: Sequence[Study], one: Apprentice
+) -> list[InstructStudy]:
+    """The studies on the flow's grid.
+
+    Raises:
+        UsageError: If none can be read.
+        InputError: If too many cannot be read.
+    """
+    frames = Frames(
+        config.modality,
+        load_codec(config.init, config.modality, one.device),
+        one.flow.config,
+        one.reader.config.findings,
+        config.looks,
+        config.fit.seed,
+        Path(config.cache) if config.cache else None,
+        one.device,
+    )
+    studies = instruct_studies(listed, frames, max_bad=config.max_bad)
+    if not studies:
+        raise UsageError(f"no study to train on has {config.modality} that can be read")
+    return studies
+
+
+def train_reader(
+    config: InstructTrainConfig,
+    one: Apprentice,
+    items: MakeItem,
+    out: Path,
+    card: Card,
+    facts: dict[str, object],
+    *,
+    resume: bool,
+) -> Iterator[Progress]:
+    """Train a reader on items, and write the model with it.
+
+    Args:
+        config: How; its other settings are remembered.
+        one: The reader, and its flow.
+        items: What it learns from.
+        out: The run's folder.
+        card: As far as a person writes it.
+        facts: What else the run remembers.
+        resume: Continue the run in `out`.
+    """
+    init = model_folder(config.init)
+    frozen = {name: part.sha256 for name, part in read_card(init).parts.items()}
+    frozen.pop(reader_part(config.modality), None)
+    facts = {"config": facts_of(config), **facts, "frozen": frozen}
+    words = FlowLoss(one.encoders.aligner.text_encoder, one.encoders.tokenizer)
+    loss = InstructLoss(one.flow, words)
+    yield from fit(one.reader, items, loss, config.fit, out, resume=resume, card=facts)
+    if join(config.fit.device).rank == 0:
+        step, state = averaged_weights(out)
+        part = reader_part(config.modality)
+        extra: dict[str, object] = {f"training-{part}": facts}
+        card = descended(replace(card, steps=step, extra=extra), init, part)
+        save_reader(out / MODEL, card, config.modality, one.reader.config, state, beside=init)
