@@ -51,6 +51,18 @@ def generate(
         list[float] | None,
         typer.Option("--weight", metavar="W", help="How much each --from counts; the text is 1."),
     ] = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ref",
+            metavar="N=FILE[:ROLE]",
+            help="What [ref#N] of the text is: look, subject, anatomy, region.",
+        ),
+    ] = None,
+    reference_guidance: Annotated[
+        float | None,
+        typer.Option("--ref-guidance", metavar="S", help="How hard towards --ref; 0 ignores it."),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the sampler.")
     ] = None,
@@ -107,6 +119,8 @@ def generate(
         "number": number,
         "sources": tuple(sources) if sources else None,
         "weights": tuple(weights) if weights else None,
+        "references": tuple(references) if references else None,
+        "reference_guidance": reference_guidance,
         "steps": steps,
         "sampler": sampler,
         "guidance": guidance,

@@ -8,6 +8,7 @@ from typing import Any
 from medgen.cli.progress import progress_bar
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import MedgenError, SomeFailedError, UsageError
+from medgen.instruct.instruction import Reference
 from medgen.io import files
 from medgen.io.atomic import check_writable
 from medgen.io.preview import write_sheet
@@ -25,6 +26,7 @@ from medgen.tasks.generate_files import (
     unheard,
     write_samples,
 )
+from medgen.tasks.given import Given
 
 LOGGER = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ def run_generate(
         if texts is not None:
             log.hide(texts)
         requests = _requests(text, texts, config)
+        for file in _referred(requests):
+            log.hide(file)
         if texts is not None:
             log.add_input(texts)
         _check(requests, config, out, preview)
@@ -117,14 +121,22 @@ def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> l
     if text is not None and texts is not None:
         raise UsageError("--text is one prompt, --texts are many; give one of them")
     if texts is not None:
+        if config.references:
+            raise UsageError("--ref: belongs to --text; in --texts, write references beside text")
         return read_requests(texts, config.seed)
     name = config.kinds[0].slug if len(config.kinds) == 1 else "study"
-    return [Request(name, text or "")]
+    return [Request(name, text or "", references=config.references)]
+
+
+def _referred(requests: list[Request]) -> list[Path]:
+    """The files of all references."""
+    words = dict.fromkeys(word for request in requests for word in request.references)
+    return [Given.parse(Reference.parse(word).file).path for word in words]
 
 
 def _tell(request: Request, config: GenerateConfig) -> None:
     """Say what of a prompt was understood, and warn of what is lost."""
-    prompt = understood(request.text, config)
+    prompt = understood(request.text, request.settled(config))
     if prompt.text and not is_quiet():
         say(f"{request.id}: {described(prompt)}")
     if prompt.lost:

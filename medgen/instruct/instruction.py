@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from medgen.errors import UsageError
@@ -151,6 +152,11 @@ class Instruction:
             raise UsageError('an instruction is {"text": "…", "references": {"1": "FILE"}}')
         return cls(text, tuple(_of_json(*each) for each in references.items()))
 
+    def beside(self, folder: Path) -> "Instruction":
+        """The same with files that lie in a folder, where their names are not absolute."""
+        moved = [replace(one, file=_moved(one.file, folder)) for one in self.references]
+        return Instruction(self.text, tuple(moved))
+
     def as_json(self) -> dict[str, Any]:
         """What `from_json` reads; nothing that is empty is written."""
         if not self.references:
@@ -171,6 +177,12 @@ def _refuse_unknown_role(word: str, rest: str) -> None:
     file, colon, role = rest.rpartition(":")
     if colon and file and re.fullmatch(r"[A-Za-z]+", role):
         raise UsageError(f"--ref {word}: the role '{role}' is none of {ROLES}")
+
+
+def _moved(file: str, folder: Path) -> str:
+    """`KIND=FILE` or `FILE` in a folder."""
+    kind, equals, name = file.rpartition("=")
+    return f"{kind}{equals}{folder / name}"
 
 
 def _of_json(number: str, value: Any) -> Reference:

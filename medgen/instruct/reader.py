@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from medgen.config import check_parts
 from medgen.crossguide.environment import OCTAVES, whereabouts
-from medgen.diffusion.conditioner import Look
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance, guided
 from medgen.diffusion.unet import UNet
@@ -20,6 +20,7 @@ from medgen.instruct.instruction import Role
 from medgen.shapes import Context, Latent, Time
 
 ROLES = tuple(Role)  # a reference's role is its place here
+NEARNESS = (-1.0, 4.0)  # logarithms of how fast heads lose interest with distance, at first
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ class Reader(nn.Module):
         self.config = config
         width, features = config.width, config.features
         self.offer = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
-        self.role = nn.Embedding(len(ROLES), width)
+        self.role = nn.Embedding(len(ROLES), 2 * width)
+        self.understand = nn.Sequential(nn.GELU(), nn.Linear(width, width))
         self.place = nn.Linear(2 * OCTAVES * config.axes, width)
         self.ask = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
-        self.layers = nn.ModuleList(Look(width, config.heads) for _ in range(config.layers))
+        self.layers = nn.ModuleList(_Glance(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.answer = nn.Linear(width, features)
         nn.init.zeros_(self.answer.weight)
@@ -93,15 +95,19 @@ class Reader(nn.Module):
             features: What the flow's down-sampling half sees in each.
             roles: Places in `ROLES`.
         """
+        scale, shift = self.role(roles)[:, None].chunk(2, dim=-1)
         seen = self.offer(features.flatten(2).mT) + self._places(features)
-        tokens: Context = seen + self.role(roles)[:, None]
+        tokens: Context = self.understand(seen * (1 + scale) + shift)
         return tokens
 
     def forward(self, features: Latent, read: Read) -> Latent:
         """The features of a bottleneck after a look at the references."""
         asking = self.ask(features.flatten(2).mT) + self._places(features)
+        distance = _distances(features.shape[2:]).to(features)
+        repeats = -(-read.tokens.shape[1] // len(distance))
+        distance = distance.repeat(1, repeats)[:, : read.tokens.shape[1]]
         for layer in self.layers:
-            asking = layer(asking, read.tokens, read.heard)
+            asking = layer(asking, read, distance)
         more = self.answer(self.norm(asking)).mT.unflatten(2, features.shape[2:])
         is_told = read.is_told.view(-1, *[1] * (features.ndim - 1))
         return torch.where(is_told, features + more, features)
@@ -123,6 +129,48 @@ class Reader(nn.Module):
     def _places(self, features: Latent) -> Float[Tensor, "cells width"]:
         places: Tensor = self.place(whereabouts(features.shape[2:]).to(features))
         return places
+
+
+class _Glance(nn.Module):
+    """Attention over references, nearest first, and a perceptron; both added.
+
+    A reference lies on the grid of what is made. Each head begins with its own reach, from a cell
+    and its neighbours to all of the grid; without, which cell is which is learned very late.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.ask, self.answer = nn.Linear(width, width), nn.Linear(width, width)
+        self.offer = nn.Linear(width, 2 * width)
+        self.nearness = nn.Parameter(torch.linspace(*NEARNESS, heads))
+        self.think = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(
+        self, asking: Context, read: Read, distance: Float[Tensor, "cells said"]
+    ) -> Context:
+        """Look once; `distance` is squared, where the grid spans [-1, 1]."""
+        asked = self._split(self.ask(self.norms[0](asking)))
+        keys, values = map(self._split, self.offer(self.norms[1](read.tokens)).chunk(2, dim=-1))
+        near = self.nearness.exp()[:, None, None] * distance
+        bias = read.heard[:, None, None] - near
+        seen = F.scaled_dot_product_attention(asked, keys, values, bias.to(asked))
+        asking = asking + self.answer(seen.transpose(1, 2).flatten(2))
+        return asking + self.think(self.norms[2](asking))
+
+    def _split(self, tokens: Tensor) -> Float[Tensor, "batch heads tokens part"]:
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def _distances(grid: torch.Size) -> Float[Tensor, "cells cells"]:
+    """Squared distances between the cells of a grid that spans [-1, 1]."""
+    axes = [(2 * torch.arange(size) + 1) / size - 1 for size in grid]
+    cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+    squares: Tensor = (cells[:, None] - cells).square().sum(-1)
+    return squares
 
 
 def gathered(references: Sequence[Sequence[Context]], like: Tensor) -> Read:

@@ -138,7 +138,7 @@ class Flow(nn.Module):
             raise UsageError("a flow of text reads no references; name another modality")
         return self.network
 
-    def features(self, clean: Latent, context: Context) -> Latent:
+    def features(self, clean: Latent, context: Context) -> Float[Tensor, "batch features *coarse"]:
         """What the down-sampling half sees in a latent without noise, told what it shows.
 
         Raises:

@@ -23,6 +23,8 @@ from medgen.diffusion.sampler import (
 )
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import UsageError
+from medgen.instruct.instruction import Instruction
+from medgen.instruct.wording import worded
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
@@ -32,6 +34,7 @@ from medgen.tasks.generator import Generator, load_flows, voice_of
 from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
 from medgen.tasks.prompt import Prompt, read_prompt
+from medgen.tasks.references import Pointed
 
 BUILT_IN = "flows"  # the bundled model
 SAMPLERS = {
@@ -50,10 +53,12 @@ class GenerateConfig:
     modality: str = "xray"  # what is made; several, with commas between them, of one patient
     sources: tuple[str, ...] = ()  # images that it is told of, besides the prompt
     weights: tuple[float, ...] = ()  # how much each source counts; the prompt counts 1
+    references: tuple[str, ...] = ()  # what the text's marks point at: N=FILE[:ROLE[:CAPTION]]
     number: int = 1  # samples of a prompt
     steps: int = 12  # of the sampler
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float = 3.0  # how hard it is pushed towards the prompt; 1 does not push
+    reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
     best_of: int = 1  # candidates for each sample; the one most like the prompt is kept
     together: int = 4  # samples at once
@@ -88,6 +93,8 @@ class GenerateConfig:
         for name in ("number", "steps", "best_of", "together"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        if not 0 <= self.reference_guidance < math.inf:
+            raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
             raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")
 
@@ -156,11 +163,17 @@ def load_generator(config: GenerateConfig) -> Generator:
 def understood(text: str, config: GenerateConfig) -> Prompt:
     """Read a prompt as the model will.
 
+    Of an instruction, what it says besides its references.
+
     Raises:
-        UsageError: If it is empty and need not be, `strict` and part of it would be lost, or it is
-            about another anatomy than all that is to be made of one patient.
+        UsageError: If it is empty and need not be, `strict` and part of it would be lost, it is
+            about another anatomy than all that is to be made of one patient, or its marks and
+            references do not fit.
     """
-    if not text.strip() and not (config.unconditional or config.sources):
+    instruction = Instruction.parse(text, config.references)
+    text = worded(instruction).said
+    is_shown = bool(config.sources or instruction.references)
+    if not text.strip() and not (config.unconditional or is_shown):
         raise UsageError("the prompt is empty; write --text, or ask for it with --unconditional")
     loaded = load_generator(config)
     prompt = read_prompt(
@@ -186,6 +199,7 @@ def generate(
     sources: Sequence[MedicalImage],
     config: GenerateConfig,
     indices: Sequence[int] | None = None,
+    references: Sequence[Pointed] = (),
 ) -> Iterator[Sample]:
     """Make images that a prompt and images describe.
 
@@ -196,6 +210,7 @@ def generate(
         sources: Images to be told of, one for each of the config's.
         config: How many, and how.
         indices: Of the samples that are made; all of them if not given.
+        references: Of the instruction, from `read_references`.
 
     Yields:
         The samples in their order; sample k depends on the seed and k alone.
@@ -204,7 +219,7 @@ def generate(
         InputError: If nobody says what a source is.
         UsageError: If the best is asked for where nothing can be compared, or the spacing is none
             that the model makes.
-        ModelError: If the model has no encoder of a source's modality.
+        ModelError: If the model has no encoder of a source's modality, or reads no references.
         MedgenError: If the model answers with NaN.
 
     Example:
@@ -230,7 +245,7 @@ def generate(
         part = numbers[start : start + config.together]
         remedy = "--set together=1 makes one image at a time, --device cpu needs no GPU's"
         with flushed_denormals(), enough_memory(remedy):
-            decoded = _decoded(loaded, told, spacing, part, config)
+            decoded = _decoded(loaded, told, spacing, part, config, references)
         for at, (index, candidate) in enumerate(part):
             images = tuple(image_of(decoded[kind][at], kind, spacing) for kind in config.kinds)
             agreement = _agreement(loaded, prompt, images, config)
@@ -259,12 +274,19 @@ def _decoded(
     spacing: float | None,
     numbers: Sequence[tuple[int, int]],
     config: GenerateConfig,
+    references: Sequence[Pointed],
 ) -> dict[Kind, Float[Tensor, "batch 1 *space"]]:
     """Walk a few latents of each kind from noise to clean, all at one time, and decode them."""
     guidance = Guidance(config.guidance, config.rescale)
     voices = {
         str(kind.modality): voice_of(
-            loaded, kind, [told[kind]] * len(numbers), guidance, spacing=spacing
+            loaded,
+            kind,
+            [told[kind]] * len(numbers),
+            guidance,
+            spacing=spacing,
+            references=references,
+            reference_guidance=config.reference_guidance,
         )
         for kind in config.kinds
     }

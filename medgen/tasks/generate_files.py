@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medgen.errors import InputError, UsageError
+from medgen.instruct.instruction import Instruction
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
@@ -26,6 +27,7 @@ from medgen.tasks.generate import (
 )
 from medgen.tasks.given import Given
 from medgen.tasks.prompt import Prompt, in_words
+from medgen.tasks.references import Pointed, read_references
 
 ENDINGS = {"png": (".png",), "dicom": (".dcm",), "nifti": (".nii.gz", ".nii")}
 DIGITS = 4  # of a sample's number in its file name
@@ -39,11 +41,18 @@ class Request:
         id: Names its files.
         text: The prompt.
         seed: Of its samples; the config's if it is None.
+        references: What its marks point at, as `--ref` takes it.
     """
 
     id: str
     text: str
     seed: int | None = None
+    references: tuple[str, ...] = ()
+
+    def settled(self, config: GenerateConfig) -> GenerateConfig:
+        """The config with what the request says itself."""
+        seed = config.seed if self.seed is None else self.seed
+        return replace(config, seed=seed, references=self.references)
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,9 @@ class Written:
 def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
     """Prompts from a JSON Lines file: `{"text": …}`, and an `id` and a `seed` if you like.
 
+    With `references`, it is an instruction as `Instruction.from_json` reads it; its files lie
+    beside the JSON Lines, if their names are not absolute.
+
     One without a seed has `first_seed` and the number of its line, counted from 0: prompts that
     share a seed start from the same noise, and would make one patient again and again.
 
@@ -111,13 +123,17 @@ def _request(path: Path, number: int, line: str, first_seed: int) -> Request:
         seed = values.get("seed", first_seed + number - 1)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f'{path}:{number}: is not {{"text": "…"}}; see --help') from None
-    if odd := sorted(values.keys() - {"id", "text", "seed"}):
-        raise InputError(f"{path}:{number}: '{odd[0]}' is none of id, text and seed")
+    if odd := sorted(values.keys() - {"id", "text", "seed", "references"}):
+        raise InputError(f"{path}:{number}: '{odd[0]}' is none of id, text, seed and references")
     if not isinstance(text, str) or not isinstance(name, str):
         raise InputError(f"{path}:{number}: id and text are written in quotes")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise InputError(f"{path}:{number}: the seed is a whole number from 0")
-    return Request(safe_name(name), text, seed)
+    try:
+        words = Instruction.from_json(values).beside(path.parent).words
+    except UsageError as error:
+        raise InputError(f"{path}:{number}: {error}") from None
+    return Request(safe_name(name), text, seed, words)
 
 
 def read_sources(config: GenerateConfig) -> list[MedicalImage]:
@@ -203,8 +219,7 @@ def write_samples(
     Raises:
         MedgenError: In one line: what is wrong. No sample is left half written.
     """
-    if request.seed is not None:
-        config = replace(config, seed=request.seed)
+    config = request.settled(config)
     paths, each = outputs_of(request, config, out), len(config.kinds)
     outputs = {index: paths[each * index : each * (index + 1)] for index in range(config.number)}
     if skip_existing:
@@ -226,15 +241,18 @@ def write_samples(
         check_writable(path, overwrite=config.overwrite)
         # What is beside an image that is not there belongs to nobody.
         check_writable(sidecar_path(path), overwrite=config.overwrite or skip_existing)
+    instruction = Instruction.parse(request.text, config.references)
+    references = read_references(instruction)
+    shown = _shown(instruction, references, config)
     started = time.perf_counter()
-    for sample in generate(prompt, sources, config, list(outputs)):
+    for sample in generate(prompt, sources, config, list(outputs), references):
         chosen = {
             kind: path
             for kind, path in zip(config.kinds, outputs[sample.index], strict=True)
             if path in missing
         }
         yield from _write(
-            sample, prompt, sources, config, chosen, started, lone_sidecar=skip_existing
+            sample, prompt, sources, config, chosen, started, shown, lone_sidecar=skip_existing
         )
         started = time.perf_counter()
 
@@ -246,6 +264,7 @@ def _write(
     config: GenerateConfig,
     paths: Mapping[Kind, Path],
     started: float,
+    shown: dict[str, object],
     *,
     lone_sidecar: bool,
 ) -> list[Written]:
@@ -257,7 +276,7 @@ def _write(
         for kind, image in zip(config.kinds, sample.images, strict=True):
             if kind not in paths:
                 continue
-            details = _details(sample, kind, image, prompt, sources, config)
+            details = _details(sample, kind, image, prompt, sources, config) | shown
             sidecar = write_sidecar(paths[kind], provenance, details, overwrite=replaces)
             undo.append(sidecar)
             files.write(image, paths[kind], provenance=provenance, overwrite=config.overwrite)
@@ -315,6 +334,29 @@ def _details(
         "Agreement": sample.agreement,
         "AgreementOfCandidates": list(sample.candidates),
         **_company(kind, sources, config),
+    }
+
+
+def _shown(
+    instruction: Instruction, references: Sequence[Pointed], config: GenerateConfig
+) -> dict[str, object]:
+    """What the sidecar says of references; names no file."""
+    if not references:
+        return {}
+    listed = [
+        {
+            "Mark": one.number,
+            "Role": str(one.role),
+            "Caption": one.caption,
+            "Kind": str(one.image.kind or "label map or mask"),
+            "SHA256": one.image.source.sha256 if one.image.source else "",
+        }
+        for one in references
+    ]
+    return {
+        "Instruction": instruction.text,
+        "References": listed,
+        "ReferenceGuidance": config.reference_guidance,
     }
 
 

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
+from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance
 from medgen.errors import MedgenError, UsageError
+from medgen.instruct.reader import Reader, instructed
+from medgen.latents.codec import pad_to
 from medgen.modality import FACTS, Kind, Modality
 from medgen.phantom import head_findings
 from medgen.shapes import Latent
@@ -22,7 +25,10 @@ from medgen.tasks.cross_model import load_guide
 from medgen.tasks.device import choose_device
 from medgen.tasks.flow import Flow
 from medgen.tasks.flow_model import common_spacings, load_flow
+from medgen.tasks.instruct_model import check_reads, load_reader
+from medgen.tasks.instruct_read import Shown, read_shown
 from medgen.tasks.prompt import Prompt
+from medgen.tasks.references import Pointed, deep_pictures, flat_pictures
 
 HEAD, CHEST = "head", "chest"
 
@@ -36,6 +42,7 @@ class Generator:
         codecs: By modality.
         flows: By modality.
         guide: What the flows tell each other.
+        readers: Of references, by modality; of the flows that have learned to read them.
         card: What the model is.
         spacings: Voxel sizes that all its flows of volumes make, mm; none without volumes.
         device: Where it computes.
@@ -45,6 +52,7 @@ class Generator:
     codecs: Mapping[Modality, LoadedCodec]
     flows: Mapping[Modality, Flow]
     guide: CrossGuide
+    readers: Mapping[Modality, Reader]
     card: Card
     spacings: tuple[float, ...]
     device: torch.device
@@ -157,7 +165,11 @@ def load_flows(model: str, modalities: Sequence[Modality], device: str) -> Gener
     )
     (card, *_) = (one.card for one in loaded.values())
     encoders = load_aligner(model, place)
-    return Generator(encoders, codecs, flows, guide.eval().to(place), card, spacings, place)
+    found = {name: load_reader(model_folder(model), name) for name in modalities}
+    readers = {name: reader.to(place) for name, reader in found.items() if reader}
+    return Generator(
+        encoders, codecs, flows, guide.eval().to(place), readers, card, spacings, place
+    )
 
 
 @torch.no_grad()
@@ -168,8 +180,12 @@ def voice_of(
     guidance: Guidance,
     *,
     spacing: float | None,
+    references: Sequence[Pointed] = (),
+    reference_guidance: float = 1.0,
 ) -> Voice:
     """The flow that makes a kind, with what it is told.
+
+    References are read once, and seen at every step.
 
     Args:
         loaded: The model.
@@ -177,6 +193,11 @@ def voice_of(
         told: What each item of the batch is told; nothing, or the same number of things each.
         guidance: How hard it is pushed; it is not, where nothing is told.
         spacing: Of a volume's voxels, mm.
+        references: Every item of the batch sees them.
+        reference_guidance: How hard it is pushed towards them; 0 ignores them, 1 does not push.
+
+    Raises:
+        ModelError: If there are references, and the flow never learned to read them.
     """
     encoders, flow = loaded.encoders, loaded.flows[kind.modality]
     (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
@@ -185,4 +206,44 @@ def voice_of(
     conditions = conditions_of([[*(each or [nothing]), *scan] for each in told])
     empty = conditions_of([[nothing, *scan]] * len(told))
     pushed = guidance if all(told) else Guidance(1.0, guidance.rescale)
-    return Voice(flow.network, flow.denoise(conditions, empty, pushed))
+    if not references:
+        return Voice(flow.network, flow.denoise(conditions, empty, pushed))
+    reader = check_reads(loaded.card.name, loaded.readers, kind.modality)
+    shown = _shown(loaded, kind.modality, references, spacing, scan)
+
+    def said(caption: str) -> Told:
+        (one,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [caption])
+        return one
+
+    read = read_shown(flow, reader, [shown] * len(told), said)
+
+    def seeing(denoise: Denoise) -> Denoise:
+        return instructed(denoise, flow.unet, reader, read, reference_guidance)
+
+    return Voice(flow.network, flow.denoise(conditions, empty, pushed, seeing))
+
+
+def _shown(
+    loaded: Generator,
+    modality: Modality,
+    references: Sequence[Pointed],
+    spacing: float | None,
+    scan: Sequence[Told],
+) -> list[Shown]:
+    """References as the flow of a modality sees them."""
+    codec, flow = loaded.codecs[modality], loaded.flows[modality]
+    findings = loaded.readers[modality].config.findings
+    if spacing is not None and flow.config.spacings:
+        i, j, k = (cells * codec.codec.stride for cells in flow.config.grid)
+        pictures = deep_pictures(references, (i, j, k), spacing, findings)
+    else:
+        pictures = flat_pictures(references, codec.frame.side, findings)
+    return [
+        Shown(
+            codec.codec.encode(pad_to(one[None].to(loaded.device), codec.codec.stride))[0],
+            of.role,
+            of.caption,
+            scan[0] if scan else None,
+        )
+        for one, of in zip(pictures, references, strict=True)
+    ]

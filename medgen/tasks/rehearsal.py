@@ -1,7 +1,7 @@
 """A dry run: how large a round's network is, what a step takes, and what would be trained."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from medgen.data.standard import channels_of
 from medgen.diffusion.conditioner import Condition
 from medgen.encoders.finder import Finder
 from medgen.errors import ModelError
+from medgen.instruct.reader import Reader, gathered
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
@@ -34,6 +35,8 @@ from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
+from medgen.tasks.instruct_model import new_reader
+from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
 from medgen.tasks.report_train import ReportTrainConfig
 from medgen.tasks.train import TrainConfig
@@ -136,7 +139,7 @@ def _count(config: Any, manifest: Path | None) -> int | None:
 def _needed(config: Any) -> tuple[Modality, ...]:
     """What a study must have to be learned from."""
     match config:
-        case FlowTrainConfig() | CodecTrainConfig():
+        case FlowTrainConfig() | CodecTrainConfig() | InstructTrainConfig():
             return (Modality(config.modality),)
         case CrossTrainConfig():
             return tuple(map(Modality, config.pair))
@@ -186,9 +189,12 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
         case CodecTrainConfig():
             return CodecTraining(KLCodec(config.codec), config.loss), _codec_work(config)
         case CrossTrainConfig():
-            flows = _flows_of(config)
+            flows = _flows_of(config.init, config.pair)
             guide = completed(CrossGuide({}, {}), flows, config.cross)
             return CrossTraining(guide), _cross_work(config, flows)
+        case InstructTrainConfig():
+            (flow,) = _flows_of(config.init, [config.modality]).values()
+            return new_reader(flow, config.reader, ()), _instruct_work(config, flow)
         case ReportTrainConfig():
             return ReportCodec(config.codec), _report_work(config)
         case FinderTrainConfig():
@@ -214,18 +220,38 @@ def _flow_work(config: FlowTrainConfig) -> Work:
     return work
 
 
-def _flows_of(config: CrossTrainConfig) -> dict[str, Flow]:
-    """The flows of a round, without their weights."""
-    folder = model_folder(config.init)
+def _flows_of(init: str, modalities: Sequence[Modality]) -> dict[str, Flow]:
+    """The flows of a model, without their weights."""
+    folder = model_folder(init)
     parts = read_card(folder).parts
-    missing = [name for name in config.pair if flow_part(name) not in parts]
+    missing = [name for name in modalities if flow_part(name) not in parts]
     if missing:
         raise ModelError(f"{folder}: cannot make {missing[0]}; name another --init")
-    configs = {str(name): parts[flow_part(name)].config for name in config.pair}
+    configs = {str(name): parts[flow_part(name)].config for name in modalities}
     return {
         name: Flow(from_mapping(FlowConfig, one, origin=str(folder))).requires_grad_(False)
         for name, one in configs.items()
     }
+
+
+def _instruct_work(config: InstructTrainConfig, flow: Flow) -> Work:
+    """Two references an item."""
+    batch, shape = config.fit.batch, flow.config
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, Reader)
+        latent = torch.randn(batch, shape.channels, *shape.grid)
+        context = torch.randn(batch, shape.conditioner.length, shape.conditioner.width)
+        if flow.conditioner.query.device != latent.device:
+            flow.to(latent.device)
+        with torch.no_grad():
+            features = flow.features(latent, context)
+        tokens = list(network.read(features, torch.zeros(batch, dtype=torch.long))[:, None])
+        read = gathered([[one, one] for one in tokens], features)
+        with network.attached(flow.unet, read):
+            return flow.predict(latent, torch.ones(batch), context).square().mean()
+
+    return work
 
 
 def _cross_work(config: CrossTrainConfig, flows: Mapping[str, Flow]) -> Work:

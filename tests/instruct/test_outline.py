@@ -25,7 +25,7 @@ def test_gain_and_offset_do_not_count() -> None:
 
 
 def test_a_plain_image_has_no_edges() -> None:
-    assert (drawn_edges(torch.full((1, 8, 8), 0.4)) == -1).all()
+    assert drawn_edges(torch.full((1, 8, 8), 0.4)).max() < -0.999
 
 
 def test_labels_are_evenly_spread_greys() -> None:

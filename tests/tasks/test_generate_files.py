@@ -49,7 +49,7 @@ def test_requests(tmp_path: Path) -> None:
         ('{"txt": "Mass."}', ':1: is not {"text"'),
         ('["Mass."]', ':1: is not {"text"'),
         ('{"text": 3}', "in quotes"),
-        ('{"text": "a", "guidnce": 7}', "'guidnce' is none of id, text and seed"),
+        ('{"text": "a", "guidnce": 7}', "'guidnce' is none of id, text, seed and references"),
         ('{"text": "a", "seed": -1}', "a whole number from 0"),
         ('{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}', "'x' comes twice"),
     ],

@@ -13,6 +13,7 @@ from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
 TOGETHER = {"text-xray", "text-ct", "ct-mri"}  # of flows that are there
+TOGETHER |= {f"{name}:{kind}" for name in ("instruct", "retrieval") for kind in ("ct", "mri")}
 ALONE = [name for name in ROUNDS if name not in TOGETHER]
 
 

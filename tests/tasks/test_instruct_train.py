@@ -1,0 +1,203 @@
+"""A reader learns from a manifest what references are for; everything else stays as it was."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from medgen.checkpoint import load_part, read_card
+from medgen.cli import app
+from medgen.config import from_mapping
+from medgen.errors import ModelError, UsageError
+from medgen.instruct.instruction import Instruction
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
+from medgen.tasks.references import read_references
+
+FIT = FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=0, ema_decay=0.0)
+SHAPE = {"reader": {"width": 16, "layers": 1, "heads": 2}, "tasks": ["subject", "look"]}
+
+
+def config_of(init: Path, **more: object) -> InstructTrainConfig:
+    config = from_mapping(InstructTrainConfig, {**SHAPE, "init": str(init)})
+    return replace(config, **{"fit": FIT, **more})
+
+
+def trained(config: InstructTrainConfig, out: Path, manifest: Path, **more: object) -> Path:
+    for _ in train_instruct(config, out, manifest=manifest, **more):
+        pass
+    return out / "model"
+
+
+@pytest.fixture(scope="module")
+def reads(
+    corner_flows: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """`model`, which has learned to put the square where a subject has it; and its `out`."""
+    out = tmp_path_factory.mktemp("reads")
+    config = config_of(corner_flows.model, tasks=("subject",), drop=0.9, looks=0)
+    more = {"steps": 160, "batch": 16, "learning_rate": 1e-2, "warmup": 10, "ema_decay": 0.9}
+    model = trained(replace(config, fit=replace(FIT, **more)), out, corner_flows.manifest)
+    return SimpleNamespace(model=model, out=out, studies=corner_flows.manifest.parent)
+
+
+def bright_corner(image: np.ndarray) -> tuple[int, int]:
+    """Row and column, 0 or 1, of the brightest quarter."""
+    half = image.shape[0] // 2
+    quarters = image[: 2 * half, : 2 * half].reshape(2, half, 2, half).mean((1, 3))
+    row, column = np.unravel_index(quarters.argmax(), (2, 2))
+    return int(row), int(column)
+
+
+def test_all_but_the_reader_stays_as_it_was(
+    corner_flows: SimpleNamespace, reads: SimpleNamespace
+) -> None:
+    before, after = (read_card(one) for one in (corner_flows.model, reads.model))
+    assert after.parts.keys() - before.parts.keys() == {"instruct-xray"}
+    assert {name: after.parts[name] for name in before.parts} == before.parts
+    frozen = after.extra["training-instruct-xray"]["frozen"]
+    assert frozen == {name: part.sha256 for name, part in before.parts.items()}
+
+
+def test_a_subject_decides_where_the_square_is(reads: SimpleNamespace) -> None:
+    """Without a word of text; and without the reference, nothing of it is left."""
+    hits = 0
+    for at in range(4):
+        words = (f"1={reads.studies / f'{at}.png'}:subject",)
+        config = GenerateConfig(
+            model=str(reads.model), references=words, number=2, steps=6, device="cpu"
+        )
+        instruction = Instruction.parse("[ref#1]", words)
+        prompt = understood("[ref#1]", config)
+        made = generate(prompt, [], config, references=read_references(instruction))
+        truth = np.asarray(Image.open(reads.studies / f"{at}.png"))
+        hits += sum(bright_corner(one.image.voxels) == bright_corner(truth) for one in made)
+    assert hits >= 6, hits  # of 8; chance finds 2
+
+
+def test_an_ignored_reference_is_none(reads: SimpleNamespace) -> None:
+    """`reference_guidance` 0 is the text alone; so is a plain prompt: to the bit."""
+    config = GenerateConfig(model=str(reads.model), steps=2, device="cpu")
+    text = "Mass in the left upper lobe."
+    words = (f"1={reads.studies / '1.png'}:subject",)
+    ignoring = replace(config, references=words, reference_guidance=0.0)
+    marked = f"{text} Of the patient in [ref#1]."
+    references = read_references(Instruction.parse(marked, words))
+    plain, ignored, heard = (
+        next(generate(understood(said, one), [], one, references=given)).image.voxels
+        for said, one, given in (
+            (text, config, ()),
+            (marked, ignoring, references),
+            (marked, replace(ignoring, reference_guidance=1.0), references),
+        )
+    )
+    assert np.array_equal(plain, ignored)
+    assert not np.array_equal(plain, heard)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_bit(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    config = config_of(corner_flows.model, fit=replace(FIT, steps=4))
+    whole = trained(config, tmp_path / "whole", corner_flows.manifest)
+    first = train_instruct(config, tmp_path / "parts", manifest=corner_flows.manifest)
+    next(first), next(first)
+    first.close()
+    again = trained(config, tmp_path / "parts", corner_flows.manifest, resume=True)
+    card = read_card(whole)
+    one, other = (load_part(model, card, "instruct-xray") for model in (whole, again))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"tasks": ("region",)}, "no study has masks"),
+        ({"hold_out": ("subject", "look")}, "every task is held out"),
+        ({"tasks": ("mood",)}, "task 'mood': is none of"),
+    ],
+)
+def test_nothing_to_learn(
+    corner_flows: SimpleNamespace, tmp_path: Path, more: dict[str, tuple[str, ...]], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        trained(config_of(corner_flows.model, **more), tmp_path, corner_flows.manifest)
+
+
+def test_a_model_without_the_flow_says_so(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="flow"):
+        trained(config_of(corner_flows.codecs), tmp_path, corner_flows.manifest)
+
+
+def run(*words: object) -> int:
+    return app.main(["generate", *map(str, words)])
+
+
+def test_the_sidecar_names_roles_and_hashes_and_no_file(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = tmp_path / "JaneDoe.png"
+    scan.write_bytes((reads.studies / "2.png").read_bytes())
+    record = tmp_path / "record.json"
+    words = ["--text", "Mass, of the patient in [ref#1].", "--ref", f"1={scan}"]
+    more = ["--model", reads.model, "--device", "cpu", "--steps", 2, "-o", tmp_path / "a.png"]
+    assert run(*words, *more, "--record", record) == 0, capsys.readouterr().err
+    told = json.loads((tmp_path / "a.json").read_text())
+    (reference,) = told["References"]
+    assert (reference["Mark"], reference["Role"], reference["Kind"]) == (1, "subject", "xray")
+    assert len(reference["SHA256"]) == 64
+    assert told["Prompt"] == "Mass."
+    assert "JaneDoe" not in (tmp_path / "a.json").read_text() + record.read_text()
+
+
+def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes((reads.studies / "0.png").read_bytes())
+    lines = [
+        {"id": "a", "text": "Mass as [ref#1].", "references": {"1": {"file": "0.png"}}},
+        {"id": "b", "text": "Mass in the left upper lobe."},
+    ]
+    batch = tmp_path / "p.jsonl"
+    batch.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    more = ["--model", reads.model, "--device", "cpu", "--steps", 2, "-o", tmp_path / "out"]
+    assert run("--texts", batch, *more) == 0
+    assert json.loads((tmp_path / "out" / "a-0001.json").read_text())["References"]
+    assert "References" not in json.loads((tmp_path / "out" / "b-0001.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--text", "as [ref#1]"], 2, "has no file; add --ref 1=FILE"),
+        (["--text", "as [ref#1]", "--ref", "1=gone.png"], 4, "gone.png"),
+        (["--text", "as [ref#1]", "--ref", "1=pet=a.png"], 2, "'pet' is not one of"),
+        (["--text", "as [ref#1]", "--ref", "1=a.png:mood"], 2, "the role 'mood' is none of"),
+        (["--text", "a", "--ref", "1=a.png"], 2, "the text has no [ref#1]"),
+        (
+            ["--text", "anatomy of [ref#1]", "--ref", "1=labels.png"],
+            4,
+            "labels 40, 250 are unknown",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    reads: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("labels.png").write_bytes((reads.studies / "0.png").read_bytes())
+    assert run(*words, "--model", reads.model, "--device", "cpu", "-o", "out") == code
+    told = capsys.readouterr().err.splitlines()
+    assert said in told[-1]
+    assert len([line for line in told if "error" in line]) == 1
+    assert not Path("out").exists()
