@@ -25,7 +25,7 @@ def train(
             "--round",
             metavar="NAME",
             help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray, "
-            "text-ct, ct-mri, report:finder, report:words.",
+            "text-ct, ct-mri, report:finder, report:words, retrieval[:ct|mri], instruct[:ct|mri].",
         ),
     ] = "translator",
     preset: Annotated[
@@ -65,6 +65,12 @@ def train(
         bool,
         typer.Option("--complete-pairs", help="Make the images that studies of a round lack."),
     ] = False,
+    max_reuse: Annotated[
+        int | None,
+        typer.Option(
+            "--max-reuse", min=1, metavar="N", help="How often a study may be others' context."
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps in all.")
     ] = None,
@@ -102,6 +108,7 @@ def train(
         "register": register,
         "allow_outside": allow_outside or None,
         "complete_pairs": complete_pairs or None,
+        "max_reuse": max_reuse,
         "cache": str(cache) if cache else None,
         "card": str(card) if card else None,
         "fit": {key: value for key, value in fit.items() if value is not None},

@@ -84,13 +84,24 @@ class Apprentice:
         reader: New, or as an earlier round has left it.
         flow: Stays as it is.
         encoders: Of what the flow is told.
+        modality: Of the flow.
+        init: The model's folder.
+        fitting: How it is trained.
         device: Where to compute.
     """
 
     reader: Reader
     flow: Flow
     encoders: LoadedAligner
+    modality: Modality
+    init: Path
+    fitting: FitConfig
     device: torch.device
+
+    @property
+    def words(self) -> FlowLoss:
+        """What reads texts and captions for the flow."""
+        return FlowLoss(self.encoders.aligner.text_encoder, self.encoders.tokenizer)
 
 
 def train_instruct(
@@ -120,7 +131,8 @@ def train_instruct(
     listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     findings = known_findings(listed, FACTS[config.modality].axes)
     one = apprentice(config.init, config.modality, config.reader, config.fit, findings)
-    studies = learned_from(config, listed, one)
+    cache = Path(config.cache) if config.cache else None
+    studies = learned_from(one, listed, looks=config.looks, max_bad=config.max_bad, cache=cache)
     tasks = [name for name in config.tasks if name not in config.hold_out]
     if not any(study.edits for study in studies):
         tasks = [name for name in tasks if "region" not in name]
@@ -129,8 +141,8 @@ def train_instruct(
         raise UsageError(f"{manifest}: no study has masks, and nothing but regions is asked for")
     seed = config.fit.seed
     items = InstructItems(studies, tasks, config.drop, config.drop_references, seed)
-    facts: dict[str, object] = {"studies": len(studies), "tasks": tasks}
-    yield from train_reader(config, one, items, out, card, facts, resume=resume)
+    facts = {"config": facts_of(config), "studies": len(studies), "tasks": tasks}
+    yield from train_reader(one, items, out, card, facts, resume=resume)
 
 
 def with_modality(manifest: Path, modality: Modality, *, allow_outside: bool) -> list[Study]:
@@ -166,36 +178,44 @@ def apprentice(
             f"{init}: its label maps know {', '.join(known) or 'no finding'}; not "
             f"{', '.join(unknown)}: begin with a model that reads no references yet"
         )
-    return Apprentice(reader.train().to(device), flow, load_aligner(init, device), device)
+    encoders = load_aligner(init, device)
+    reader = reader.train().to(device)
+    return Apprentice(reader, flow, encoders, modality, model_folder(init), fitting, device)
 
 
 def learned_from(
-    config: InstructTrainConfig, listed: Sequence[Study], one: Apprentice
+    one: Apprentice, listed: Sequence[Study], *, looks: int, max_bad: float, cache: Path | None
 ) -> list[InstructStudy]:
     """The studies on the flow's grid.
+
+    Args:
+        one: Who learns.
+        listed: Studies with the flow's modality.
+        looks: In how many looks each image is kept, besides its own.
+        max_bad: Share of the studies that may be unreadable.
+        cache: Folder of the images as they were read before.
 
     Raises:
         UsageError: If none can be read.
         InputError: If too many cannot be read.
     """
     frames = Frames(
-        config.modality,
-        load_codec(config.init, config.modality, one.device),
+        one.modality,
+        load_codec(one.init, one.modality, one.device),
         one.flow.config,
         one.reader.config.findings,
-        config.looks,
-        config.fit.seed,
-        Path(config.cache) if config.cache else None,
+        looks,
+        one.fitting.seed,
+        cache,
         one.device,
     )
-    studies = instruct_studies(listed, frames, max_bad=config.max_bad)
+    studies = instruct_studies(listed, frames, max_bad=max_bad)
     if not studies:
-        raise UsageError(f"no study to train on has {config.modality} that can be read")
+        raise UsageError(f"no study to train on has {one.modality} that can be read")
     return studies
 
 
 def train_reader(
-    config: InstructTrainConfig,
     one: Apprentice,
     items: MakeItem,
     out: Path,
@@ -207,24 +227,22 @@ def train_reader(
     """Train a reader on items, and write the model with it.
 
     Args:
-        config: How; its other settings are remembered.
         one: The reader, and its flow.
         items: What it learns from.
         out: The run's folder.
         card: As far as a person writes it.
-        facts: What else the run remembers.
+        facts: What else the run remembers, and must find again when it is resumed.
         resume: Continue the run in `out`.
     """
-    init = model_folder(config.init)
-    frozen = {name: part.sha256 for name, part in read_card(init).parts.items()}
-    frozen.pop(reader_part(config.modality), None)
-    facts = {"config": facts_of(config), **facts, "frozen": frozen}
-    words = FlowLoss(one.encoders.aligner.text_encoder, one.encoders.tokenizer)
-    loss = InstructLoss(one.flow, words)
-    yield from fit(one.reader, items, loss, config.fit, out, resume=resume, card=facts)
-    if join(config.fit.device).rank == 0:
+    part = reader_part(one.modality)
+    frozen = {name: each.sha256 for name, each in read_card(one.init).parts.items()}
+    frozen.pop(part, None)
+    facts = {**facts, "frozen": frozen}
+    loss = InstructLoss(one.flow, one.words)
+    yield from fit(one.reader, items, loss, one.fitting, out, resume=resume, card=facts)
+    if join(one.fitting.device).rank == 0:
         step, state = averaged_weights(out)
-        part = reader_part(config.modality)
-        extra: dict[str, object] = {f"training-{part}": facts}
-        card = descended(replace(card, steps=step, extra=extra), init, part)
-        save_reader(out / MODEL, card, config.modality, one.reader.config, state, beside=init)
+        earlier = read_card(one.init).extra.get(f"training-{part}", [])
+        extra: dict[str, object] = {f"training-{part}": [*earlier, facts]}
+        card = descended(replace(card, steps=step, extra=extra), one.init, part)
+        save_reader(out / MODEL, card, one.modality, one.reader.config, state, beside=one.init)

@@ -25,6 +25,7 @@ from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
 from medgen.latents.writer import Told, Writer
 from medgen.modality import FACTS, Modality
+from medgen.tasks.archive_train import ArchiveTrainConfig
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.cross_items import CrossTraining
 from medgen.tasks.cross_model import completed
@@ -139,7 +140,7 @@ def _count(config: Any, manifest: Path | None) -> int | None:
 def _needed(config: Any) -> tuple[Modality, ...]:
     """What a study must have to be learned from."""
     match config:
-        case FlowTrainConfig() | CodecTrainConfig() | InstructTrainConfig():
+        case FlowTrainConfig() | CodecTrainConfig() | InstructTrainConfig() | ArchiveTrainConfig():
             return (Modality(config.modality),)
         case CrossTrainConfig():
             return tuple(map(Modality, config.pair))
@@ -192,7 +193,7 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
             flows = _flows_of(config.init, config.pair)
             guide = completed(CrossGuide({}, {}), flows, config.cross)
             return CrossTraining(guide), _cross_work(config, flows)
-        case InstructTrainConfig():
+        case InstructTrainConfig() | ArchiveTrainConfig():
             (flow,) = _flows_of(config.init, [config.modality]).values()
             return new_reader(flow, config.reader, ()), _instruct_work(config, flow)
         case ReportTrainConfig():
@@ -234,7 +235,7 @@ def _flows_of(init: str, modalities: Sequence[Modality]) -> dict[str, Flow]:
     }
 
 
-def _instruct_work(config: InstructTrainConfig, flow: Flow) -> Work:
+def _instruct_work(config: InstructTrainConfig | ArchiveTrainConfig, flow: Flow) -> Work:
     """Two references an item."""
     batch, shape = config.fit.batch, flow.config
 

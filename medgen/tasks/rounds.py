@@ -10,6 +10,7 @@ from medgen.config import resolve, to_mapping
 from medgen.diffusion.unet import UNetConfig
 from medgen.errors import UsageError
 from medgen.modality import Modality
+from medgen.tasks.archive_train import ArchiveTrainConfig, train_archive
 from medgen.tasks.codec_train import CodecTrainConfig, base_codec, train_codec
 from medgen.tasks.cross_train import CrossTrainConfig, train_cross
 from medgen.tasks.finder_config import FinderTrainConfig
@@ -146,12 +147,12 @@ def _flow(modality: Modality, tiny: Settings, paper: Settings) -> Round:
     )
 
 
-def _instruct(modality: Modality) -> Round:
+def _reader(config: type, run: Run, modality: Modality) -> Round:
     name = str(modality)
     tiny = {"reader": {"width": 32, "layers": 1, "heads": 2}}
     return Round(
-        InstructTrainConfig,
-        train_instruct,
+        config,
+        run,
         ("reader", "width"),
         {"base": {"modality": name}, "tiny": {"modality": name, **tiny}},
     )
@@ -223,9 +224,12 @@ ROUNDS = {
     "text-xray": _cross(Modality.TEXT, Modality.XRAY),
     "text-ct": _cross(Modality.TEXT, Modality.CT),
     "ct-mri": _cross(Modality.CT, Modality.MRI),
-    "instruct": _instruct(Modality.XRAY),
-    "instruct:ct": _instruct(Modality.CT),
-    "instruct:mri": _instruct(Modality.MRI),
+    "retrieval": _reader(ArchiveTrainConfig, train_archive, Modality.XRAY),
+    "retrieval:ct": _reader(ArchiveTrainConfig, train_archive, Modality.CT),
+    "retrieval:mri": _reader(ArchiveTrainConfig, train_archive, Modality.MRI),
+    "instruct": _reader(InstructTrainConfig, train_instruct, Modality.XRAY),
+    "instruct:ct": _reader(InstructTrainConfig, train_instruct, Modality.CT),
+    "instruct:mri": _reader(InstructTrainConfig, train_instruct, Modality.MRI),
 }
 
 

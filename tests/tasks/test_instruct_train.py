@@ -61,7 +61,7 @@ def test_all_but_the_reader_stays_as_it_was(
     before, after = (read_card(one) for one in (corner_flows.model, reads.model))
     assert after.parts.keys() - before.parts.keys() == {"instruct-xray"}
     assert {name: after.parts[name] for name in before.parts} == before.parts
-    frozen = after.extra["training-instruct-xray"]["frozen"]
+    frozen = after.extra["training-instruct-xray"][0]["frozen"]
     assert frozen == {name: part.sha256 for name, part in before.parts.items()}
 
 
