@@ -14,6 +14,7 @@ from medgen.cli.options import (
     Overwrite,
     OwnSeed,
     RecordTo,
+    Refine,
     Set,
     ShardOf,
     SkipExisting,
@@ -74,6 +75,7 @@ def generate(
         float | None,
         typer.Option("--guidance", metavar="S", help="How hard it is pushed; 1 does not push."),
     ] = None,
+    refine: Refine = False,
     best_of: Annotated[
         int | None,
         typer.Option(
@@ -124,6 +126,7 @@ def generate(
         "steps": steps,
         "sampler": sampler,
         "guidance": guidance,
+        "refine": refine or None,
         "best_of": best_of,
         "format": file_format,
         "spacing": spacing,

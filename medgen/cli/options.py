@@ -80,3 +80,6 @@ Force = Annotated[
         "--force", help="Go on, with a warning, where an input is unlike the training data."
     ),
 ]
+Refine = Annotated[
+    bool, typer.Option("--refine", help="Make fine details with a refiner: --round refine.")
+]

@@ -18,6 +18,7 @@ from medgen.cli.options import (
     OwnSeed,
     Preview,
     RecordTo,
+    Refine,
     Set,
     ShardOf,
     SkipExisting,
@@ -58,6 +59,7 @@ def translate(
         int | None,
         typer.Option("--samples", min=1, metavar="K", help="Write the mean of K, and their sigma."),
     ] = None,
+    refine: Refine = False,
     series: Annotated[
         str | None,
         typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
@@ -97,6 +99,7 @@ def translate(
         "engine": engine,
         "steps": steps,
         "samples": samples,
+        "refine": refine or None,
         "series": series,
         "frame": frame,
         "keep_patient": keep_patient or None,

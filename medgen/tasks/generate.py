@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -24,17 +25,21 @@ from medgen.diffusion.sampler import (
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction
+from medgen.instruct.refiner import Refiner
 from medgen.instruct.wording import worded
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
+from medgen.tasks.device import choose_device
 from medgen.tasks.generator import Generator, load_flows, voice_of
 from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
 from medgen.tasks.prompt import Prompt, read_prompt
 from medgen.tasks.references import Pointed
+from medgen.tasks.refine import refined
+from medgen.tasks.refine_model import load_refiner
 
 BUILT_IN = "flows"  # the bundled model
 SAMPLERS = {
@@ -60,6 +65,8 @@ class GenerateConfig:
     guidance: float = 3.0  # how hard it is pushed towards the prompt; 1 does not push
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
+    refine: bool = False  # make it at twice the resolution
+    refine_steps: int = 4  # of the refiner's sampler
     best_of: int = 1  # candidates for each sample; the one most like the prompt is kept
     together: int = 4  # samples at once
     cross: bool = True  # of several: they listen to each other; without, they share the text alone
@@ -90,7 +97,7 @@ class GenerateConfig:
             raise UsageError(f"{len(self.weights)} weights for {len(self.sources)} images")
         if not all(0 <= weight < math.inf for weight in self.weights):
             raise UsageError("a weight is 0 or more, and finite")
-        for name in ("number", "steps", "best_of", "together"):
+        for name in ("number", "steps", "best_of", "together", "refine_steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
         if not 0 <= self.reference_guidance < math.inf:
@@ -157,6 +164,9 @@ def load_generator(config: GenerateConfig) -> Generator:
     modalities = tuple(sorted(kind.modality for kind in config.kinds))
     loaded = load_flows(config.model, modalities, config.device)
     loaded.check_anatomy()
+    if config.refine:
+        for modality in modalities:
+            refiner_of(config.model, modality, config.device)
     return loaded
 
 
@@ -238,6 +248,7 @@ def generate(
         raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")
     told = {kind: _told(prompt, sources, config, loaded, kind.modality) for kind in config.kinds}
     spacing = loaded.spacing(prompt, config.spacing)
+    voxel = spacing / 2 if spacing and config.refine else spacing
     chosen = range(config.number) if indices is None else indices
     numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]
     best: dict[int, Sample] = {}
@@ -246,13 +257,49 @@ def generate(
         remedy = "--set together=1 makes one image at a time, --device cpu needs no GPU's"
         with flushed_denormals(), enough_memory(remedy):
             decoded = _decoded(loaded, told, spacing, part, config, references)
+            if config.refine:
+                decoded = {
+                    kind: _fine(low, kind, loaded, prompt, part, config)
+                    for kind, low in decoded.items()
+                }
         for at, (index, candidate) in enumerate(part):
-            images = tuple(image_of(decoded[kind][at], kind, spacing) for kind in config.kinds)
+            images = tuple(image_of(decoded[kind][at], kind, voxel) for kind in config.kinds)
             agreement = _agreement(loaded, prompt, images, config)
             one = Sample(index, images, agreement, () if agreement is None else (agreement,))
             best[index] = _better(best.get(index), one)
             if candidate == config.best_of - 1:
                 yield best.pop(index)
+
+
+def _fine(
+    low: Float[Tensor, "batch 1 *space"],
+    kind: Kind,
+    loaded: Generator,
+    prompt: Prompt,
+    numbers: Sequence[tuple[int, int]],
+    config: GenerateConfig,
+) -> Float[Tensor, "batch 1 *fine"]:
+    """What was decoded, at twice the resolution."""
+    encoders = loaded.encoders
+    text = said_of(prompt, config) if prompt.text else ""
+    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
+    seeds = [
+        generator_for(~config.seed, CANDIDATES * index + candidate).initial_seed()
+        for index, candidate in numbers
+    ]
+    refiner = refiner_of(config.model, kind.modality, config.device)
+    embedding = said.embedding.expand(len(low), -1)
+    return refined(low, embedding, refiner, steps=config.refine_steps, seeds=seeds).cpu()
+
+
+@lru_cache(maxsize=2)
+def refiner_of(model: str, modality: Modality, device: str) -> Refiner:
+    """What doubles the resolution; one a modality stays in memory.
+
+    Raises:
+        ModelError: If the model has none.
+    """
+    return load_refiner(model, modality, choose_device(device))
 
 
 def _compared(loaded: Generator, config: GenerateConfig) -> list[Modality]:

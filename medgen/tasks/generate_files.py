@@ -331,6 +331,7 @@ def _details(
         **_spacing(image),
         "Sampler": config.sampler,
         "Guidance": config.guidance,
+        **({"RefineSteps": config.refine_steps} if config.refine else {}),
         "Agreement": sample.agreement,
         "AgreementOfCandidates": list(sample.candidates),
         **_company(kind, sources, config),

@@ -126,7 +126,7 @@ def instruct_studies(
     found: list[InstructStudy] = []
     for at, study in enumerate(studies):
         try:
-            said = _wordings(study)
+            said = wordings(study)
             found += [
                 _made(study, path, frames, said, number)
                 for number, path in enumerate(study.of(frames.modality))
@@ -136,7 +136,7 @@ def instruct_studies(
     return found
 
 
-def _wordings(study: Study) -> tuple[str, ...]:
+def wordings(study: Study) -> tuple[str, ...]:
     """All reports of a study that say what is there."""
     changed = read_counterfactuals(study.counterfactuals) if study.counterfactuals else ()
     said = [*filter(None, [read_report(study)]), *(pair.says for pair in changed)]

@@ -20,6 +20,7 @@ from medgen.diffusion.conditioner import Condition
 from medgen.encoders.finder import Finder
 from medgen.errors import ModelError
 from medgen.instruct.reader import Reader, gathered
+from medgen.instruct.refiner import Refiner
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
@@ -39,6 +40,7 @@ from medgen.tasks.flow_train import FlowTrainConfig
 from medgen.tasks.instruct_model import new_reader
 from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
+from medgen.tasks.refine_train import RefineTrainConfig, refiner_shape
 from medgen.tasks.report_train import ReportTrainConfig
 from medgen.tasks.train import TrainConfig
 from medgen.tasks.translator import TARGETS, Translator
@@ -48,6 +50,7 @@ COPIES = 5  # weights, gradients, two moments, and the average
 BYTES = 4  # of a number
 TRIED = 2  # steps, of which the faster one counts
 PROMPT_TOKENS = 128
+EMBEDDING = 256  # of the space that texts and images share
 GIGABYTE = 1e9
 
 Work = Callable[[nn.Module], Tensor]
@@ -140,7 +143,9 @@ def _count(config: Any, manifest: Path | None) -> int | None:
 def _needed(config: Any) -> tuple[Modality, ...]:
     """What a study must have to be learned from."""
     match config:
-        case FlowTrainConfig() | CodecTrainConfig() | InstructTrainConfig() | ArchiveTrainConfig():
+        case FlowTrainConfig() | CodecTrainConfig() | RefineTrainConfig():
+            return (Modality(config.modality),)
+        case InstructTrainConfig() | ArchiveTrainConfig():
             return (Modality(config.modality),)
         case CrossTrainConfig():
             return tuple(map(Modality, config.pair))
@@ -196,6 +201,8 @@ def _built(config: Any) -> tuple[nn.Module, Work]:
         case InstructTrainConfig() | ArchiveTrainConfig():
             (flow,) = _flows_of(config.init, [config.modality]).values()
             return new_reader(flow, config.reader, ()), _instruct_work(config, flow)
+        case RefineTrainConfig():
+            return Refiner(refiner_shape(config, EMBEDDING)), _refine_work(config)
         case ReportTrainConfig():
             return ReportCodec(config.codec), _report_work(config)
         case FinderTrainConfig():
@@ -274,6 +281,19 @@ def _cross_work(config: CrossTrainConfig, flows: Mapping[str, Flow]) -> Work:
             with network.guide.hearing(name, flow.network, told):
                 losses.append(flow.predict(noisy[name], torch.ones(batch), context).square().mean())
         return torch.stack(losses).sum()
+
+    return work
+
+
+def _refine_work(config: RefineTrainConfig) -> Work:
+    axes, batch = FACTS[config.modality].axes, config.fit.batch
+
+    def work(network: nn.Module) -> Tensor:
+        assert isinstance(network, Refiner)
+        low = torch.randn(batch, 1, *[config.patch // 2] * axes)
+        noisy = torch.randn(batch, 2**axes - 1, *low.shape[2:])
+        told = torch.randn(batch, EMBEDDING)
+        return network(noisy, torch.ones(1), low, torch.zeros(batch), told).square().mean()
 
     return work
 

@@ -19,6 +19,7 @@ from medgen.tasks.fit import Progress
 from medgen.tasks.flow import base_flow
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
+from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
 from medgen.tasks.train import TrainConfig, train
 from medgen.tasks.writer_train import WriterTrainConfig, train_writer
@@ -158,6 +159,14 @@ def _reader(config: type, run: Run, modality: Modality) -> Round:
     )
 
 
+def _refine(modality: Modality, patch: int) -> Round:
+    base = {"modality": str(modality), "patch": patch}
+    tiny = {"refiner": {"widths": [8, 16]}, "patch": 32}
+    return Round(
+        RefineTrainConfig, train_refiner, ("refiner", "widths"), {"base": base, "tiny": base | tiny}
+    )
+
+
 def _cross(*pair: Modality) -> Round:
     names = [str(each) for each in pair]
     return Round(
@@ -230,6 +239,9 @@ ROUNDS = {
     "instruct": _reader(InstructTrainConfig, train_instruct, Modality.XRAY),
     "instruct:ct": _reader(InstructTrainConfig, train_instruct, Modality.CT),
     "instruct:mri": _reader(InstructTrainConfig, train_instruct, Modality.MRI),
+    "refine:xray": _refine(Modality.XRAY, 128),
+    "refine:ct": _refine(Modality.CT, 64),
+    "refine:mri": _refine(Modality.MRI, 64),
 }
 
 

@@ -19,6 +19,7 @@ from medgen.tasks.generator import load_flows
 from medgen.tasks.model import LoadedModel, load_translator
 from medgen.tasks.preflight import check_range, check_same_place, with_kind
 from medgen.tasks.radiograph import XRAY, radiograph_of
+from medgen.tasks.refine_volume import refined_volume, refiner_and_nothing
 from medgen.tasks.translation import Engine, EngineConfig, Translated, translate_images
 from medgen.tasks.translator import CT, index_of
 
@@ -34,6 +35,9 @@ class TranslateConfig:
     engine: Engine = "regress"
     steps: int = 8  # network evaluations a sample; diffuse and flow only
     samples: int = 1  # mean and sigma over so many; diffuse only
+    refine: bool = False  # make the finest details anew; volumes only
+    refiner: str | None = None  # the model that does it; `model` if not given
+    refine_steps: int = 4  # of its sampler
     seed: int = 0
     model: str = "base"
     device: str = "auto"
@@ -51,6 +55,10 @@ class TranslateConfig:
                 raise UsageError(f"--view {self.view}: belongs to --to xray; leave it out")
         elif self.samples > 1:
             raise UsageError("--samples has no sigma for a radiograph; leave it out")
+        if self.refine and (self.target == XRAY or self.samples > 1):
+            raise UsageError("--refine is for one volume; leave --to xray and --samples out")
+        if self.refine_steps < 1:
+            raise UsageError(f"refine_steps is {self.refine_steps}; choose 1 or more")
         if self.stated and self.stated.modality not in (Modality.CT, Modality.MRI):
             raise UsageError(f"--from {self.source}: only ct and mri can be translated")
         if self.stated == self.target:
@@ -145,6 +153,8 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
     """
     if config.target == XRAY:
         return _radiograph(sources, config)
+    if config.refine:
+        return _refined(sources, config)
     if config.engine == "flow":
         return _by_flows(sources, config)
     model = _model(config.model, config.device)
@@ -159,6 +169,17 @@ def translate(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
     device = str(next(model.translator.parameters()).device)
     maker = Maker(model.card.name, model.card.digest, device)
     return Translation(image, sigma, tuple(images), maker, tuple(warnings))
+
+
+def _refined(sources: Sequence[MedicalImage], config: TranslateConfig) -> Translation:
+    """A translation whose finest details are made anew."""
+    modality = config.target.modality
+    refiner, nothing = refiner_and_nothing(config.refiner or config.model, modality, config.device)
+    made = translate(sources, replace(config, refine=False))
+    voxels = refined_volume(
+        made.image, config.target, refiner, nothing, steps=config.refine_steps, seed=config.seed
+    )
+    return replace(made, image=made.image.with_voxels(voxels, config.target))
 
 
 def _radiograph(sources: Sequence[MedicalImage], config: TranslateConfig) -> Translation:
@@ -209,7 +230,7 @@ def _by_flows(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
 def provenance_of(made: Translation, config: TranslateConfig) -> Provenance:
     """What the writers say about how a translation was made."""
     is_sampled = config.engine != "regress" and made.maker.sha256 != ""
-    is_random = is_sampled or config.target == XRAY
+    is_random = is_sampled or config.target == XRAY or config.refine
     return Provenance(
         task="translate",
         model=made.maker.name,

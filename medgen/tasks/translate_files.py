@@ -200,6 +200,8 @@ def _how(made: Translation, config: TranslateConfig) -> dict[str, object]:
     how: dict[str, object] = {}
     if made.maker.sha256:
         how |= {"Engine": config.engine, "Samples": config.samples}
+    if config.refine:
+        how |= {"RefineSteps": config.refine_steps}
     if made.unpaired:
         how |= {"UnpairedPath": list(made.unpaired)}
     if config.target == XRAY:

@@ -1,0 +1,52 @@
+"""Refiners as parts of a model folder."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medgen.checkpoint import Card, model_folder, save_model, verify
+from medgen.config import from_mapping, to_mapping
+from medgen.errors import ModelError
+from medgen.instruct.refiner import Refiner, RefinerConfig
+from medgen.modality import Modality
+from medgen.tasks.model_parts import filled, parts_of
+
+
+def refiner_part(modality: Modality) -> str:
+    """Name of a refiner in a model folder."""
+    return f"refine-{modality}"
+
+
+def load_refiner(model: str | Path, modality: Modality, device: torch.device) -> Refiner:
+    """The refiner of a modality, in eval mode, after checking the model's hashes.
+
+    Raises:
+        ModelError: If the model has none, or it is damaged.
+    """
+    folder = model_folder(model)
+    card = verify(folder)
+    name = refiner_part(modality)
+    if name not in card.parts:
+        raise ModelError(f"{folder}: cannot refine {modality}; train it: --round refine:{modality}")
+    config = from_mapping(RefinerConfig, card.parts[name].config, origin=str(folder))
+    return filled(Refiner(config), folder, card, name).eval().to(device)
+
+
+def save_refiner(
+    folder: Path,
+    card: Card,
+    modality: Modality,
+    config: RefinerConfig,
+    state: Mapping[str, Tensor],
+    *,
+    beside: Path,
+) -> Card:
+    """Write a refiner with all that another model has; an older one of its modality is replaced."""
+    parts, configs, extra = parts_of(beside)
+    name = refiner_part(modality)
+    parts[name], configs[name] = state, to_mapping(config)
+    card = replace(card, extra=extra | card.extra)
+    return save_model(folder, card, parts, configs=configs, overwrite=True)
