@@ -40,8 +40,8 @@ def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
 def without_dependents(parts: Parts, configs: Configs, name: str) -> None:
     """Leave out what was trained on a part that is being replaced; it would not fit the new one.
 
-    A flow makes the latents of its codec; what a flow tells and hears is of that flow; a writer
-    knows the claims of its finder.
+    A flow makes the latents of its codec; what a flow tells, hears and reads is of that flow; a
+    writer knows the claims of its finder.
 
     Args:
         parts: Of the model; changed.
@@ -52,7 +52,8 @@ def without_dependents(parts: Parts, configs: Configs, name: str) -> None:
         configs.pop("writer", None)
         LOG.warning("writer: was trained on the older finder and is left out")
     kind, _, modality = name.partition("-")
-    dependents = {"codec": ("flow", "environment", "listener"), "flow": ("environment", "listener")}
+    of_flow = ("environment", "listener", "instruct")
+    dependents = {"codec": ("flow", *of_flow), "flow": of_flow}
     for other in dependents.get(kind, ()):
         if parts.pop(f"{other}-{modality}", None) is not None:
             configs.pop(f"{other}-{modality}", None)

@@ -197,7 +197,7 @@ def _deep(one: Pointed, grid: Grid, findings: Sequence[str]) -> Float[Tensor, "1
     image = one.image
     if one.role is Role.REGION:
         return as_mask(_resampled(image.voxels != 0, image, grid))
-    if one.role is Role.ANATOMY and is_label_map(image.voxels):
+    if one.role is Role.ANATOMY and image.kind is None and is_label_map(image.voxels):
         labels = known_labels(one, findings)
         drawn = torch.zeros(grid.shape, dtype=torch.long)
         for label in sorted(set(np.unique(labels).tolist()) - {0}):
@@ -225,7 +225,7 @@ def is_label_map(voxels: Shaped[np.ndarray, "*space"]) -> bool:
     """Whether an image has few values, all of them whole and none negative."""
     some = voxels.ravel()[:: max(1, voxels.size // 1_000_000)]
     values = np.unique(some)
-    is_whole = bool((values == np.round(values)).all()) and values[0] >= 0
+    is_whole = bool((values == np.round(values)).all() and values[0] >= 0)
     return is_whole and len(values) <= MOST_LABELS
 
 

@@ -8,14 +8,14 @@ import torch
 from medgen.tasks.model_parts import without_dependents
 
 PARTS = ("text", "codec-xray", "codec-text", "flow-xray", "flow-text", "environment-xray")
-PARTS += ("listener-xray", "listener-text")
+PARTS += ("listener-xray", "listener-text", "instruct-xray", "refine-xray")
 
 
 @pytest.mark.parametrize(
     ("name", "gone"),
     [
-        ("codec-xray", {"flow-xray", "environment-xray", "listener-xray"}),
-        ("flow-xray", {"environment-xray", "listener-xray"}),
+        ("codec-xray", {"flow-xray", "environment-xray", "listener-xray", "instruct-xray"}),
+        ("flow-xray", {"environment-xray", "listener-xray", "instruct-xray"}),
         ("codec-text", {"flow-text", "listener-text"}),
         ("codec-ct", set()),
         ("text", set()),
