@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from benchmarks.chests_tables import chests_goals
 from benchmarks.generation_tables import generation_goals
+from benchmarks.instructing_tables import instructing_goals
 from benchmarks.methods import CONSTANT, DIFFUSE, REGRESS, UNET
 from benchmarks.reporting_tables import reporting_goals
 from benchmarks.results import Goal, at_least, at_most
@@ -39,6 +40,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "chests": chests_goals(parts["chests"]),
         "reports": reporting_goals(parts["reports"]),
         "weaving": weaving_goals(parts["weaving"]),
+        "instruct": instructing_goals(parts["instruct"], parts["refine"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]
 

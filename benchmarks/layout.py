@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.chests_tables import chests_tables
 from benchmarks.generation_tables import generation_tables
+from benchmarks.instructing_tables import instructing_tables
 from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
@@ -98,4 +99,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *chests_tables(parts["chests"]),
         *reporting_tables(parts["reports"]),
         *weaving_tables(parts["weaving"]),
+        *instructing_tables(parts["instruct"], parts["refine"]),
     ]

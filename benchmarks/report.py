@@ -16,6 +16,7 @@ RESULTS, REPORT = Path("runs/bench/results.json"), Path("BENCHMARKS.md")
 DASH = "-"
 OPEN = "Not measured: open."
 FLOWS = ("retrieval", "ablation", "generation", "chests", "reports", "weaving")
+FLOWS += ("instruct", "refine")
 MODEL_OF = dict.fromkeys(FLOWS, "flows")  # others: "model"
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured

@@ -30,9 +30,11 @@ from benchmarks.data import data_option
 from benchmarks.figures import draw_lines
 from benchmarks.generation import flows_at, generations
 from benchmarks.goals import goals
+from benchmarks.instructing import instructions
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
 from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
+from benchmarks.refining import refinings
 from benchmarks.reporting import reportings
 from benchmarks.results import write_results
 from benchmarks.retrieval import retrievals
@@ -51,7 +53,7 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation", "chests", "reports", "weaving")
+PARTS += ("retrieval", "ablation", "generation", "chests", "reports", "weaving", "instruct", "refine")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -135,6 +137,10 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return reportings(data, config.flows, config.studies, store, config.threads)
         case "weaving":
             return weavings(config.flows, config.studies, store)
+        case "instruct":
+            return instructions(config.flows, config.studies, store)
+        case "refine":
+            return refinings(data, config.flows, config.studies, store)
         case _:
             return ablations(data, config.encoders, config.studies, out, store)
 

@@ -1,0 +1,197 @@
+"""Does a flow do with references what the instruction says? Roles that are swapped must swap."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+
+from benchmarks.generation import flows_at
+from benchmarks.machine import commit, today
+from benchmarks.radiograph_sets import WHITE, Pictures, real_pictures
+from benchmarks.rows import Row, Store
+from benchmarks.train_flows import REFERENCE
+from medgen.data.manifest import read_manifest
+from medgen.diffusion.noise import generator_for
+from medgen.instruct.appearance import APPEARANCES
+from medgen.instruct.instruction import Role
+from medgen.instruct.outline import drawn_edges
+from medgen.io.detector import flat_detector
+from medgen.io.image import MedicalImage
+from medgen.modality import Kind, Modality
+from medgen.tasks.codec_model import load_codec
+from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.instruct_model import reader_part
+from medgen.tasks.references import Pointed
+
+PART = "instruct"
+OURS = "references"
+PAIRS = 24  # of held-out radiographs; each is look and anatomy once
+LOOKS = ("dark", "bright", "hard", "flat", "coarse")  # given to the pairs in turn
+SMALL = 64  # pixels of a side, in which edges are compared
+QUANTILES = 64
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and on what.
+
+    Attributes:
+        model: By name or folder.
+        studies: Where the manifest of held-out radiographs is.
+        pairs: How many.
+    """
+
+    model: str
+    studies: Path
+    pairs: int = PAIRS
+
+    @property
+    def config(self) -> GenerateConfig:
+        """How radiographs are made: the command's defaults, without a text."""
+        return GenerateConfig(model=self.model, device="cpu", unconditional=True)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Radiographs that nothing was trained on, each in a look of its own."""
+        frame = load_codec(self.model, Modality.XRAY, torch.device("cpu")).frame
+        listed = read_manifest(self.studies / REFERENCE)[: 2 * self.pairs]
+        plain = real_pictures(listed, frame, self.studies / "views")
+        changed = [
+            APPEARANCES[LOOKS[at % len(LOOKS)]](torch.from_numpy(one)[None], generator_for(0, at))
+            for at, one in enumerate(plain)
+        ]
+        return torch.cat(changed).numpy()
+
+    def made(self, look: Pictures, anatomy: Pictures, seed: int, **more: object) -> Pictures:
+        """One radiograph in the look of one picture, with the anatomy of another."""
+        config = replace(self.config, seed=seed, **more)  # type: ignore[arg-type]
+        references = [
+            Pointed(1, Role.LOOK, "", as_radiograph(look)),
+            Pointed(2, Role.ANATOMY, "", as_radiograph(anatomy)),
+        ]
+        (sample,) = generate(understood("", config), [], config, references=references)
+        return 2 * sample.image.voxels.astype(np.float32) / WHITE - 1
+
+
+def instructions(model: str, studies: Path, store: Store) -> Iterator[Row]:
+    """A row of each figure; nothing where the model reads no references, or studies lack.
+
+    Args:
+        model: By name or folder.
+        studies: Where `benchmarks.train_flows` has its studies.
+        store: Keeps the rows.
+    """
+    card = flows_at(model)
+    if card is None or reader_part(Modality.XRAY) not in card.parts:
+        return
+    if not (studies / REFERENCE).exists() and store.measures:
+        return
+    key = card.parts[reader_part(Modality.XRAY)].sha256[:8]
+    bench = Bench(model, studies)
+    makers: dict[str, Callable[[], dict[str, float]]] = {
+        "binding": partial(binding, bench),
+        "ignored": partial(ignored, bench),
+        "cost": partial(cost, bench),
+    }
+    for subject, make in makers.items():
+        path = store.path(PART, OURS, key, subject)
+        row = Row(PART, subject, "references", "xray", OURS, {}, 0.0, commit(), today())
+        if kept := store.row(path, lambda make=make, row=row: replace(row, scores=make())):
+            yield kept
+
+
+def binding(bench: Bench) -> dict[str, float]:
+    """How often the look is that of its reference and not of the other, and so the anatomy.
+
+    Each pair is asked for in both ways from one seed. `swapped` counts the pairs in which all four
+    answers are right; chance has one in sixteen.
+    """
+    looks, anatomies, swapped = [], [], []
+    for at in range(bench.pairs):
+        one, other = bench.pictures[2 * at], bench.pictures[2 * at + 1]
+        right = []
+        for look, anatomy in ((one, other), (other, one)):
+            made = bench.made(look, anatomy, at)
+            right.append(look_distance(made, look) < look_distance(made, anatomy))
+            right.append(alike(made, anatomy) > alike(made, look))
+        looks += right[::2]
+        anatomies += right[1::2]
+        swapped.append(all(right))
+    shares = {"look": looks, "anatomy": anatomies, "swapped": swapped}
+    return {name: float(np.mean(of)) for name, of in shares.items()} | {"n": float(bench.pairs)}
+
+
+def ignored(bench: Bench) -> dict[str, float]:
+    """The largest difference, grey levels of 4095, of references that are ignored and none."""
+    config = replace(bench.config, seed=1)
+    (plain,) = generate(understood("", config), [], config)
+    one, other = bench.pictures[:2]
+    made = bench.made(one, other, 1, reference_guidance=0.0)
+    wanted = 2 * plain.image.voxels.astype(np.float32) / WHITE - 1
+    return {"difference": float(np.abs(made - wanted).max()) * WHITE / 2}
+
+
+def cost(bench: Bench) -> dict[str, float]:
+    """Time of sampling with a reference over that without; taken in turns, the median."""
+    ratios = []
+    (picture,) = bench.pictures[:1]
+    reference = Pointed(1, Role.SUBJECT, "", as_radiograph(picture))
+    for turn in range(REPEATS + 1):
+        seconds = []
+        for references in ([], [reference]):
+            started = time.perf_counter()
+            list(generate(understood("", bench.config), [], bench.config, references=references))
+            seconds.append(time.perf_counter() - started)
+        if turn:  # the first one warms up
+            ratios.append(seconds[1] / seconds[0])
+    return {"ratio": median(ratios)}
+
+
+def as_radiograph(picture: Float[np.ndarray, "side side"]) -> MedicalImage:
+    """A picture in [-1, 1] as a file has it."""
+    grey = ((picture + 1) / 2 * WHITE).clip(0, WHITE).astype(np.uint16)
+    return MedicalImage(grey, flat_detector(), Kind(Modality.XRAY), spacing_is_known=False)
+
+
+def look_distance(
+    one: Float[np.ndarray, "side side"], other: Float[np.ndarray, "side side"]
+) -> float:
+    """Mean distance of the grey levels' quantiles, what is black left out; and of the sharpness.
+
+    Example:
+        >>> ramp = np.linspace(-1, 1, 4096).reshape(64, 64)
+        >>> round(look_distance(ramp, ramp.T), 6)
+        0.0
+    """
+    levels, grain = [], []
+    for picture in (one, other):
+        inside = picture[picture > picture.min() + 0.05]
+        levels.append(np.quantile(inside, np.linspace(0, 1, QUANTILES)))
+        grain.append(np.log(np.abs(np.diff(picture, axis=0)).mean() + 1e-3))
+    return float(np.abs(levels[0] - levels[1]).mean() + 0.1 * abs(grain[0] - grain[1]))
+
+
+def alike(one: Float[np.ndarray, "side side"], other: Float[np.ndarray, "side side"]) -> float:
+    """Correlation of the edges of two pictures; blind to how they look.
+
+    Example:
+        >>> picture = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
+        >>> round(alike(picture, 0.3 * picture + 0.1), 4)
+        1.0
+    """
+    return float(np.corrcoef([_edges(picture) for picture in (one, other)])[0, 1])
+
+
+def _edges(picture: Float[np.ndarray, "side side"]) -> Sequence[float]:
+    small = F.interpolate(
+        torch.from_numpy(picture).float()[None, None], (SMALL, SMALL), mode="area"
+    )
+    return list(drawn_edges(small[0]).flatten().tolist())

@@ -1,0 +1,73 @@
+"""Tables and goals of references and of refined radiographs."""
+
+from collections.abc import Sequence
+
+from benchmarks import instructing, refining
+from benchmarks.results import Column, Goal, Table, at_least, at_most
+from benchmarks.rows import Row
+
+BINDING_NOTE = (
+    "Pairs of simulated radiographs that nothing was trained on, each in a look of its own. "
+    "Without a text, one gives the look and the other the anatomy, then the other way round. Look: "
+    "the grey levels and sharpness are nearer to its reference than to the other. Anatomy: the "
+    "edges correlate more with its reference. Chance is one half; of all four at once, one in 16."
+)
+COST_NOTE = (
+    "Difference: between references that are ignored and no references, grey levels of 4095. "
+    "Ratio: time with one reference over time without."
+)
+REFINE_NOTE = (
+    "Radiographs of 384 pixels a side, halved and doubled again: simulated ones that nothing was "
+    "trained on, and those of patients. The plain U-Net learned as long as the refiner. Halved: "
+    "the largest distance of the halved result from what was given, as a share of the range."
+)
+
+
+def instructing_tables(rows: Sequence[Row], refined: Sequence[Row]) -> list[Table]:
+    """Every table, empty where nothing was measured."""
+    known = {row.subject: row.scores for row in rows}
+    binding, rest = known.get("binding"), {**known.get("ignored", {}), **known.get("cost", {})}
+    shares = [Column(name, 2) for name in ("look", "anatomy", "all four")]
+    bound = [instructing.OURS, *map((binding or {}).get, ("look", "anatomy", "swapped"))]
+    doubled = [
+        [f"{row.subject}: {row.method}", *map(row.scores.get, ("psnr", "ssim", "halved"))]
+        for row in refined
+    ]
+    return [
+        Table(
+            instructing.PART,
+            "References: who gives what",
+            BINDING_NOTE,
+            (Column(""), *shares),
+            [bound] if binding else [],
+        ),
+        Table(
+            instructing.PART,
+            "References: none, and what they cost",
+            COST_NOTE,
+            (Column(""), Column("value", 3)),
+            [[name, value] for name, value in rest.items()],
+        ),
+        Table(
+            refining.PART,
+            "Twice the resolution",
+            REFINE_NOTE,
+            (Column(""), Column("PSNR, dB", 2), Column("SSIM", 4), Column("halved", 6)),
+            doubled,
+        ),
+    ]
+
+
+def instructing_goals(rows: Sequence[Row], refined: Sequence[Row]) -> list[Goal]:
+    """What references and refining are held against."""
+    known = {row.subject: row.scores for row in rows}
+    ours = [row.scores for row in refined if row.method == refining.OURS]
+    away = max((one["halved"] for one in ours), default=None)
+    return [
+        at_least("references swap their roles", known.get("binding", {}).get("swapped"), 0.5),
+        at_most(
+            "ignored references change nothing", known.get("ignored", {}).get("difference"), 0.0
+        ),
+        at_most("time with a reference, over without", known.get("cost", {}).get("ratio"), 1.15),
+        at_most("refined and halved, share of the range", away, 1e-3),
+    ]

@@ -1,0 +1,181 @@
+"""How near a refined radiograph is to the true one, beside interpolation and a plain U-Net."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.metrics.regression import SSIMMetric
+from monai.networks.nets.basic_unet import BasicUNet
+from torch import Tensor, nn
+
+from benchmarks.generation import flows_at
+from benchmarks.machine import commit, today
+from benchmarks.rows import Row, Store
+from benchmarks.train_flows import MORE, REFERENCE
+from medgen.checkpoint import model_folder, read_card
+from medgen.data.manifest import read_manifest
+from medgen.diffusion.noise import generator_for
+from medgen.instruct.refiner import halved
+from medgen.modality import Modality
+from medgen.tasks.align_model import load_aligner
+from medgen.tasks.codec_images import FrameConfig, framed, random_patch
+from medgen.tasks.conditions import told_texts
+from medgen.tasks.refine import refined
+from medgen.tasks.refine_model import load_refiner, refiner_part
+
+PART = "refine"
+LINEAR, CUBIC, UNET, OURS, ONE = "linear", "cubic", "plain U-Net", "refiner", "refiner, one step"
+METHODS = (LINEAR, CUBIC, UNET, OURS, ONE)
+IMAGES = 50
+STEPS = 4
+LEARNED = 400  # radiographs that the plain U-Net learns from
+
+Upscale = Callable[[Tensor], Tensor]
+"""(1, 1, *space) at half the resolution in, at the whole one out; in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and on what.
+
+    Attributes:
+        data: The data folder, with radiographs of patients.
+        model: By name or folder, with a refiner.
+        studies: Where the manifests are.
+        images: Of each set.
+        minutes: That the plain U-Net learns.
+        side: Pixels of the true radiographs.
+    """
+
+    data: Path
+    model: str
+    studies: Path
+    images: int = IMAGES
+    minutes: float = 18.0
+    side: int = 384
+
+    def truths(self, subject: str) -> list[Tensor]:
+        """Radiographs at the full resolution that nothing was trained on."""
+        if subject == "simulated":
+            listed = read_manifest(self.studies / REFERENCE)[: self.images]
+            paths = [study.of(Modality.XRAY)[0] for study in listed]
+        else:
+            paths = sorted((self.data / "cxr" / "images").iterdir())[: self.images]
+        return [self._read(path) for path in paths]
+
+    def _read(self, path: Path) -> Tensor:
+        return framed(path, Modality.XRAY, FrameConfig(self.side))[None].float()
+
+    @cached_property
+    def methods(self) -> dict[str, Upscale]:
+        """All that is compared."""
+        cpu = torch.device("cpu")
+        refiner, encoders = (
+            load_refiner(self.model, Modality.XRAY, cpu),
+            load_aligner(self.model, cpu),
+        )
+        (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
+        ours = partial(refined, embedding=nothing.embedding, refiner=refiner, seeds=[0], level=0.0)
+        return {
+            LINEAR: linear,
+            CUBIC: cubic,
+            UNET: _applied(self.plain_unet()),
+            OURS: partial(ours, steps=STEPS),
+            ONE: partial(ours, steps=1),
+        }
+
+    def plain_unet(self) -> nn.Module:
+        """A network that learns the difference to linear interpolation, absolute error, as long."""
+        listed = read_manifest(self.studies / MORE)[:LEARNED]
+        images = [self._read(study.of(Modality.XRAY)[0])[0] for study in listed]
+        torch.manual_seed(0)
+        network = BasicUNet(2, 1, 1, features=(24, 24, 48, 96, 96, 24))
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+        started, step = time.monotonic(), 0
+        while time.monotonic() - started < 60 * self.minutes:
+            truth = torch.stack(_patches(images, step))
+            blurred = linear(halved(truth))
+            loss = (blurred + network(blurred) - truth).abs().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+        return network.eval()
+
+
+def _patches(images: Sequence[Tensor], step: int) -> list[Tensor]:
+    made = []
+    for item in range(4):
+        generator = generator_for(0, 4 * step + item)
+        at = int(torch.randint(len(images), (), generator=generator))
+        made.append(random_patch(images[at], 128, generator))
+    return made
+
+
+def linear(low: Tensor) -> Tensor:
+    """Linear interpolation, the middle of pixels where it was."""
+    return F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def cubic(low: Tensor) -> Tensor:
+    """Cubic interpolation."""
+    whole = F.interpolate(low, scale_factor=2, mode="bicubic", align_corners=False)
+    return whole.clamp(-1, 1)
+
+
+def _applied(network: nn.Module) -> Upscale:
+    def upscale(low: Tensor) -> Tensor:
+        blurred = linear(low)
+        made: Tensor = blurred + network(blurred)
+        return made.clamp(-1, 1)
+
+    return upscale
+
+
+def refinings(data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]:
+    """A row of each set and method; nothing where the model has no refiner, or studies lack.
+
+    Args:
+        data: The data folder.
+        model: By name or folder.
+        studies: Where `benchmarks.train_flows` has its studies.
+        store: Keeps the rows.
+    """
+    card = flows_at(model)
+    if card is None or refiner_part(Modality.XRAY) not in card.parts:
+        return
+    if not (studies / REFERENCE).exists() and store.measures:
+        return
+    key = read_card(model_folder(model)).parts[refiner_part(Modality.XRAY)].sha256[:8]
+    bench = Bench(data, model, studies)
+    for subject in ("simulated", "patients"):
+        for method in METHODS:
+            row = Row(PART, subject, "xray", "xray", method, {}, 0.0, commit(), today())
+            path = store.path(PART, method, key, subject)
+            make = partial(scores, bench, subject, method)
+            if kept := store.row(path, lambda make=make, row=row: replace(row, scores=make())):
+                yield kept
+
+
+@torch.no_grad()
+def scores(bench: Bench, subject: str, method: str) -> dict[str, float]:
+    """PSNR and SSIM over the range of 2, and how far the result halves from what was given."""
+    upscale, similarity = bench.methods[method], SSIMMetric(spatial_dims=2, data_range=2.0)
+    signal, alike, away = [], [], []
+    for truth in bench.truths(subject):
+        low = halved(truth)
+        made = upscale(low)
+        signal.append(-10 * np.log10(float((made - truth).square().mean()) / 4))
+        alike.append(float(similarity(made, truth)))
+        away.append(float((halved(made) - low).abs().max()) / 2)
+    return {
+        "psnr": float(np.mean(signal)),
+        "ssim": float(np.mean(alike)),
+        "halved": float(np.max(away)),
+        "n": float(len(signal)),
+    }

@@ -1,0 +1,73 @@
+"""What is said of references and of refining: measures that know the answer, tables, goals."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.instructing import OURS, PART, alike, as_radiograph, instructions, look_distance
+from benchmarks.instructing_tables import instructing_goals, instructing_tables
+from benchmarks.refining import OURS as REFINER
+from benchmarks.refining import cubic, linear, refinings
+from benchmarks.rows import Row, Store
+from medgen.instruct.appearance import APPEARANCES
+from medgen.instruct.refiner import halved
+
+
+def row(part: str, subject: str, method: str, **scores: float) -> Row:
+    return Row(part, subject, "", "xray", method, scores, 0.0, "", "")
+
+
+ROWS = [
+    row(PART, "binding", OURS, look=1.0, anatomy=0.9, swapped=0.8),
+    row(PART, "ignored", OURS, difference=0.0),
+]
+REFINED = [row("refine", "simulated", REFINER, psnr=40.0, ssim=0.9, halved=1e-7)]
+
+
+def blobs(seed: int) -> np.ndarray:
+    """A smooth picture that differs by its seed."""
+    coarse = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, (128, 128), mode="bicubic")
+    return smooth.clamp(-1, 1)[0, 0].numpy()
+
+
+def test_a_look_is_nearer_to_its_own_whatever_it_shows() -> None:
+    draw = torch.Generator().manual_seed(0)
+    looks = {
+        name: [APPEARANCES[name](torch.from_numpy(blobs(seed))[None], draw)[0].numpy()
+               for seed in (0, 1)]
+        for name in ("dark", "bright")
+    }  # fmt: skip
+    (dark, dark_too), (_, bright_too) = looks["dark"], looks["bright"]
+    assert look_distance(dark, dark_too) < look_distance(dark, bright_too)
+    assert alike(dark, looks["bright"][0]) > 0.5 > alike(dark, dark_too)
+
+
+def test_a_picture_is_a_radiograph_of_its_greys() -> None:
+    voxels = as_radiograph(np.array([[-1.0, 0.0], [1.0, 0.0]])).voxels
+    assert voxels.tolist() == [[0, 2047], [4095, 2047]]
+
+
+def test_interpolation_keeps_what_is_plain() -> None:
+    ramp = torch.linspace(-0.5, 0.5, 32).expand(1, 1, 32, 32)
+    made = linear(halved(ramp))[..., 6:-6]
+    torch.testing.assert_close(made, ramp[..., 6:-6], atol=1e-5, rtol=0)
+    grey = torch.full((1, 1, 8, 8), 0.3)
+    torch.testing.assert_close(cubic(halved(grey)), grey)
+
+
+def test_tables_and_goals() -> None:
+    binding, rest, doubled = instructing_tables(ROWS, REFINED)
+    assert binding.lines == [[OURS, 1.0, 0.9, 0.8]]
+    assert rest.lines == [["difference", 0.0]]
+    assert doubled.lines == [["simulated: refiner", 40.0, 0.9, 1e-7]]
+    reached = [goal.is_reached for goal in instructing_goals(ROWS, REFINED)]
+    assert reached == [True, True, None, True]
+    assert all(not table.lines for table in instructing_tables([], []))
+
+
+def test_nothing_is_measured_without_such_parts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not list(instructions("base", tmp_path, store))
+    assert not list(refinings(tmp_path, "flows", tmp_path, store))
