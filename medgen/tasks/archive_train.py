@@ -18,8 +18,8 @@ from medgen.tasks.archive import archive_report, placed, write_archive_report
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import Progress
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.flow_items import LOGIT, FlowItem
-from medgen.tasks.instruct_items import InstructItem
+from medgen.tasks.flow_items import FlowItem
+from medgen.tasks.instruct_items import LOGIT, InstructItem
 from medgen.tasks.instruct_model import ReaderShape
 from medgen.tasks.instruct_read import Shown
 from medgen.tasks.instruct_studies import InstructStudy, known_findings

@@ -4,7 +4,6 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -25,14 +24,12 @@ from medgen.diffusion.sampler import (
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction
-from medgen.instruct.refiner import Refiner
 from medgen.instruct.wording import worded
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
-from medgen.tasks.device import choose_device
 from medgen.tasks.generator import Generator, load_flows, voice_of
 from medgen.tasks.made_image import image_of
 from medgen.tasks.memory import enough_memory
@@ -158,7 +155,8 @@ def load_generator(config: GenerateConfig) -> Generator:
     """Load what a prompt needs.
 
     Raises:
-        ModelError: If the model is missing, damaged, or lacks a part, or its flows share no grid.
+        ModelError: If the model is missing, damaged, or lacks a part, or its flows share no grid,
+            or it is to refine and cannot.
         UsageError: If it has not seen these modalities of one anatomy.
     """
     modalities = tuple(sorted(kind.modality for kind in config.kinds))
@@ -166,7 +164,7 @@ def load_generator(config: GenerateConfig) -> Generator:
     loaded.check_anatomy()
     if config.refine:
         for modality in modalities:
-            refiner_of(config.model, modality, config.device)
+            load_refiner(config.model, modality, loaded.device)
     return loaded
 
 
@@ -287,19 +285,9 @@ def _fine(
         generator_for(~config.seed, CANDIDATES * index + candidate).initial_seed()
         for index, candidate in numbers
     ]
-    refiner = refiner_of(config.model, kind.modality, config.device)
+    refiner = load_refiner(config.model, kind.modality, loaded.device)
     embedding = said.embedding.expand(len(low), -1)
     return refined(low, embedding, refiner, steps=config.refine_steps, seeds=seeds).cpu()
-
-
-@lru_cache(maxsize=2)
-def refiner_of(model: str, modality: Modality, device: str) -> Refiner:
-    """What doubles the resolution; one a modality stays in memory.
-
-    Raises:
-        ModelError: If the model has none.
-    """
-    return load_refiner(model, modality, choose_device(device))
 
 
 def _compared(loaded: Generator, config: GenerateConfig) -> list[Modality]:
