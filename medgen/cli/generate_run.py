@@ -8,7 +8,7 @@ from typing import Any
 from medgen.cli.progress import progress_bar
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import MedgenError, SomeFailedError, UsageError
-from medgen.instruct.instruction import Reference
+from medgen.instruct.instruction import Instruction, Reference
 from medgen.io import files
 from medgen.io.atomic import check_writable
 from medgen.io.preview import write_sheet
@@ -20,6 +20,7 @@ from medgen.tasks.generate_files import (
     Written,
     described,
     outputs_of,
+    pointed,
     provenance_of,
     read_requests,
     read_sources,
@@ -139,6 +140,8 @@ def _tell(request: Request, config: GenerateConfig) -> None:
     prompt = understood(request.text, request.settled(config))
     if prompt.text and not is_quiet():
         say(f"{request.id}: {described(prompt)}")
+    if request.references and not is_quiet():
+        say(f"{request.id}: {pointed(Instruction.parse(request.text, request.references))}")
     if prompt.lost:
         LOGGER.warning("%s: lost of the prompt: %s", request.id, prompt.lost)
 

@@ -50,9 +50,11 @@ _LEADING = (  # words that only lead to a reference; with it they are left out o
     *("a", "an", "the", "its", "same", "this", "in", "on", "of", "with", "and", "from", "for"),
     *("as", "by", "to", "at", "using", "use", "take", "taking", "keep", "keeping", "following"),
     *("follow", "along", "only", "change", "changing", "given", "made", "shown"),
+    *("inside", "within"),
 )
 _LED = re.compile(rf"(?:[,;\s]*\b(?:{'|'.join(_LEADING)})\b)*[,;\s]*$", re.IGNORECASE)
 _AFTER = re.compile(rf"\s*(?:as|for)\s+(?:the|an?|its)\s+({'|'.join(_NAMES)})\b", re.IGNORECASE)
+_JOINED = re.compile(r"\s*(?:,|and)\s+(?:the\s+|its\s+)?")
 _CLAUSE = re.compile(r"[,;.!?]")
 
 
@@ -113,14 +115,23 @@ def _spots(text: str) -> list[_Spot]:
         if after is not None:
             start, end, role = mark.start(), after.end(), _NAMES[after[1].lower()]
         elif names:
-            # "contrast and noise of": the first of them begins what is left out
-            start, role = names[0].start(), _NAMES[names[-1][1].lower()]
+            start, role = _first_of(names, text), _NAMES[names[-1][1].lower()]
         else:
             start, role = mark.start(), None
         led = _LED.search(text, before, start)
         spots.append(_Spot(int(mark[1]), led.start() if led else start, end, role))
         before = end
     return spots
+
+
+def _first_of(names: list[re.Match[str]], text: str) -> int:
+    """Where the last name begins, or those that are joined with it: "contrast and noise"."""
+    start = names[-1].start()
+    for one in reversed(names[:-1]):
+        if not _JOINED.fullmatch(text, one.end(), start):
+            break
+        start = one.start()
+    return start
 
 
 def _without(text: str, spots: list[_Spot]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medgen.errors import InputError, UsageError
 from medgen.instruct.instruction import Instruction
+from medgen.instruct.wording import worded
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
@@ -396,3 +397,14 @@ def described(prompt: Prompt) -> str:
     """One line for a person: what of a prompt was understood."""
     said = ", ".join(map(in_words, prompt.findings)) or "no finding"
     return f"understood: {said}"
+
+
+def pointed(instruction: Instruction) -> str:
+    """One line for a person: what each reference is taken for.
+
+    Example:
+        >>> pointed(Instruction.parse("in the look of [ref#1]", ["1=a.png"]))
+        'references: [ref#1] look'
+    """
+    roles = zip(instruction.references, worded(instruction).roles, strict=True)
+    return f"references: {', '.join(f'[ref#{one.number}] {role}' for one, role in roles)}"

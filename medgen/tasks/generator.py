@@ -27,6 +27,7 @@ from medgen.tasks.flow import Flow
 from medgen.tasks.flow_model import common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
+from medgen.tasks.preflight import check_range
 from medgen.tasks.prompt import Prompt
 from medgen.tasks.references import Pointed, deep_pictures, flat_pictures
 
@@ -233,6 +234,9 @@ def _shown(
     """References as the flow of a modality sees them."""
     codec, flow = loaded.codecs[modality], loaded.flows[modality]
     findings = loaded.readers[modality].config.findings
+    for one in references:
+        if one.image.kind is not None and one.image.voxels.ndim == 3:
+            check_range(one.image, loaded.card.training_range, force=False)
     if spacing is not None and flow.config.spacings:
         i, j, k = (cells * codec.codec.stride for cells in flow.config.grid)
         pictures = deep_pictures(references, (i, j, k), spacing, findings)

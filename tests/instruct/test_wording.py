@@ -24,6 +24,13 @@ def test_a_role_that_is_given_counts() -> None:
     assert worded(Instruction.parse(text, ["1=a.png:subject"])).roles == (Role.SUBJECT,)
 
 
+def test_words_that_could_name_a_role_stay_where_they_say_something() -> None:
+    text = "Small region of consolidation inside the lobe in the look of [ref#1]."
+    read = worded(Instruction.parse(text, ["1=a.png"]))
+    assert read.said == "Small region of consolidation inside the lobe."
+    assert read.roles == (Role.LOOK,)
+
+
 def test_a_plain_prompt_stays_as_it_is() -> None:
     assert worded(Instruction("  Any  text, as it is ,. ")).said == "  Any  text, as it is ,. "
 

@@ -156,6 +156,20 @@ def test_the_sidecar_names_roles_and_hashes_and_no_file(
     assert "JaneDoe" not in (tmp_path / "a.json").read_text() + record.read_text()
 
 
+def test_a_model_that_reads_nothing_says_how_to_train_it(
+    corner_flows: SimpleNamespace,
+    reads: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--text", "in the look of [ref#1]", "--ref", f"1={reads.studies / '0.png'}"]
+    assert run(*words, "--model", corner_flows.model, "-o", tmp_path / "out") == 5
+    said = capsys.readouterr().err
+    assert "references: [ref#1] look" in said
+    assert "never learned to read references; train it: --round instruct" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes((reads.studies / "0.png").read_bytes())
     lines = [
