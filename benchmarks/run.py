@@ -53,7 +53,8 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation", "chests", "reports", "weaving", "instruct", "refine")
+PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
+PARTS += ("weaving", "instruct", "refine")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
