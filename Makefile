@@ -24,12 +24,15 @@ demo: $(READY)   ## Make a CT from an MRI, and a picture of both
 	@echo "MRI and CT side by side: $(DEMO)/preview.png"
 
 test: $(READY)   ## Run the tests
-	$(PYTEST) -m 'not tools'
+	$(PYTEST) -m 'not tools and not slow'
+
+slow: $(READY)   ## Run the tests that take their time: whole trainings, large files
+	$(PYTEST) -m 'slow and not tools'
 
 tools: $(READY)  ## Run the tests that need dicom3tools, dcmtk, orthanc and dcm2niix
 	MEDGEN_REQUIRE_TOOLS=1 $(PYTEST) -m tools
 
-check: lint types test  ## Everything but `tools`
+check: lint types test slow  ## Everything but `tools`
 
 lint: $(READY)   ## Check style and formatting
 	$(RUN)/ruff check .
@@ -53,4 +56,4 @@ $(READY): pyproject.toml constraints.txt
 	$(RUN)/python -m pip install --quiet -c constraints.txt -e '.[dicom,eval,dev]'
 	touch $@
 
-.PHONY: help demo test tools check lint types weights bench clean
+.PHONY: help demo test slow tools check lint types weights bench clean

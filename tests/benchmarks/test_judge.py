@@ -52,6 +52,7 @@ def test_the_examination_is_right() -> None:
     assert not any(one.is_sure for one in others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [0, 1])
 def test_it_learns_left_from_right(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.judge.EPOCHS", 4)

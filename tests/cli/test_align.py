@@ -11,6 +11,7 @@ from medgen.cli import app
 SIZES = ["--set", "fit.batch=2", "--set", "standard.side=32", "--set", "standard.shape=[8, 8, 8]"]
 
 
+@pytest.mark.slow
 def test_encoders_come_of_made_up_chests(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_report_longer_than_those_it_was_calibrated_on_does_not_lie_far_out() 
     assert made.encode(reports(1)).isfinite().all()
 
 
+@pytest.mark.slow
 def test_reports_are_learned_by_heart_and_written_from_their_latents() -> None:
     made, ids = codec().train(), reports(8)
     optimizer = torch.optim.Adam(made.parameters(), 1e-2)
