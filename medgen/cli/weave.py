@@ -51,6 +51,10 @@ def weave(
             "--report", metavar="TXT", help="The study's report; a copy says what was woven."
         ),
     ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="PNG", help="Draw scan, mask, result and difference."),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option("--recipe", metavar="TOML", help="What goes where at random, for a manifest."),
@@ -133,11 +137,11 @@ def weave(
         "device": device,
     }
     resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=flags)
-    if report is not None and recipe is not None:
-        raise UsageError("--report: a manifest names the reports itself; leave it out")
+    if recipe is not None and (report is not None or preview is not None):
+        raise UsageError("--report and --preview: are for one scan; leave them out of a recipe")
     where = Where(concepts or [], boxes or [], regions or [], labels)
     lines = (
-        run_weave(scan, where, resolved, out=out, report=report, record=record)
+        run_weave(scan, where, resolved, out=out, report=report, preview=preview, record=record)
         if recipe is None
         else run_recipe(
             Path(scan),

@@ -38,6 +38,7 @@ def run_weave(
     *,
     out: Path | None,
     report: Path | None,
+    preview: Path | None,
     record: Path | None,
 ) -> Iterator[dict[str, Any]]:
     """Weave one scan; yields what is told of it, as JSON takes it.
@@ -55,7 +56,7 @@ def run_weave(
         others = {path for one in placed for path in one.place.inputs}
         for path in others | ({report} if report else set()):
             log.hide(path)
-        written = write_woven(scan, placed, config, out, report=report)
+        written = write_woven(scan, placed, config, out, report=report, preview=preview)
         note(log, given, placed, written)
         if not is_quiet():
             tell(written)

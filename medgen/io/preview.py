@@ -91,6 +91,56 @@ def write_sheet(
     return _saved(np.concatenate(rows), path, provenance, overwrite=overwrite)
 
 
+def write_woven_preview(
+    scan: MedicalImage,
+    mask: Shaped[np.ndarray, "*space"],
+    woven: MedicalImage,
+    path: Path,
+    *,
+    provenance: Provenance,
+    overwrite: bool = False,
+) -> Path:
+    """Draw a scan, where something was woven into it, the result, and what it changes.
+
+    Args:
+        scan: As it was; of a volume, the axial plane is drawn that has most of the mask.
+        mask: Not 0 where something was woven.
+        woven: What became of the scan, on its voxels.
+        path: PNG to write.
+        provenance: Goes into the PNG's text.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: If it exists or cannot be written.
+    """
+    before, where, after, pixel_mm = _planes_of(scan, mask, woven)
+    window = shown(scan) if scan.voxels.ndim == 3 else Shown(before.min(), before.max(), "grey")
+    reach = max(window.high - window.low, 1e-6)
+    change = after - before
+    grey = ((change / max(2 * np.abs(change).max(), 1e-6)) + 0.5).clip(0, 1)
+    drawn = [(one - window.low) / reach for one in (before, after)]
+    shares = [drawn[0], where / max(where.max(), 1), drawn[1], grey]
+    gap = np.zeros((PANEL, GAP), np.uint8)
+    panels = [panel(one.clip(0, 1), pixel_mm) for one in shares]
+    row = np.concatenate([part for one in panels for part in (one, gap)], axis=1)
+    return _saved(row, path, provenance, overwrite=overwrite)
+
+
+def _planes_of(
+    scan: MedicalImage, mask: Shaped[np.ndarray, "*space"], woven: MedicalImage
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, float]]:
+    """Scan, mask and woven scan in one plane as it is looked at, and the size of its pixels."""
+    arrays = [each.astype(np.float32) for each in (scan.voxels, mask, woven.voxels)]
+    if scan.voxels.ndim == 2:
+        row, column, _ = scan.geometry.spacing
+        return arrays[0], arrays[1], arrays[2], (row, column)
+    turned = [upright(each, scan.geometry) for each in arrays]
+    k = int(np.count_nonzero(turned[1][0], axis=(0, 1)).argmax())
+    x, y, _ = turned[0][1]
+    before, where, after = (each[::-1, ::-1, k].T for each, _ in turned)
+    return before, where, after, (y, x)
+
+
 def _spread(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
     low, high = float(voxels.min()), float(voxels.max())
     return (voxels.astype(np.float32) - low) / max(high - low, 1e-6)

@@ -28,7 +28,7 @@ Region = Bool[np.ndarray, "*space"]
 Walk = Callable[[Loom, Pattern, Template, Stops], Iterator[Step]]
 """How a template is walked again with a pattern in it."""
 WALKS: dict[str, Walk] = {"attention": weave_features, "estimate": weave_estimates}
-PUSH = {"attention": 2.0, "estimate": 0.8}  # usual guidance of each way to fuse
+PUSH = {"attention": 3.0, "estimate": 1.0}  # usual guidance of each way to fuse
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class WeaveConfig:
     text: str = ""  # what the scan shows, in words of training; the concepts are not said
     steps: int = 20  # of the sampler
     refinements: int = 3  # of each step of the inversion, beyond the first look
-    guidance: float | None = None  # how hard it is pushed; 2 for attention, 0.8 for estimate
+    guidance: float | None = None  # how hard it is pushed; 3 for attention, 1 for estimate
     suppression: float = 0.0  # how far features are pushed away from those without concepts
     features: float = 0.8  # share of the steps in which the scan lends residual features
     attention: float = 0.5  # the same of self-attention

@@ -13,6 +13,7 @@ from medgen.io import files
 from medgen.io.atomic import all_or_nothing, atomic_file, atomic_folder, check_writable
 from medgen.io.image import MedicalImage
 from medgen.io.names import format_of, stem_of
+from medgen.io.preview import write_woven_preview
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.metrics.phrases import load_phrases
@@ -45,6 +46,7 @@ class Written:
         mask: Where which concept is in it; None where nothing was woven.
         sidecar: The JSON beside it; None where nothing was woven.
         report: The study's report with what was woven; None if none was given.
+        preview: A picture of all; None if none was asked for.
         findings: What each region looks like.
         labels: The concept's name by its number in the mask.
         sources: Hash of the scan.
@@ -58,6 +60,7 @@ class Written:
     mask: Path | None
     sidecar: Path | None
     report: Path | None
+    preview: Path | None
     findings: tuple[Finding, ...]
     labels: dict[int, str]
     sources: tuple[str, ...]
@@ -69,7 +72,8 @@ class Written:
     @property
     def files(self) -> list[Path]:
         """All of them."""
-        return [one for one in (self.output, self.mask, self.sidecar, self.report) if one]
+        beside = (self.mask, self.sidecar, self.report, self.preview)
+        return [self.output, *(one for one in beside if one)]
 
 
 def woven_path(source: Path, out: Path | None) -> Path:
@@ -111,6 +115,7 @@ def write_woven(
     out: Path | None,
     *,
     report: Path | None = None,
+    preview: Path | None = None,
 ) -> Written:
     """Weave concepts into one scan; all of its files are written, or none.
 
@@ -122,6 +127,7 @@ def write_woven(
         config: How.
         out: As `woven_path` takes it.
         report: The study's report; a copy that says what was woven is written beside the scan.
+        preview: PNG to draw scan, mask, result and difference in.
 
     Raises:
         MedgenError: In one line: what is wrong.
@@ -134,7 +140,7 @@ def write_woven(
     mask = mask_path(output)
     told = report_path(output) if report else None
     old = read_report(report) if report else ""
-    for path in filter(None, (output, mask, sidecar_path(output), told)):
+    for path in filter(None, (output, mask, sidecar_path(output), told, preview)):
         check_writable(path, overwrite=config.overwrite)
     concepts = {one.concept: load_concept(one.concept) for one in placed}
     image = read_scan(scan)
@@ -150,7 +156,7 @@ def write_woven(
     about = (sources, card.name, card.digest, str(shop.loaded.device))
     if not parts:
         _copied(scan.path, output, overwrite=config.overwrite)
-        return Written(output, None, None, None, (), {}, *about, _since(started))
+        return Written(output, None, None, None, None, (), {}, *about, _since(started))
     said = [finding_of(part.loaded.card.name, part.region, image) for part in parts if report]
     woven = weave(image, parts, config, shop)
     provenance = Provenance("weave", card.name, card.digest, steps=config.steps)
@@ -170,10 +176,22 @@ def write_woven(
             with atomic_file(told, overwrite=config.overwrite) as draft:
                 draft.write_text(updated(old, said, load_phrases()), encoding="utf-8")
             undo.append(told)
+        if preview:
+            write_woven_preview(
+                image,
+                woven.labels,
+                woven.image,
+                preview,
+                provenance=provenance,
+                overwrite=config.overwrite,
+            )
+            undo.append(preview)
         _write(woven, output, provenance, overwrite=config.overwrite)
         undo.append(output)
     names = {at: part.loaded.card.name for at, part in enumerate(parts, start=1)}
-    return Written(output, mask, sidecar, told, woven.findings, names, *about, _since(started))
+    return Written(
+        output, mask, sidecar, told, preview, woven.findings, names, *about, _since(started)
+    )
 
 
 def read_scan(scan: Given) -> MedicalImage:

@@ -70,9 +70,13 @@ def test_the_report_says_what_was_woven(here: SimpleNamespace) -> None:
     assert learn(here, "--instant") == 0
     Path("old.txt").write_text("No mass or effusion.")
     words = ["weave", "scan.png", "--concept", "mass.concept=mask.png", *here.model]
-    assert main([*words, "--report", "old.txt", "--steps", "2", "-o", "out.png"]) == 0
+    words += ["--report", "old.txt", "--steps", "2", "-o", "out.png", "--preview", "drawn.png"]
+    assert main(words) == 0
     assert Path("out_report.txt").read_text() == "No pleural effusion.\nRight mass.\n"
     assert Path("old.txt").read_text() == "No mass or effusion."
+    drawn = np.asarray(Image.open("drawn.png"))
+    assert drawn.shape[1] > 4 * drawn.shape[0]  # four panels
+    assert (drawn[186:230, 330:380] == 255).all()  # the mask, in the second
 
 
 def test_an_empty_mask_is_told(here: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
