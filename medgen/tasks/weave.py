@@ -1,5 +1,6 @@
 """Weave: concepts placed in regions of a scan, whose other voxels stay what they are."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,11 +25,14 @@ from medgen.tasks.weave_bank import Look, look_of, noise_ratio, seam_ratio
 from medgen.tasks.weave_frame import Frame, frame_of
 from medgen.tasks.weave_loom import Workshop
 
+LOG = logging.getLogger(__name__)
+SEEN = 0.9  # share of the regions in the flow's field; less is told
+
 Region = Bool[np.ndarray, "*space"]
 Walk = Callable[[Loom, Pattern, Template, Stops], Iterator[Step]]
 """How a template is walked again with a pattern in it."""
 WALKS: dict[str, Walk] = {"attention": weave_features, "estimate": weave_estimates}
-PUSH = {"attention": 3.0, "estimate": 1.0}  # usual guidance of each way to fuse
+PUSH = {"attention": 2.5, "estimate": 1.0}  # usual guidance of each way to fuse
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class WeaveConfig:
     text: str = ""  # what the scan shows, in words of training; the concepts are not said
     steps: int = 20  # of the sampler
     refinements: int = 3  # of each step of the inversion, beyond the first look
-    guidance: float | None = None  # how hard it is pushed; 3 for attention, 1 for estimate
+    guidance: float | None = None  # how hard it is pushed; 2.5 for attention, 1 for estimate
     suppression: float = 0.0  # how far features are pushed away from those without concepts
     features: float = 0.8  # share of the steps in which the scan lends residual features
     attention: float = 0.5  # the same of self-attention
@@ -163,6 +167,7 @@ def weave(
     whole = np.logical_or.reduce(wide)
     weight = feathered(whole, config.feather, spacing)
     frame = frame_of(image, modality, shop.loaded, weight > 0)
+    _warn_of_the_unseen(frame, whole)
     remedy = "--device cpu needs no GPU's memory"
     with flushed_denormals(), enough_memory(remedy):
         difference = frame.back(_difference(frame, parts, dense, wide, config, shop, walk))
@@ -177,6 +182,19 @@ def weave(
         if (labels == at).any()
     )
     return Woven(woven, weight > 0, labels, findings)
+
+
+def _warn_of_the_unseen(frame: Frame, region: Region) -> None:
+    """Say if the flow's field is too small for all that is to be woven."""
+    if frame.grid is None:
+        return
+    own, coarse = (
+        abs(float(np.linalg.det(one.affine[:3, :3])))
+        for one in (frame.image.geometry, frame.grid.geometry)
+    )
+    seen = float(frame.region(region).sum()) * coarse / (float(region.sum()) * own)
+    if seen < SEEN:
+        LOG.warning("the flow sees %.0f %% of the regions; the rest stays as it is", 100 * seen)
 
 
 def _steps(image: MedicalImage) -> tuple[float, ...]:

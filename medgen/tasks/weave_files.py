@@ -97,9 +97,14 @@ def woven_path(source: Path, out: Path | None) -> Path:
     return path
 
 
-def mask_path(output: Path) -> Path:
-    """Where the mask of a woven scan goes: `woven_mask.nii.gz` beside `woven.nii.gz`."""
-    ending = ".png" if output.suffix.lower() == ".png" else ".nii.gz"
+def mask_path(output: Path, *, axes: int) -> Path:
+    """Where the mask of a woven scan goes, a picture of a radiograph's, else NIfTI.
+
+    Example:
+        >>> mask_path(Path("woven.nii.gz"), axes=3).name, mask_path(Path("a.dcm"), axes=2).name
+        ('woven_mask.nii.gz', 'a_mask.png')
+    """
+    ending = ".png" if axes == 2 else ".nii.gz"
     return output.with_name(f"{stem_of(output)}_mask{ending}")
 
 
@@ -137,13 +142,13 @@ def write_woven(
         raise UsageError("nothing to weave; name a --concept FILE=MASK")
     scan = Given.parse(given)
     output = woven_path(scan.path, out)
-    mask = mask_path(output)
+    image = read_scan(scan)
+    mask = mask_path(output, axes=image.voxels.ndim)
     told = report_path(output) if report else None
     old = read_report(report) if report else ""
     for path in filter(None, (output, mask, sidecar_path(output), told, preview)):
         check_writable(path, overwrite=config.overwrite)
     concepts = {one.concept: load_concept(one.concept) for one in placed}
-    image = read_scan(scan)
     kind = image.kind
     if kind is None:
         raise InputError(f"{scan.path}: does not say what it is; write KIND={scan.path}")
