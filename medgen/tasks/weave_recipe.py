@@ -168,11 +168,20 @@ def _blob(
     spacing: np.ndarray,
     generator: torch.Generator,
 ) -> Region:
-    """A ball whose border goes in and out."""
-    offsets = np.indices(shape).reshape(len(shape), -1).T - middle
-    away = np.linalg.norm(offsets * spacing, axis=1).reshape(shape)
-    noise = torch.randn(shape, generator=generator).numpy()
+    """A ball whose border goes in and out; only the box around it is computed."""
+    reach = np.ceil((1 + ROUGH) * radius / spacing).astype(int) + 1
+    low = np.maximum(middle - reach, 0)
+    high = np.minimum(middle + reach + 1, shape)
+    box = tuple(slice(first, last) for first, last in zip(low, high, strict=True))
+    size = tuple(int(each) for each in high - low)
+    axes = [
+        ((np.arange(first, last) - at) * step) ** 2
+        for first, last, at, step in zip(low, high, middle, spacing, strict=True)
+    ]
+    away = np.sqrt(sum(np.ix_(*axes)))
+    noise = torch.randn(size, generator=generator).numpy()
     smooth = ndimage.gaussian_filter(noise, np.maximum(GRAIN * radius / spacing, 0.5))
     rough = smooth / max(float(smooth.std()), 1e-9)
-    blob: Region = away < radius * (1 + ROUGH * rough.clip(-2, 2) / 2)
+    blob = np.zeros(shape, bool)
+    blob[box] = away < radius * (1 + ROUGH * rough.clip(-2, 2) / 2)
     return blob
