@@ -114,7 +114,8 @@ def write_woven_preview(
         OutputError: If it exists or cannot be written.
     """
     before, where, after, pixel_mm = _planes_of(scan, mask, woven)
-    window = shown(scan) if scan.voxels.ndim == 3 else Shown(before.min(), before.max(), "grey")
+    spread = Shown(float(before.min()), float(before.max()), "grey")
+    window = shown(scan) if scan.voxels.ndim == 3 else spread
     reach = max(window.high - window.low, 1e-6)
     change = after - before
     grey = ((change / max(2 * np.abs(change).max(), 1e-6)) + 0.5).clip(0, 1)

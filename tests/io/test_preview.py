@@ -1,5 +1,6 @@
 """The picture shows source and result as radiologists look at them, and says it is synthetic."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from medgen.errors import OutputError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.io.preview import CT_WINDOW, planes, shown, write_preview
+from medgen.io.preview import CT_WINDOW, planes, shown, write_preview, write_woven_preview
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind
 
@@ -87,3 +88,22 @@ def test_a_picture_in_the_way_stays(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="already exists"):
         write_preview(cube(MRI), cube(CT), tmp_path / "p.png", provenance=MADE)
     assert (tmp_path / "p.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (10, 12, 14)])
+def test_a_woven_scan_is_drawn_in_four_panels(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Scan, mask, result, and the difference: grey where nothing changed, white where most did."""
+    voxels = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    mask = np.zeros(shape, np.uint8)
+    mask[tuple(slice(4, 7) for _ in shape)] = 1
+    kind = Kind.parse("ct") if len(shape) == 3 else None
+    scan = MedicalImage(voxels, Geometry(np.diag([2.0, 2, 2, 1])), kind)
+    woven = replace(scan, voxels=voxels + 50 * mask)
+    path = tmp_path / "woven.png"
+    write_woven_preview(scan, mask, woven, path, provenance=Provenance("weave", "toy"))
+    drawn = np.asarray(Image.open(path))
+    side = drawn.shape[0]
+    panels = [drawn[:, at * (side + 6) : at * (side + 6) + side] for at in range(4)]
+    assert panels[1].max() == panels[3].max() == 255
+    assert np.median(panels[3][panels[1] == 0]) in (0, 127)  # beside the picture, or unchanged
+    assert (panels[3] == 255).sum() == pytest.approx((panels[1] == 255).sum(), rel=0.1)
