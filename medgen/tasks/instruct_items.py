@@ -38,7 +38,7 @@ class InstructItems:
     """Item number -> item: a pure function, whatever was asked before.
 
     Attributes:
-        studies: What instructions are drawn from.
+        studies: What instructions are drawn from; each can serve one of the tasks.
         tasks: Names of the tasks that are trained.
         drop: Share of the items whose text is not told.
         drop_references: Share of the references that are not shown, each by itself; one stays,
@@ -68,7 +68,7 @@ class InstructItems:
         generator = generator_for(self.seed, number)
         study = one_of(self.studies, generator)
         possible = [name for name in self.tasks if "region" not in name or study.edits]
-        return self.of(study, one_of(possible or ["look"], generator), generator)
+        return self.of(study, one_of(possible, generator), generator)
 
     def of(self, study: InstructStudy, task: str, generator: Generator) -> InstructItem:
         """What is learned of one study with one task this time."""

@@ -139,6 +139,8 @@ def train_instruct(
         LOG.info("no study has masks: regions are not learned")
     if not tasks:
         raise UsageError(f"{manifest}: no study has masks, and nothing but regions is asked for")
+    if all("region" in name for name in tasks):
+        studies = [study for study in studies if study.edits]
     seed = config.fit.seed
     items = InstructItems(studies, tasks, config.drop, config.drop_references, seed)
     facts = {"config": facts_of(config), "studies": len(studies), "tasks": tasks}
