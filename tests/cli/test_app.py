@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,7 @@ from medgen.cli.voice import is_quiet
 
 ROOT = Path(medgen.__file__).parent.parent
 FAST = [["--help"], ["--version"], ["models"], ["models", "--json"]]
-SLACK = 3 if os.environ.get("CI") else 2  # the promise is 0.3 s on an idle machine
+SLACK = 3 if os.environ.get("CI") else 1.5  # the promise is 0.3 s on an idle machine
 HEAVY = {"torch", "monai", "numpy", "nibabel", "pydicom", "SimpleITK", "PIL", "rich"}
 
 
@@ -60,11 +59,13 @@ def run_act() -> None:
 @pytest.mark.parametrize("words", FAST, ids=" ".join)
 def test_a_quick_question_gets_a_quick_answer(words: list[str]) -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        """Of a processor: how busy the machine is does not matter."""
+        before = os.times()
         assert run(*words).code == 0
-        return time.perf_counter() - start
+        after = os.times()
+        return sum(after[2:4]) - sum(before[2:4])  # of children that have ended: user and system
 
-    assert min(seconds() for _ in range(5)) < 0.3 * SLACK
+    assert any(seconds() < 0.3 * SLACK for _ in range(5))
 
 
 @pytest.mark.parametrize("words", FAST, ids=" ".join)
@@ -198,12 +199,13 @@ def test_threads_reach_every_library(verb: type[Verb], monkeypatch: pytest.Monke
 )
 def test_a_signal_ends_the_run_after_cleaning_up(number: int, code: int, tmp_path: Path) -> None:
     script = f"""
-import sys, time, types, pathlib
+import signal, sys, time, types, pathlib
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 from medgen.cli import app
 def act():
     try:
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
     finally:
         pathlib.Path({str(tmp_path / "cleaned")!r}).touch()
 sys.modules["verb"] = types.SimpleNamespace(act=act)
@@ -219,7 +221,7 @@ sys.exit(app.main(["act"]))
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert (tmp_path / "cleaned").exists()
     assert "Traceback" not in err
