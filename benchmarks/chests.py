@@ -39,7 +39,8 @@ from medgen.tasks.flow_model import flow_part
 from medgen.tasks.generate import GenerateConfig, generate, understood
 
 PART = "chests"
-TRAINING = "volume-chests/manifest.jsonl"  # of `benchmarks.train_flows`
+# medgen phantom --anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001
+TRAINING = "volume-chests/manifest.jsonl"
 CLAIMS = (
     ("pleural_effusion", Side.LEFT),
     ("pleural_effusion", Side.RIGHT),

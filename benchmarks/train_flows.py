@@ -4,10 +4,9 @@ Patients in words teach the text encoder to read, and it stays as it is; a codec
 their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
 can write out; that of radiographs goes on, longer, with more chests. A finder learns what
-radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
-chests, a flow to make chests, and the finder to read them beside radiographs, with a writer again.
-Two chains of commands run side by side, and what they have trained is joined at the end. Stopped at
-any moment, the same command continues. The encoders of CT and MRI are another matter: `python -m
+radiographs show, and a writer to say it. Then a codec learns CTs of heads and of chests. Two chains
+of commands run side by side, and what they have trained is joined at the end. Stopped at any
+moment, the same command continues. The encoders of CT and MRI are another matter: `python -m
 benchmarks.train_align`. One thing no command says: the bundled codec of reports was trained when
 its loss was a mean over all tokens, and not yet over each report's first.
 """
@@ -30,9 +29,8 @@ CHESTS, NUMBER = "flow-chests", 3700
 TRAINING, MORE = "flow-chests.jsonl", "flow-chests-2.jsonl"
 REFERENCE = "flow-reference.jsonl"  # what generated radiographs are compared with
 COMPARED = slice(1500, 1700)  # of the chests; the first are trained on, and later those behind too
-HEADS, FEW_CHESTS, VOLUME_CHESTS = "codec-heads", "ct-chests", "volume-chests"
-VOLUMES, MADE, READ_ALL = "codec-volumes.jsonl", "flow-volumes.jsonl", "finder-2.jsonl"
-SHAPED = 640  # of the chests with a CT: what the flow learns from
+HEADS, FEW_CHESTS = "codec-heads", "ct-chests"
+VOLUMES = "codec-volumes.jsonl"
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
@@ -83,16 +81,10 @@ CUT = {"fit.batch": "4", "fit.learning_rate": "1.5e-3", "fit.warmup": "30"}
 # A critic would make texture at the cost of HU, by which codecs of CT are measured.
 CUT |= {"loss.perceptual": "0.1", "loss.adversarial_from": "100000"}
 CUTS = Stage("codec:ct", VOLUMES, 1300, CUT, BEFORE)
-SHAPE = {"fit.precision": "bf16", "fit.batch": "4", "fit.learning_rate": "7e-4"}
-SHAPES = Stage("flow:ct", MADE, 2100, SHAPE | {"told": '["text","xray"]'}, CUTS.folder)
 KEPT = '["network.encoder","network.quant_conv_mu","network.quant_conv_log_sigma"]'
 FINE = CUT | {"fit.learning_rate": "5e-4", "fit.seed": "1", "freeze": KEPT}
 CUTS_ON = Stage("codec:ct", VOLUMES, 200, FINE, CUTS.folder, again=True)
-BOTH = {"finder.modalities": '["xray","ct"]', "standard.shape": "[80,80,80]"}
-BOTH |= {"standard.spacings": "[2.8,4.5]", "fit.learning_rate": "1e-3", "fit.warmup": "40"}
-FINDS_ON = Stage("report:finder", READ_ALL, 1000, QUICK | BOTH, BEFORE, again=True)
-SAYS_ON = Stage("report:words", READ_ALL, 700, QUICK, FINDS_ON.folder, again=True)
-DEEP = (CUTS, SHAPES, CUTS_ON, FINDS_ON, SAYS_ON)
+DEEP = (CUTS, CUTS_ON)
 STAGES = (*FLAT, *DEEP)
 
 
@@ -123,19 +115,15 @@ def before_volumes(out: Path) -> list[Chain]:
     """Chains that end with heads and chests with a CT, and with the model that goes on."""
     heads = f"--anatomy head --labels {out / 'training-heads'} -n 120 --seed 301"
     few = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 60 --seed 301"
-    many = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001"
     return [
-        [_phantom(heads, out / HEADS), _phantom(few, out / FEW_CHESTS)],
-        [_joining(FLAT, out, BEFORE), _phantom(many, out / VOLUME_CHESTS)],
+        [_phantom(heads, out / HEADS)],
+        [_joining(FLAT, out, BEFORE), _phantom(few, out / FEW_CHESTS)],
     ]
 
 
 def after_volumes(out: Path) -> list[Chain]:
-    """Chains that end with a flow of CTs, and with a finder that reads them."""
-    return [
-        [train_line(stage, out) for stage in (CUTS, SHAPES, CUTS_ON)],
-        [train_line(stage, out) for stage in (FINDS_ON, SAYS_ON)],
-    ]
+    """The chain that ends with a codec of CT."""
+    return [[train_line(stage, out) for stage in DEEP]]
 
 
 def joining(out: Path) -> Line:
@@ -181,14 +169,8 @@ def list_chests(out: Path) -> None:
 
 def list_volumes(out: Path) -> None:
     """The manifests of what has volumes; studies are called by their folder as well."""
-    heads, few, many = (_named(out, folder) for folder in (HEADS, FEW_CHESTS, VOLUME_CHESTS))
-    write_manifest(heads + few, out / VOLUMES, overwrite=True)
-    write_manifest(many[:SHAPED], out / MADE, overwrite=True)
-    flat = list(read_manifest(out / MORE))
-    # Spread out, since every tenth calibrates the finder.
-    places = [(at / len(each), study) for each in (flat, many) for at, study in enumerate(each)]
-    both = [study for _, study in sorted(places, key=lambda place: place[0])]
-    write_manifest(both, out / READ_ALL, overwrite=True)
+    volumes = [study for folder in (HEADS, FEW_CHESTS) for study in _named(out, folder)]
+    write_manifest(volumes, out / VOLUMES, overwrite=True)
 
 
 def _named(out: Path, folder: str) -> list[Study]:

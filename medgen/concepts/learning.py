@@ -91,4 +91,6 @@ def _error(
         predicted = loom.predict(mix(batch.clean, batch.noise), batch.time, network_told)
     wanted = target(loom.prediction, mix, batch.clean, batch.noise)
     squares = (predicted.float() - wanted).square().mean(1, keepdim=True)
+    if loom.weight:
+        squares = squares * loom.weight(batch.time, squares.ndim)
     return (batch.mask * squares).sum() / batch.mask.sum().clamp(min=1e-6)

@@ -32,6 +32,7 @@ class Loom:
         process: How clean and noise mix.
         prediction: What it predicts.
         patch: Cells of the latent along each axis that the network takes as one.
+        weight: How much a squared error counts at each time, on so many axes; None: all alike.
     """
 
     predict: Predict
@@ -39,6 +40,7 @@ class Loom:
     process: AbstractProcess
     prediction: Prediction = Prediction.FLOW
     patch: int = 1
+    weight: Callable[[Time, int], Tensor] | None = None
 
     def clean(self, noisy: Latent, time: Time, context: Said) -> Latent:
         """The clean latent that the network sees."""

@@ -128,7 +128,8 @@ class CrossLoss:
         for name in self.names:
             if guide.heard(name, told):  # another's error nobody can change
                 predicted = self._predicted(guide, name, told, noisy[name], time, items)
-                terms[name] = (predicted - (clean[name] - noise[name])).square().mean()
+                squares = (predicted - (clean[name] - noise[name])).square()
+                terms[name] = (squares * self.flows[name].weight(time, squares.ndim)).mean()
         groups = torch.tensor([item.group for item in items], device=device)
         scale = training.temperature()
         for pair, loss in agreement_losses(told, scale, groups).items():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from medgen.diffusion.conditioner import Condition, Conditioner, ConditionerConfig
 from medgen.diffusion.denoiser import Denoise, Denoiser
 from medgen.diffusion.guidance import Guidance, guided
-from medgen.diffusion.prediction import Prediction
+from medgen.diffusion.prediction import Prediction, from_clean
 from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.sequence import SequenceConfig, SequenceDenoiser
 from medgen.diffusion.unet import UNet, UNetConfig
@@ -40,6 +40,9 @@ class FlowConfig:
         conditioner: What reads the conditions.
         spacings: Voxel sizes of its volumes, mm, of which each has the finest that holds the body;
             none for text and radiographs.
+        says_clean: The network says the clean latent, from which the flow follows. What it says of
+            the flow holds all of the noise, and a network that is narrower than a patch of cells
+            cannot say that.
     """
 
     modality: Modality = Modality.XRAY
@@ -52,6 +55,7 @@ class FlowConfig:
     heads: int = 4
     conditioner: ConditionerConfig = field(default_factory=ConditionerConfig)
     spacings: tuple[float, ...] = ()
+    says_clean: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for a network that cannot be built."""
@@ -73,8 +77,12 @@ def base_flow(modality: Modality) -> FlowConfig:
     if modality is Modality.TEXT:
         return FlowConfig(modality, 32, (24,), 1, (128,), 6, (True,))
     if FACTS[modality].axes == 3:
-        return FlowConfig(modality, grid=(28, 28, 28), spacings=(2.0, 3.0))
+        return FlowConfig(modality, grid=(28, 28, 28), spacings=(2.0, 3.0), says_clean=True)
     return FlowConfig(modality)
+
+
+EARLIEST = 0.02  # before it, hardly any noise tells the flow from the clean latent
+CALM = 0.3  # from here on, its error counts as that of any flow; before, as the clean latent's
 
 
 class Flow(nn.Module):
@@ -125,7 +133,24 @@ class Flow(nn.Module):
             prediction: Latent = self.network(noisy, time, context)
             return prediction
         patch = self.config.patch
-        return unfolded(self.network(folded(noisy, patch), time, context), patch)
+        said = unfolded(self.network(folded(noisy, patch), time, context), patch)
+        if not self.config.says_clean:
+            return said
+        mix = self.process.at(time.clamp(min=EARLIEST))
+        return from_clean(Prediction.FLOW, mix, noisy, said)
+
+    def weight(self, time: Time, axes: int) -> Tensor:
+        """How much a squared error of the flow counts at each time.
+
+        Where there is little noise, a small error of the clean latent is a large one of the flow.
+
+        Args:
+            time: Of each item of a batch.
+            axes: Of the errors, batch and channels included.
+        """
+        full = torch.ones_like(time)
+        weight = (time / CALM).clamp(max=1).square() if self.config.says_clean else full
+        return weight.view(-1, *[1] * (axes - 1))
 
     @property
     def unet(self) -> UNet:

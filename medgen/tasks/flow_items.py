@@ -140,7 +140,7 @@ class FlowLoss:
         time = torch.tensor([item.time for item in items], device=device)
         noisy = flow.process.at(time).over(clean)(clean, noise)
         predicted = flow(noisy, time, conditions_of(self.told(items, device))).float()
-        squares = (predicted - (clean - noise)).square()
+        squares = (predicted - (clean - noise)).square() * flow.weight(time, clean.ndim)
         errors = squares.detach().flatten(1).mean(1)
         nowhere = torch.zeros(clean.shape[2:])
         found = [nowhere if item.found is None else item.found for item in items]

@@ -153,6 +153,6 @@ class InstructLoss:
             context = self.flow.conditioner(conditions_of(told))
         with reader.attached(self.flow.unet, read):
             predicted = self.flow.predict(noisy, time, context).float()
-        squares = (predicted - (clean - noise)).square()
+        squares = (predicted - (clean - noise)).square() * self.flow.weight(time, clean.ndim)
         errors = squares.detach().flatten(1).mean(1)
         return {"total": squares.mean(), **by_thirds(errors, time)}

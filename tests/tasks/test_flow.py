@@ -55,6 +55,30 @@ def test_pushing_goes_from_the_empty_to_the_told(config: FlowConfig) -> None:
     assert (plain - empty).abs().max() > 1e-3
 
 
+def test_a_network_that_says_the_clean_latent_makes_the_same_flow() -> None:
+    """A perfect network is a perfect flow, in which nothing of the noise is left in one step."""
+    network = flow(replace(IMAGE, says_clean=True))
+    clean, noise = torch.randn(2, 2, 2, 8, 8)
+    network.network.forward = lambda *_, **__: folded(clean, 2)
+    for time in (torch.tensor([0.9]), torch.tensor([0.05, 1.0])):
+        noisy = network.process.at(time).over(clean)(clean, noise)
+        predicted = network.predict(noisy, time, torch.zeros(2, 3, 16))
+        torch.testing.assert_close(predicted, clean - noise, atol=1e-4, rtol=1e-4)
+    something = conditions_of(told(1))
+    made = network.denoise(something, something, Guidance())(noise, torch.tensor([1.0]))
+    torch.testing.assert_close(made, clean, atol=1e-5, rtol=1e-5)
+
+
+def test_errors_count_as_those_of_the_clean_latent_where_there_is_little_noise() -> None:
+    time = torch.tensor([0.06, 0.1, 0.6])
+    ones = flow(IMAGE).weight(time, 4)
+    assert torch.equal(ones, torch.ones(3, 1, 1, 1))
+    weight = flow(replace(IMAGE, says_clean=True)).weight(time, 4).flatten()
+    # A flow's error is the clean latent's over the time.
+    assert torch.allclose(weight[:2] / time[:2].square(), weight[:1] / time[:1].square())
+    assert float(weight[2]) == 1
+
+
 def test_refusals() -> None:
     with pytest.raises(UsageError, match="does not divide"):
         replace(IMAGE, grid=(9, 8))
