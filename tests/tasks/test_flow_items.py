@@ -12,7 +12,7 @@ from medgen.encoders.tokenizer import train_tokenizer
 from medgen.modality import Modality
 from medgen.shapes import Latent, Time
 from medgen.tasks.conditions import Told
-from medgen.tasks.flow import Flow
+from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_items import FlowItem, FlowItems, FlowLoss, FlowStudy
 
 LATENT = torch.zeros(2, 4, 4).half()
@@ -64,7 +64,7 @@ def test_cells_that_the_text_speaks_of_count_more() -> None:
 
         def __init__(self) -> None:
             torch.nn.Module.__init__(self)
-            self.process = RectifiedFlow()
+            self.config, self.process = FlowConfig(), RectifiedFlow()
             self.zero = torch.nn.Parameter(torch.zeros(()))
 
     clean, noise = torch.ones(2, 4, 4), torch.zeros(2, 4, 4)
