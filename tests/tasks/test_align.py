@@ -180,6 +180,7 @@ def with_wordings(manifest: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_text_is_trained_alone_then_frozen_while_radiographs_learn(
     with_wordings: Path, tmp_path: Path
 ) -> None:

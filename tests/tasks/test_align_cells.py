@@ -74,6 +74,7 @@ def test_an_item_is_a_pure_function_of_its_number() -> None:
     assert {deal(number).group for number in range(30)} == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_the_reader_learns_and_the_convolutions_stay(tmp_path: Path) -> None:
     manifest = write_corners(tmp_path)
     first = replace(CONFIG, cells=0, fit=replace(CONFIG.fit, steps=2))

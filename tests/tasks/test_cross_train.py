@@ -62,6 +62,7 @@ def run(both: SimpleNamespace, config: CrossTrainConfig, tmp_path: Path) -> Run:
     return start
 
 
+@pytest.mark.slow
 def test_only_what_is_told_and_heard_changes(
     run: Run, both: SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_round_without_a_step_leaves_the_flows_deaf(
         )
 
 
+@pytest.mark.slow
 def test_a_resumed_round_ends_in_the_same_bits(
     run: Run, both: SimpleNamespace, config: CrossTrainConfig, tmp_path: Path
 ) -> None:

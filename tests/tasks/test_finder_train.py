@@ -56,6 +56,7 @@ def going_on(corner_reports: SimpleNamespace, **finder: Any) -> FinderTrainConfi
     return from_mapping(FinderTrainConfig, wanted)
 
 
+@pytest.mark.slow
 def test_it_reads_another_modality_and_forgets_none(
     corner_reports: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ print(int(open("/proc/self/statm").read().split()[1]) * 4096)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_what_is_kept_of_many_arrays_leaves_no_holes() -> None:
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)

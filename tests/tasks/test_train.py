@@ -115,6 +115,7 @@ def test_without_any_data_heads_of_formulas_are_learned_from(
     assert len(set(drawn)) == module.PROCEDURAL_HEADS
 
 
+@pytest.mark.slow
 def test_a_real_procedural_head_can_be_learned_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
