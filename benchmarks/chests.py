@@ -17,7 +17,16 @@ from jaxtyping import Float
 
 from benchmarks import heldout_studies
 from benchmarks.chest_measures import ChestMeasures, measure_chest
-from benchmarks.generation import FLOOR, NEAREST, OURS, REAL, UNTOLD, distance_in, embeddings
+from benchmarks.generation import (
+    FLOOR,
+    NEAREST,
+    OURS,
+    REAL,
+    UNTOLD,
+    distance_in,
+    embeddings,
+    shares_of,
+)
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
 from benchmarks.rows import Row, Store
@@ -29,7 +38,6 @@ from medgen.data.study import Study
 from medgen.errors import ModelError
 from medgen.finding import Side
 from medgen.io.atomic import atomic_file
-from medgen.metrics.copies import wilson
 from medgen.metrics.random_features import random_features
 from medgen.modality import Modality
 from medgen.tasks.align_model import load_aligner
@@ -93,9 +101,7 @@ class Sets:
     @cached_property
     def held_out(self) -> list[Study]:
         """The chests whose reports are the prompts."""
-        heldout_studies.write(self.data, self.studies / "heldout")
-        listed = read_manifest(self.studies / "heldout" / "heldout.jsonl")
-        return [study for study in listed if study.of(Modality.XRAY)]
+        return heldout_studies.chests(self.data, self.studies / "heldout")
 
     @cached_property
     def prompts(self) -> list[Prompted]:
@@ -207,13 +213,8 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
             hits["all"].append(shows == is_said)
             if is_said:
                 hits[f"{name}, present"].append(shows)
-    found: dict[str, float] = {}
-    for name, each in hits.items():
-        low, high = wilson(sum(each), len(each))
-        found |= {name: float(np.mean(each)), f"{name} low": low, f"{name} high": high}
-        found[f"{name} n"] = float(len(each))
     fluids = [one.fluid_hu for one in measures if not math.isnan(one.fluid_hu)]
-    return found | {"fluid hu": float(np.median(fluids)) if fluids else math.nan}
+    return shares_of(hits) | {"fluid hu": float(np.median(fluids)) if fluids else math.nan}
 
 
 def _is_said(prompt: Prompted, name: str, side: Side | None) -> bool | None:

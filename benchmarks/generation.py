@@ -88,9 +88,7 @@ class Sets:
     @cached_property
     def held_out(self) -> list[Study]:
         """The chests whose reports are the prompts."""
-        heldout_studies.write(self.data, self.studies / "heldout")
-        listed = read_manifest(self.studies / "heldout" / "heldout.jsonl")
-        return [study for study in listed if study.of(Modality.XRAY)]
+        return heldout_studies.chests(self.data, self.studies / "heldout")
 
     @cached_property
     def prompts(self) -> list[Prompted]:
@@ -235,12 +233,17 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
             if not is_there and c in trusted
         ]
         hits["absent"].extend(bool(seen[at, CLAIMS.index(claim)]) for claim in absent)
+    return shares_of(hits) | {"trusted": float(len(trusted))}
+
+
+def shares_of(hits: Mapping[str, Sequence[bool]]) -> dict[str, float]:
+    """The share of hits in each group, with Wilson's interval and the group's size."""
     found: dict[str, float] = {}
     for name, each in hits.items():
         low, high = wilson(sum(each), len(each))
         found |= {name: float(np.mean(each)), f"{name} low": low, f"{name} high": high}
         found[f"{name} n"] = float(len(each))
-    return found | {"trusted": float(len(trusted))}
+    return found
 
 
 def _trusted(judge: Judge, sets: Sets) -> set[tuple[str, str | None]]:

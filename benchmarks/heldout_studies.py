@@ -26,6 +26,7 @@ from benchmarks.likeness import Match, match, signature
 from medgen.data.manifest import read_manifest, write_manifest
 from medgen.data.study import Study
 from medgen.io import files
+from medgen.modality import Modality
 from medgen.phantom.chest_study import ChestConfig
 from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.phantom import PhantomConfig, simulate
@@ -47,6 +48,12 @@ HEADS = StudyConfig(
     held_out=True,
     counterfactuals=1,
 )
+
+
+def chests(data: Path, out: Path) -> list[Study]:
+    """The held-out chests, written to `out` where they are not yet."""
+    write(data, out)
+    return [study for study in read_manifest(out / "heldout.jsonl") if study.of(Modality.XRAY)]
 
 
 def fingerprint(folder: Path) -> dict[str, Any]:

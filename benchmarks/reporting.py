@@ -69,9 +69,7 @@ class Sets:
     @cached_property
     def held_out(self) -> list[Study]:
         """Chests of formulas, whose reports are in held-out words."""
-        heldout_studies.write(self.data, self.studies / "heldout")
-        listed = read_manifest(self.studies / "heldout" / "heldout.jsonl")
-        return [study for study in listed if study.of(Modality.XRAY)]
+        return heldout_studies.chests(self.data, self.studies / "heldout")
 
     @cached_property
     def training(self) -> list[Study]:

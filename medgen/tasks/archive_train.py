@@ -15,6 +15,7 @@ from medgen.instruct.retrieval import CONTEXT, neighbours
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_studies import one_of
 from medgen.tasks.archive import archive_report, placed, write_archive_report
+from medgen.tasks.chosen import with_modality
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import Progress
 from medgen.tasks.fit_config import FitConfig
@@ -23,7 +24,7 @@ from medgen.tasks.instruct_items import LOGIT, InstructItem
 from medgen.tasks.instruct_model import ReaderShape
 from medgen.tasks.instruct_read import Shown
 from medgen.tasks.instruct_studies import InstructStudy, known_findings
-from medgen.tasks.instruct_train import apprentice, learned_from, train_reader, with_modality
+from medgen.tasks.instruct_train import apprentice, learned_from, train_reader
 from medgen.tasks.run_card import card_of, facts_of
 
 

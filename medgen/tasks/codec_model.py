@@ -1,19 +1,19 @@
 """Codecs of images as parts of a model folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, model_folder, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.checkpoint import Card, model_folder, verify
+from medgen.config import from_mapping
 from medgen.errors import ModelError
 from medgen.latents.kl import KLCodec, KLCodecConfig
 from medgen.modality import Modality
 from medgen.tasks.codec_images import FrameConfig
-from medgen.tasks.model_parts import filled, parts_of, without_dependents
+from medgen.tasks.model_parts import filled, save_beside
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,4 @@ def save_codec(
     folder: Path, card: Card, part: CodecPart, state: Mapping[str, Tensor], *, beside: Path | None
 ) -> Card:
     """Write a codec with all that another model has; an older codec of its kind is replaced."""
-    parts, configs, extra = parts_of(beside)
-    name = codec_part(part.modality)
-    without_dependents(parts, configs, name)
-    parts[name], configs[name] = state, to_mapping(part)
-    card = replace(card, extra=extra | card.extra)
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    return save_beside(folder, card, codec_part(part.modality), part, state, beside=beside)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from medgen.checkpoint import model_folder, read_card
-from medgen.data.manifest import read_manifest
 from medgen.diffusion.noise import generator_for
 from medgen.errors import UsageError
 from medgen.latents.codec import pad_to
@@ -17,6 +16,7 @@ from medgen.latents.kl import KLCodec, KLCodecConfig
 from medgen.latents.kl_loss import CodecTraining, KLLossConfig
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_studies import one_of
+from medgen.tasks.chosen import with_modality
 from medgen.tasks.codec_images import FrameConfig, framed_images, random_patch
 from medgen.tasks.codec_model import CodecPart, codec_part, load_codec, save_codec
 from medgen.tasks.distributed import join
@@ -193,10 +193,7 @@ def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig, bool]:
 
 def _images(config: CodecTrainConfig, manifest: Path) -> list[Tensor]:
     give_back_large_arrays()
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.is_for_training and study.of(config.modality)]
-    if not chosen:
-        raise UsageError(f"{manifest}: no study to train on has {config.modality}")
+    chosen = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     cache = Path(config.cache) if config.cache else None
     reading = framed_images(
         chosen, config.modality, config.frame, cache=cache, max_bad=config.max_bad

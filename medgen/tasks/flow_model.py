@@ -1,19 +1,19 @@
 """A model folder with flows: the codecs and encoders that they need lie beside them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, model_folder, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.checkpoint import Card, model_folder, verify
+from medgen.config import from_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
 from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.flow import Flow, FlowConfig
-from medgen.tasks.model_parts import filled, parts_of, without_dependents
+from medgen.tasks.model_parts import filled, save_beside
 
 
 def flow_part(modality: Modality) -> str:
@@ -87,9 +87,4 @@ def save_flow(
         state: Its weights.
         beside: The other model: encoders, codecs, other flows.
     """
-    parts, configs, extra = parts_of(beside)
-    name = flow_part(config.modality)
-    without_dependents(parts, configs, name)
-    parts[name], configs[name] = state, to_mapping(config)
-    card = replace(card, extra=extra | card.extra)
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    return save_beside(folder, card, flow_part(config.modality), config, state, beside=beside)

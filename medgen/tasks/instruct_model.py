@@ -1,18 +1,18 @@
 """What reads references for a flow, as a part of a model folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from medgen.checkpoint import Card, save_model, verify
-from medgen.config import check_parts, from_mapping, to_mapping
+from medgen.checkpoint import Card, verify
+from medgen.config import check_parts, from_mapping
 from medgen.errors import ModelError
 from medgen.instruct.reader import Reader, ReaderConfig
 from medgen.modality import Modality
 from medgen.tasks.flow import Flow
-from medgen.tasks.model_parts import filled, parts_of
+from medgen.tasks.model_parts import filled, save_beside
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,4 @@ def save_reader(
     beside: Path,
 ) -> Card:
     """Write a reader with all that another model has; an older one of its flow is replaced."""
-    parts, configs, extra = parts_of(beside)
-    name = reader_part(modality)
-    parts[name], configs[name] = state, to_mapping(config)
-    card = replace(card, extra=extra | card.extra)
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    return save_beside(folder, card, reader_part(modality), config, state, beside=beside)

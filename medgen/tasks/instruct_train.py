@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from medgen.checkpoint import Card, model_folder, read_card
-from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.errors import UsageError
 from medgen.instruct.reader import Reader
 from medgen.instruct.tasks import COMBINATIONS, check_tasks
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.chosen import with_modality
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
@@ -145,20 +145,6 @@ def train_instruct(
     items = InstructItems(studies, tasks, config.drop, config.drop_references, seed)
     facts = {"config": facts_of(config), "studies": len(studies), "tasks": tasks}
     yield from train_reader(one, items, out, card, facts, resume=resume)
-
-
-def with_modality(manifest: Path, modality: Modality, *, allow_outside: bool) -> list[Study]:
-    """The studies to train on that have an image of a modality.
-
-    Raises:
-        UsageError: If there are none.
-        InputError: If the manifest is wrong.
-    """
-    listed = read_manifest(manifest, allow_outside=allow_outside)
-    chosen = [study for study in listed if study.is_for_training and study.has(modality)]
-    if not chosen:
-        raise UsageError(f"{manifest}: no study to train on has {modality}")
-    return chosen
 
 
 def apprentice(

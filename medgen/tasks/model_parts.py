@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from medgen.checkpoint import Card, load_part, verify
+from medgen.checkpoint import Card, load_part, save_model, verify
+from medgen.config import to_mapping
 from medgen.errors import ModelError
 
 LOG = logging.getLogger(__name__)
@@ -74,3 +76,33 @@ def parts_of(folder: Path | None) -> tuple[Parts, Configs, dict[str, Any]]:
     card = verify(folder)
     parts: Parts = {name: load_part(folder, card, name) for name in card.parts}
     return parts, {name: part.config for name, part in card.parts.items()}, dict(card.extra)
+
+
+def save_beside(
+    folder: Path,
+    card: Card,
+    name: str,
+    config: Any,
+    state: Mapping[str, Tensor],
+    *,
+    beside: Path | None,
+) -> Card:
+    """Write a part with all that another model has; an older one, and what hangs on it, go.
+
+    Args:
+        folder: Where the model will be.
+        card: Of the new model; what is remembered of the other one is added to it.
+        name: Of the part.
+        config: Its dataclass.
+        state: Its weights.
+        beside: The other model; None for none.
+
+    Raises:
+        ModelError: If a file of the other model is missing or damaged.
+        OutputError: If the folder cannot be written.
+    """
+    parts, configs, extra = parts_of(beside)
+    without_dependents(parts, configs, name)
+    parts[name], configs[name] = state, to_mapping(config)
+    card = replace(card, extra=extra | card.extra)
+    return save_model(folder, card, parts, configs=configs, overwrite=True)

@@ -1,19 +1,18 @@
 """Refiners as parts of a model folder."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, model_folder, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.checkpoint import Card, model_folder, verify
+from medgen.config import from_mapping
 from medgen.errors import ModelError
 from medgen.instruct.refiner import Refiner, RefinerConfig
 from medgen.modality import Modality
-from medgen.tasks.model_parts import filled, parts_of
+from medgen.tasks.model_parts import filled, save_beside
 
 
 def refiner_part(modality: Modality) -> str:
@@ -49,8 +48,4 @@ def save_refiner(
     beside: Path,
 ) -> Card:
     """Write a refiner with all that another model has; an older one of its modality is replaced."""
-    parts, configs, extra = parts_of(beside)
-    name = refiner_part(modality)
-    parts[name], configs[name] = state, to_mapping(config)
-    card = replace(card, extra=extra | card.extra)
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    return save_beside(folder, card, refiner_part(modality), config, state, beside=beside)

@@ -15,13 +15,13 @@ from medgen.io import files
 from medgen.latents.codec import crop_to
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import load_aligner
+from medgen.tasks.chosen import with_modality
 from medgen.tasks.codec_images import FrameConfig, framed
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow_items import FlowLoss
 from medgen.tasks.instruct_studies import wordings
-from medgen.tasks.instruct_train import with_modality
 from medgen.tasks.refine_items import FineStudy, RefineItems, RefineLoss
 from medgen.tasks.refine_model import refiner_part, save_refiner
 from medgen.tasks.run_card import card_of, descended, facts_of

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from medgen.checkpoint import Card, model_folder, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.checkpoint import Card, model_folder, verify
+from medgen.config import from_mapping
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import ModelError
 from medgen.latents.report import ReportCodec, ReportCodecConfig
 from medgen.tasks.align_model import TOKENIZER
-from medgen.tasks.model_parts import filled, parts_of, without_dependents
+from medgen.tasks.model_parts import filled, save_beside
 
 REPORT_PART = "codec-text"
 
@@ -45,8 +45,5 @@ def save_report_codec(
     folder: Path, card: Card, codec: ReportCodec, tokenizer: Tokenizer, *, beside: Path | None
 ) -> Card:
     """Write a report codec with all that another model has."""
-    parts, configs, extra = parts_of(beside)
-    without_dependents(parts, configs, REPORT_PART)
-    parts[REPORT_PART], configs[REPORT_PART] = codec.state_dict(), to_mapping(codec.config)
-    card = replace(card, extra=extra | card.extra | {TOKENIZER: tokenizer.to_json()})
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    card = replace(card, extra=card.extra | {TOKENIZER: tokenizer.to_json()})
+    return save_beside(folder, card, REPORT_PART, codec.config, codec.state_dict(), beside=beside)

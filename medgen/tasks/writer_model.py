@@ -1,19 +1,19 @@
 """The writer of reports as a part of a model folder; its words are those of the tokenizer there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from medgen.checkpoint import Card, model_folder, save_model, verify
-from medgen.config import from_mapping, to_mapping
+from medgen.checkpoint import Card, model_folder, verify
+from medgen.config import from_mapping
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import ModelError
 from medgen.latents.writer import Writer, WriterConfig
 from medgen.tasks.align_model import TOKENIZER
-from medgen.tasks.model_parts import filled, parts_of
+from medgen.tasks.model_parts import filled, save_beside
 
 WRITER = "writer"
 
@@ -47,7 +47,4 @@ def save_writer(
     folder: Path, card: Card, config: WriterConfig, state: Mapping[str, Tensor], *, beside: Path
 ) -> Card:
     """Write a writer with all that another model has: its finder and its tokenizer among it."""
-    parts, configs, extra = parts_of(beside)
-    parts[WRITER], configs[WRITER] = state, to_mapping(config)
-    card = replace(card, extra=extra | card.extra)
-    return save_model(folder, card, parts, configs=configs, overwrite=True)
+    return save_beside(folder, card, WRITER, config, state, beside=beside)
