@@ -17,7 +17,7 @@ from medgen.data.view_cache import cached_mask
 from medgen.errors import MedgenError
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
-from medgen.tasks.codec_images import FrameConfig, framed_images, framed_whole, whole_grid
+from medgen.tasks.codec_images import framed_images, framed_whole, whole_grid
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
@@ -97,8 +97,7 @@ def volume_latents(
         InputError: If more than that share of the studies cannot be read.
     """
     codec = load_codec(model, flow.modality, device).codec
-    i, j, k = (cells * codec.stride for cells in flow.grid)
-    frame = StandardConfig(shape=(i, j, k), spacings=flow.spacings)
+    frame = whole_view(flow, codec.stride)
     found: dict[str, Volumes] = {}
     unreadable = Unreadable(len(studies), max_bad)
     for at, study in enumerate(studies):
@@ -119,30 +118,38 @@ def volume_latents(
     return found
 
 
+def whole_view(flow: FlowConfig, stride: int) -> StandardConfig:
+    """What of a volume the latents of a flow show: voxels of a codec with that stride."""
+    i, j, k = (cells * stride for cells in flow.grid)
+    return StandardConfig(shape=(i, j, k), spacings=flow.spacings)
+
+
 def cells_found(
-    radiograph: Path,
+    image: Path,
+    modality: Modality,
     masks: Path,
     grid: Sequence[int],
-    frame: FrameConfig,
+    view: StandardConfig,
     cache: Path | None = None,
 ) -> Float16[Tensor, "*grid"]:
-    """1 in the cells of a radiograph's latent in which a finding lies, 0 elsewhere.
+    """1 in the cells of an image's latent in which a finding lies, 0 elsewhere.
 
     Args:
-        radiograph: Its file.
+        image: Its file or folder.
+        modality: What it is.
         masks: The folder of its findings' masks.
         grid: Cells of the latent.
-        frame: Of the codec.
-        cache: Folder that keeps the masks as the codec's frame shows them.
+        view: What of the image the latent shows.
+        cache: Folder that keeps the masks as the view shows them.
 
     Raises:
-        InputError: If a mask cannot be read, or is not on the radiograph's pixels.
+        InputError: If a mask cannot be read, or is not on a radiograph's pixels.
     """
-    view = StandardConfig(side=frame.side)
+    pool = F.adaptive_max_pool2d if len(grid) == 2 else F.adaptive_max_pool3d
     found = torch.zeros(*grid)
     for mask in mask_files(masks, axes=len(grid)).values():
-        drawn = torch.from_numpy(cached_mask(mask, radiograph, Modality.XRAY, view, cache))
-        pooled = F.adaptive_max_pool2d(drawn.float()[None], tuple(grid))[0]
+        drawn = torch.from_numpy(cached_mask(mask, image, modality, view, cache))
+        pooled = pool(drawn.float()[None], tuple(grid))[0]
         found = torch.maximum(found, (pooled > 0.5).float())
     return found.half()
 

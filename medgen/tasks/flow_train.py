@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
+from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.errors import UsageError
@@ -32,6 +33,7 @@ from medgen.tasks.flow_latents import (
     image_latents,
     report_latents,
     volume_latents,
+    whole_view,
 )
 from medgen.tasks.flow_model import flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
@@ -68,8 +70,8 @@ class FlowTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
-        if self.focus < 0 or (self.focus and self.modality is not Modality.XRAY):
-            raise UsageError("focus is 0 or more, and findings are only drawn on radiographs")
+        if self.focus < 0 or (self.focus and self.modality is Modality.TEXT):
+            raise UsageError("focus is 0 or more, and findings are only drawn in images")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
         if not self.others:
@@ -279,10 +281,14 @@ def _found(
     config: FlowTrainConfig, studies: Sequence[Study], cache: Path | None
 ) -> dict[str, list[Tensor]]:
     """Of the studies with masks: the cells of each image in which something is found."""
-    codec = load_codec(config.init, config.modality, torch.device("cpu"))
+    modality, grid = config.modality, config.flow.grid
+    codec = load_codec(config.init, modality, torch.device("cpu"))
+    view = StandardConfig(side=codec.frame.side)
+    if FACTS[modality].axes == 3:
+        view = whole_view(config.flow, codec.codec.stride)
     found = {
         study.id: [
-            cells_found(path, study.masks, config.flow.grid, codec.frame, cache)
+            cells_found(path, modality, study.masks, grid, view, cache)
             for path in study.of(config.modality)
         ]
         for study in studies

@@ -120,5 +120,5 @@ def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
     focused = replace(FLOW, init=str(corner_flows.codecs), focus=1.0)
     with pytest.raises(UsageError, match="no study has masks"):
         trained(focused, tmp_path, corner_flows.manifest)
-    with pytest.raises(UsageError, match="only drawn on radiographs"):
+    with pytest.raises(UsageError, match="only drawn in images"):
         replace(FLOW, focus=1.0, flow=FlowConfig(modality=Modality.TEXT, grid=(4,)))
