@@ -24,6 +24,12 @@ class Contrast(StrEnum):
     PD = "pd"
 
 
+class View(StrEnum):
+    """From where a radiograph is taken, if not from the front or the back."""
+
+    LATERAL = "lateral"
+
+
 @dataclass(frozen=True)
 class ModalityFacts:
     """What is true of every image of a modality.
@@ -50,7 +56,7 @@ FACTS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A modality and, for MRI where it is known, its contrast.
+    """A modality; for MRI its contrast, where it is known; for a radiograph from the side its view.
 
     Example:
         >>> str(Kind.parse("mri:t2"))
@@ -61,31 +67,36 @@ class Kind:
 
     modality: Modality
     contrast: Contrast | None = None
+    view: View | None = None
 
     @classmethod
     def parse(cls, word: str) -> "Kind":
-        """Read `ct`, `xray`, `text`, `mri`, `mri:t1`, `mri:t2`, `mri:flair` or `mri:pd`.
+        """Read one of `WORDS`, as `xray`, `xray:lateral`, `ct` or `mri:t1`.
 
         Raises:
             UsageError: If the word is none of these.
         """
-        name, _, weighting = word.lower().partition(":")
-        try:
-            modality = Modality(name)
-            contrast = Contrast(weighting) if weighting else None
-        except ValueError:
-            raise UsageError(f"'{word}' is not one of {', '.join(WORDS)}") from None
-        if contrast and modality is not Modality.MRI:
+        name, _, more = word.lower().partition(":")
+        if name in set(Modality) and more in set(Contrast) and name != Modality.MRI:
             raise UsageError(f"'{word}': only mri has a contrast; write '{name}'")
-        return cls(modality, contrast)
+        if word.lower() not in WORDS:
+            raise UsageError(f"'{word}' is not one of {', '.join(WORDS)}")
+        modality = Modality(name)
+        if modality is Modality.XRAY:
+            return cls(modality, view=View(more) if more else None)
+        return cls(modality, Contrast(more) if more else None)
 
     @property
     def slug(self) -> str:
-        """The kind as it stands in file names: `ct`, `t1`."""
-        return str(self.contrast or self.modality)
+        """The kind as it stands in file names: `ct`, `t1`, `lateral`."""
+        return str(self.contrast or self.view or self.modality)
 
     def __str__(self) -> str:
-        return f"{self.modality}:{self.contrast}" if self.contrast else str(self.modality)
+        more = self.contrast or self.view
+        return f"{self.modality}:{more}" if more else str(self.modality)
 
 
-WORDS = ["text", "xray", "ct", "mri", *(f"mri:{contrast}" for contrast in Contrast)]
+WORDS = [
+    *("text", "xray", *(f"xray:{view}" for view in View)),
+    *("ct", "mri", *(f"mri:{contrast}" for contrast in Contrast)),
+]

@@ -36,7 +36,9 @@ def phantom(
     kinds: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="LIST", help="Of text,xray,ct for a thorax, text,ct,mri for a head."
+            "--with",
+            metavar="LIST",
+            help="Of text,xray,xray:lateral,ct for a thorax, text,ct,mri for a head.",
         ),
     ] = None,
     ill: Annotated[

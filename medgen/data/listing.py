@@ -35,6 +35,7 @@ class Row(BaseModel):
     patient: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=128)
     text: str | None = None
     xray: str | None = None
+    xray_lateral: str | None = Field(None, alias="xray:lateral")
     ct: str | None = None
     mri: str | None = None
     mri_t1: str | None = Field(None, alias="mri:t1")

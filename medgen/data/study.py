@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from medgen.modality import Kind, Modality
+from medgen.modality import Kind, Modality, View
 
 
 class Split(StrEnum):
@@ -42,8 +42,21 @@ class Study:
     masks: Path | None = None
 
     def of(self, modality: str) -> list[Path]:
-        """Every image of a modality, whatever its contrast; in the order of the manifest."""
-        return [path for kind, path in self.images.items() if kind.modality == modality]
+        """Every image of a modality, whatever its contrast; in the order of the manifest.
+
+        A radiograph from the side shows another picture than one from the front, of which most
+        models know nothing: it is among `laterals`, not here.
+        """
+        return [
+            path
+            for kind, path in self.images.items()
+            if kind.modality == modality and kind.view is None
+        ]
+
+    @property
+    def laterals(self) -> list[Path]:
+        """Its radiographs from the side."""
+        return [path for kind, path in self.images.items() if kind.view is View.LATERAL]
 
     @property
     def is_for_training(self) -> bool:

@@ -4,53 +4,42 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
-from medgen.modality import Kind, Modality
-from medgen.phantom.acquisition import (
-    Averaging,
-    acquire_ct,
-    acquire_xray,
-    turned_to_lps,
-)
+from medgen.modality import Kind, Modality, View
+from medgen.phantom import projection
+from medgen.phantom.acquisition import Averaging, acquire_ct, turned_to_lps
 from medgen.phantom.anatomy import Anatomy, geometry_of, label_maps
 from medgen.phantom.canvas import one_of
 from medgen.phantom.chest import Chest
 from medgen.phantom.chest_disease import heart_size
 from medgen.phantom.chest_findings import LARGE_HEART, OFTEN, diseases, drawn_names
+from medgen.phantom.chest_radiograph import Box, take_chest
 from medgen.phantom.counterfactual import counterfactuals
 from medgen.phantom.course import single, visit_of
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
-from medgen.phantom.mask import masks_of, shaded
+from medgen.phantom.mask import masks_of
 from medgen.phantom.part import LOBES
 from medgen.phantom.placement import PlacementConfig, place_parts
-from medgen.phantom.projection import Beam, View
-from medgen.phantom.radiograph import Display, Exposure
-from medgen.phantom.render import Body, CTScan, embody, render_ct
+from medgen.phantom.render import Body, CTScan, embody
 from medgen.phantom.study import SimulatedStudy, mask_image
 from medgen.phantom.thorax import procedural_thorax
 from medgen.phantom.thorax_labels import read_thorax
 
 CT, XRAY, TEXT = Kind(Modality.CT), Kind(Modality.XRAY), Kind(Modality.TEXT)
+LATERAL = Kind(Modality.XRAY, view=View.LATERAL)
 KINDS = (TEXT, XRAY, CT)
 PLACEMENT = PlacementConfig(
     rotation=5, size=0.1, bend_mm=5, ripple_mm=0.8, mirror=0, is_round=True
 )  # a mirrored chest is a rare disease
 SUPINE = 0.25  # share of patients who lie: fluid sinks to the back, the radiograph is AP
 AGENT = 0.5  # share of CTs with contrast agent
-PIXEL_MM = 1.0
-MARGIN_MM = (10.0, 45.0)  # shown on each side of the lungs
-BEYOND_MM = 40.0  # by which a body goes on above and below what is scanned
-Box = tuple[tuple[int, int], tuple[int, int]]
-SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1100.0, "lateral": 1800.0}
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,8 @@ class ChestConfig:
     Attributes:
         seed: Of all of them; study k is the same alone and among many.
         labels: A label map or a folder of them, taken in turn; None is the procedural chest.
-        kinds: What a study has of text, X-ray and CT.
+        kinds: What a study has of text, X-ray and CT; those who stand may be seen from the side,
+            too.
         spacing: Voxel size of the CT, mm.
         fwhm_mm: Full width at half maximum of the CT's point spread function, mm.
         noise_hu: Standard deviation of the CT's noise, HU.
@@ -86,10 +76,12 @@ class ChestConfig:
     lps: bool = False
 
     def __post_init__(self) -> None:
-        if unknown := [str(kind) for kind in self.kinds if kind not in KINDS]:
+        if unknown := [str(kind) for kind in self.kinds if kind not in (*KINDS, LATERAL)]:
             raise UsageError(f"a simulated chest has text, xray and ct, not {', '.join(unknown)}")
         if not self.kinds:
             raise UsageError("name what to make: text, xray, ct")
+        if LATERAL in self.kinds and XRAY not in self.kinds:
+            raise UsageError("xray:lateral is a second view: name xray as well")
         if not 1 <= self.spacing <= 6:
             raise UsageError(f"spacing {self.spacing:g} mm: choose 1 to 6 for a chest")
         if not 0 <= self.ill <= 1:
@@ -133,7 +125,7 @@ def simulate_chest(config: ChestConfig, index: int, *, is_later: bool = False) -
     heart = heart_size(chest)
     facts += [visit.stays(heart)] if heart else []
     facts += absent(OFTEN, facts)
-    view: View = "pa" if is_upright else "ap"
+    view: Literal["pa", "ap"] = "pa" if is_upright else "ap"
     found = masks_of(facts, body.tissue) if config.masks else {}
     seen = ("later",) if is_later else ()
     images, masks, details = _images(body, found, _extent(anatomy.part), config, view, index, seen)
@@ -202,7 +194,7 @@ def _images(
     found: dict[str, Tensor],
     lungs: Box,
     config: ChestConfig,
-    view: View,
+    view: Literal["pa", "ap"],
     index: int,
     seen: Sequence[str],
 ) -> tuple[dict[Kind, MedicalImage], dict[str, list[MedicalImage]], dict[str, Any]]:
@@ -222,100 +214,28 @@ def _images(
         details[str(CT)] = _described(images[CT]) | asdict(scan)
         for name, mask in found.items():
             masks[name].append(mask_image(mask, geometry, config.fine, lps=config.lps))
-    if XRAY in config.kinds:
-        generator = generator_of(config.seed, index, "xray", *seen)
-        hu = render_ct(body, CTScan(fwhm_mm=0, noise_hu=0), generator=generator)
-        exposure = random_exposure(view, generator)
-        beyond = round(BEYOND_MM / body.spacing)
-        wide = F.pad(hu, (beyond, beyond), mode="replicate")
-        display = random_display(view, generator)
-        spacing = (body.spacing,) * 3
-        whole = acquire_xray(wide, spacing, exposure, generator=generator, display=display)
-        low, high = lungs[1]
-        lungs = (lungs[0], (low + beyond, high + beyond))
-        far = exposure.gap_mm + hu.shape[1] * body.spacing
-        shrink = (exposure.source_mm - far) / (exposure.source_mm - far / 2)
-        rows, columns = whole.voxels.shape
-        box = collimation((rows, columns), lungs, tuple(wide.shape), shrink, generator)
-        images[XRAY] = _cut(whole, box)
-        details[str(XRAY)] = _described(images[XRAY]) | asdict(exposure) | asdict(display)
-        beam = Beam(view, exposure.source_mm, exposure.gap_mm)
+    views: dict[Kind, projection.View] = {XRAY: view} if XRAY in config.kinds else {}
+    if LATERAL in config.kinds and view == "pa":  # who lies is not turned
+        views[LATERAL] = "lateral"
+    for kind, seen_from in views.items():
+        generator = generator_of(config.seed, index, kind.slug, *seen)
+        taken = take_chest(body, lungs, seen_from, generator=generator)
+        images[kind] = replace(taken.image, kind=kind)
+        details[str(kind)] = _described(taken.image) | taken.facts
         for name, mask in found.items():
-            shade = shaded(F.pad(mask, (beyond, beyond)), spacing, beam, PIXEL_MM)[box]
-            if shade.any() and not shade.all():
-                grey = shade.numpy().astype(np.uint8)
-                masks[name].append(replace(images[XRAY], voxels=grey))
+            if (shade := taken.shade(mask)) is not None:
+                masks[name].append(replace(images[kind], voxels=shade))
     return images, {name: of for name, of in masks.items() if of}, details
 
 
-def collimation(
-    picture: tuple[int, int],
-    lungs: Box,
-    size: tuple[int, ...],
-    shrink: float,
-    generator: Generator,
-) -> tuple[slice, slice]:
-    """The part of a frontal radiograph that shows the lungs and a little around them.
-
-    Args:
-        picture: Rows and columns of the radiograph of the whole volume.
-        lungs: First and last voxel of the lungs, right to left and down to up.
-        size: Voxels of the volume along Right, Anterior, Superior.
-        shrink: Magnification of the lungs relative to what is farthest from the detector, whose
-            shadow fills it.
-        generator: Source of the margins.
-
-    Returns:
-        Its rows and its columns.
-    """
-    rows, columns = picture
-    box = []
-    for ends, voxels, pixels in zip(lungs, (size[0], size[2]), (columns, rows), strict=True):
-        last, first = (pixels * (0.5 - shrink * (end / voxels - 0.5)) for end in ends)
-        before, after = (uniform(*MARGIN_MM, generator) / PIXEL_MM for _ in range(2))
-        box.append(slice(max(0, round(first - before)), min(pixels, round(last + after))))
-    return box[1], box[0]
-
-
-def _cut(image: MedicalImage, box: tuple[slice, slice]) -> MedicalImage:
-    return replace(image, voxels=np.ascontiguousarray(image.voxels[box]))
-
-
 def _extent(part: Tensor) -> Box:
-    """First and last voxel of the lungs along the first and the last axis."""
+    """First and last voxel of the lungs along each axis."""
     lungs = one_of(part, list(LOBES))
-    across, up = lungs.any(2).any(1).nonzero(), lungs.any(0).any(0).nonzero()
-    return (int(across[0]), int(across[-1])), (int(up[0]), int(up[-1]))
-
-
-def random_exposure(view: View, generator: Generator) -> Exposure:
-    """Some room's tube and detector: 110 to 140 kV standing, 80 to 110 kV at the bed."""
-    is_standing = view == "pa"
-    return Exposure(
-        view,
-        pixel_mm=PIXEL_MM,
-        kilovolts=uniform(*((110, 140) if is_standing else (80, 110)), generator),
-        source_mm=SOURCE_MM[view],
-        scatter=uniform(0.1, 0.3, generator),
-        scatter_mm=uniform(25, 60, generator),
-        photons=10 ** uniform(5.55, 6.4, generator),
-        structure=uniform(*((0.010, 0.019) if is_standing else (0.008, 0.030)), generator),
-    )
-
-
-def random_display(view: View, generator: Generator) -> Display:
-    """Some maker's processing; at the bed the edges are enhanced more.
-
-    The ranges are those with which histogram and spectrum are most like those of real radiographs:
-    `python -m benchmarks.radiographs`.
-    """
-    is_standing = view == "pa"
-    return Display(
-        contrast=uniform(*((0.29, 0.39) if is_standing else (0.37, 0.45)), generator),
-        detail=uniform(*((1.7, 2.45) if is_standing else (0.8, 1.5)), generator),
-        detail_mm=uniform(*((26, 41) if is_standing else (12, 25)), generator),
-        edge=uniform(*((2.1, 2.5) if is_standing else (3.1, 4.1)), generator),
-        edge_mm=uniform(1.3, 2.6, generator),
+    across, along, up = (lungs.any(b).any(a).nonzero() for a, b in ((1, 2), (0, 2), (0, 1)))
+    return (
+        (int(across[0]), int(across[-1])),
+        (int(along[0]), int(along[-1])),
+        (int(up[0]), int(up[-1])),
     )
 
 

@@ -163,13 +163,12 @@ def _calibration(
 
 
 def _shown(study: FinderStudy) -> list[FinderStudy]:
-    """A study as a user may show it: whole, and each modality of several alone."""
+    """A study as a user may show it: whole, each modality of several, and the first view of it."""
     kinds = dict.fromkeys(image.modality for image in study.images)
-    alone = [
-        replace(study, images=[image for image in study.images if image.modality is kind])
-        for kind in kinds
-    ]
-    return [study, *alone] if len(alone) > 1 else [study]
+    alone = [[image for image in study.images if image.modality is kind] for kind in kinds]
+    first = [images[:1] for images in alone if len(images) > 1]
+    several = alone if len(alone) > 1 else []
+    return [study, *(replace(study, images=images) for images in (*several, *first))]
 
 
 def _views(studies: Sequence[FinderStudy], modality: Modality) -> list[Tensor]:
@@ -247,17 +246,17 @@ def _read(study: Study, config: FinderTrainConfig, phrases: Phrases) -> FinderSt
     cache = Path(config.cache) if config.cache else None
     wants_masks = bool(config.looking or config.grounding) and study.masks is not None
     images = []
-    for modality in config.finder.modalities:
-        for path in study.of(modality):
-            view = torch.from_numpy(cached_view(path, modality, config.standard, cache))
-            masks = None
-            if wants_masks and study.masks is not None:
-                files = mask_files(study.masks, axes=FACTS[modality].axes)
-                masks = {
-                    name: torch.from_numpy(
-                        cached_mask(file, path, modality, config.standard, cache)
-                    )
-                    for name, file in files.items()
-                }
-            images.append(FinderImage(modality, view, masks))
+    for kind, path in study.images.items():
+        modality = kind.modality
+        if modality not in config.finder.modalities:
+            continue
+        view = torch.from_numpy(cached_view(path, modality, config.standard, cache))
+        masks = None
+        if wants_masks and study.masks is not None:
+            files = mask_files(study.masks, axes=FACTS[modality].axes, view=kind.view)
+            masks = {
+                name: torch.from_numpy(cached_mask(file, path, modality, config.standard, cache))
+                for name, file in files.items()
+            }
+        images.append(FinderImage(modality, view, masks))
     return FinderStudy(study.id, facts, images)

@@ -106,6 +106,10 @@ class GenerateConfig:
         """Raises UsageError for a kind that cannot be made, or not be written so."""
         if kind.modality is Modality.TEXT:
             raise UsageError("--modality text: is what `medgen report` is for")
+        if kind.view:
+            raise UsageError(
+                f"--modality {kind}: use `medgen translate --to xray --view {kind.view}` of a CT"
+            )
         if self.format and self.format not in formats_of(kind):
             words = " or ".join(formats_of(kind))
             raise UsageError(f"--format {self.format}: {kind} is written as {words}")

@@ -148,7 +148,10 @@ def read_sources(config: GenerateConfig) -> list[MedicalImage]:
     for word in config.sources:
         given = Given.parse(word)
         image = files.read(given.path)
-        images.append(_named(image, given.kind, word) if given.kind else image)
+        image = _named(image, given.kind, word) if given.kind else image
+        if image.kind is not None and image.kind.view:
+            raise UsageError(f"--from {word}: no model is told by a radiograph from the side")
+        images.append(image)
     return images
 
 

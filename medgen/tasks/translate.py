@@ -49,6 +49,8 @@ class TranslateConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for settings that contradict each other."""
+        if self.target.view:
+            raise UsageError(f"--to {self.to}: write --to xray --view {self.target.view}")
         if self.target != XRAY:
             index_of(self.target)
             if self.view:

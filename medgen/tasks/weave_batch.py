@@ -85,7 +85,8 @@ def weave_many(
         (study, own, path)
         for study in read_manifest(manifest)
         for own, path in study.images.items()
-        if own.modality is kind.modality and kind.contrast in (None, own.contrast)
+        if (own.modality, own.view) == (kind.modality, kind.view)
+        and kind.contrast in (None, own.contrast)
     ]
     if not scans:
         raise UsageError(f"{manifest}: no study has {kind}, which the concepts are of")

@@ -121,7 +121,8 @@ def _pairs(study: Study, name: str) -> list[tuple[Given, Path]]:
         return []
     found = []
     for kind, path in study.images.items():
-        mask = mask_files(study.masks, axes=FACTS[kind.modality].axes).get(name)
+        axes = FACTS[kind.modality].axes
+        mask = mask_files(study.masks, axes=axes, view=kind.view).get(name)
         if mask is not None:
             found.append((Given(path, kind), mask))
     return found

@@ -274,8 +274,9 @@ def tokens_of(study: Study, found: LoadedFinder, cache: Path | None = None) -> T
     shape = found.finder.config
     device = found.finder.query.device
     tokens = [torch.zeros(0, shape.width)]
-    for modality in shape.modalities:
-        for path in study.of(modality):
-            view = torch.from_numpy(cached_view(path, modality, found.standard, cache)).float()
-            tokens.append(found.finder.tokens(modality, view[None].to(device))[0].cpu())
+    for kind, path in study.images.items():
+        if kind.modality in shape.modalities:
+            view = cached_view(path, kind.modality, found.standard, cache)
+            seen = torch.from_numpy(view).float()[None].to(device)
+            tokens.append(found.finder.tokens(kind.modality, seen)[0].cpu())
     return torch.cat(tokens).half()

@@ -10,7 +10,7 @@ from medgen.data.listing import Problem
 from medgen.data.manifest import check_manifest, read_manifest, write_manifest
 from medgen.data.study import Split, Study
 from medgen.errors import InputError, OutputError
-from medgen.modality import Kind
+from medgen.modality import WORDS, Kind
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_every_key_arrives(folder: Path) -> None:
     assert read_manifest(path) == [Study("s1", "p1", images, folder / "d", Split.VALIDATION)]
 
 
-@pytest.mark.parametrize("word", ["xray", "ct", "mri", "mri:t1", "mri:t2", "mri:flair", "mri:pd"])
+@pytest.mark.parametrize("word", WORDS[1:])
 def test_every_kind_of_image_has_a_key(folder: Path, word: str) -> None:
     path = manifest(folder, {"id": "s", "patient": "p", word: "b"})
     assert read_manifest(path)[0].images == {Kind.parse(word): folder / "b"}

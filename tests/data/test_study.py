@@ -31,3 +31,10 @@ def test_files_are_all_files() -> None:
 def test_manifest_and_study_load_no_torch() -> None:
     code = "import sys, medgen.data.manifest, medgen.data.study; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_radiograph_from_the_side_is_apart() -> None:
+    images = {Kind.parse("xray"): Path("pa.png"), Kind.parse("xray:lateral"): Path("side.png")}
+    study = Study("s1", "p1", images)
+    assert study.of("xray") == [Path("pa.png")]
+    assert study.laterals == [Path("side.png")]

@@ -1,5 +1,6 @@
 """What is written comes back with its values and millimetres, and says it is synthetic."""
 
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,6 +111,15 @@ def test_radiographs_come_back_grey_for_grey(tmp_path: Path, known: bool, modali
 def test_a_radiograph_can_be_a_folder(tmp_path: Path) -> None:
     path = dicom.write(xray(), tmp_path / "chest_xray", provenance=PROVENANCE)
     assert [file.name for file in path.iterdir()] == ["0001.dcm"]
+
+
+def test_a_radiograph_from_the_side_says_so(tmp_path: Path) -> None:
+    lateral = Kind.parse("xray:lateral")
+    detector = flat_detector(0.2, 0.3, columns="posterior")
+    side = replace(xray(), kind=lateral, geometry=detector)
+    written = dicom.write(side, tmp_path / "side.dcm", provenance=PROVENANCE)
+    assert pydicom.dcmread(written).ViewPosition == "LL"
+    assert dicom.read(written).kind == lateral
 
 
 def test_fractional_grey_is_spread_over_16_bits(tmp_path: Path) -> None:

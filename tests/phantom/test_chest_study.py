@@ -10,7 +10,8 @@ from medgen.errors import UsageError
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind
-from medgen.phantom.chest_study import CT, TEXT, XRAY, ChestConfig, collimation, simulate_chest
+from medgen.phantom.chest_radiograph import collimation
+from medgen.phantom.chest_study import CT, LATERAL, TEXT, XRAY, ChestConfig, simulate_chest
 from medgen.phantom.study import SimulatedStudy
 
 COARSE = ChestConfig(seed=3, spacing=4.0)
@@ -60,6 +61,26 @@ def test_what_a_chest_does_not_have_is_refused() -> None:
         ChestConfig(spacing=0.5)
     with pytest.raises(UsageError, match="name what to make"):
         ChestConfig(kinds=())
+    with pytest.raises(UsageError, match="name xray as well"):
+        ChestConfig(kinds=(TEXT, LATERAL))
+
+
+def test_who_stands_is_seen_from_the_side_as_well() -> None:
+    config = ChestConfig(seed=5, spacing=4.0, masks=True, kinds=(XRAY, LATERAL))
+    both = [simulate_chest(config, index) for index in range(8)]
+    for study in both:
+        assert (LATERAL in study.images) == (study.facts["posture"] == "upright")
+    assert {study.facts["posture"] for study in both} == {"upright", "supine"}
+    upright = next(study for study in both if study.masks and LATERAL in study.images)
+    index = upright.facts["number"]
+    alone = simulate_chest(ChestConfig(seed=5, spacing=4.0, masks=True, kinds=(XRAY,)), index)
+    assert np.array_equal(alone.images[XRAY].voxels, upright.images[XRAY].voxels)
+    side = upright.images[LATERAL]
+    assert side.geometry.orientation[:2] == "IP"
+    for shades in upright.masks.values():
+        for shade in shades:
+            assert shade.kind is not None
+            assert shade.voxels.shape == upright.images[shade.kind].voxels.shape
 
 
 def test_a_collimated_radiograph_keeps_the_lungs(study: SimulatedStudy) -> None:
@@ -67,7 +88,7 @@ def test_a_collimated_radiograph_keeps_the_lungs(study: SimulatedStudy) -> None:
     rows, columns = image.voxels.shape
     lungs = (10, 20), (30, 60)  # of 40 and 80 voxels
     generator = torch.Generator().manual_seed(0)
-    box = collimation((rows, columns), lungs, (40, 40, 80), 1.0, generator)
+    box = collimation((rows, columns), lungs, (40, 80), 1.0, generator)
     height, width = image.voxels[box].shape
     assert rows * 30 / 80 < height <= rows
     assert columns * 10 / 40 < width <= columns

@@ -15,13 +15,14 @@ from medgen.io.dicom.pixels import PixelForm, stored_frames
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage, Source
 from medgen.io.limits import check_voxels
-from medgen.modality import Kind, Modality
+from medgen.modality import Kind, Modality, View
 
 SPACING_KEYWORDS = (  # best first: calibrated, at the detector, at the scanned film
     "PixelSpacing",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
 )
+LATERAL = ("LL", "RL")  # the side that lies on the detector; defined terms of PS3.3 C.8.1.2
 DISPLAY_KEYWORDS = (
     "RescaleSlope",
     "RescaleIntercept",
@@ -58,7 +59,7 @@ def read_radiograph(
     return MedicalImage(
         voxels=shown(path, stored, form, header),
         geometry=_flat(path, spacing or (1.0, 1.0)),
-        kind=Kind(Modality.XRAY),
+        kind=Kind(Modality.XRAY, view=_view(header)),
         source=Source(
             path=path,
             format="dicom",
@@ -67,6 +68,11 @@ def read_radiograph(
         ),
         spacing_is_known=spacing is not None,
     )
+
+
+def _view(header: Dataset) -> View | None:
+    word = str(header.get("ViewPosition") or "").upper()
+    return View.LATERAL if word in LATERAL else None
 
 
 def shown(
