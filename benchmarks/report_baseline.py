@@ -13,22 +13,28 @@ from benchmarks.chains import Line, run_chains, shown
 from benchmarks.train_flows import SAYS, train_line
 
 UNTOLD, NORMALS = "report-untold", "report-normals"
-NORMAL, SEED = 240, 4711  # some have a large heart, and are left out when they are counted
+LATERALS, FOLLOW_UPS = "report-laterals", "report-follow-ups"
+SETS = {
+    # Some have a large heart, and are left out when they are counted.
+    NORMALS: "--with text,xray --ill 0 -n 240 --seed 4711",
+    LATERALS: "--with text,xray,xray:lateral --held-out -n 140 --seed 8801",
+    FOLLOW_UPS: "--with text,xray --follow-up -n 100 --seed 9101",
+}
 
 
 def lines(out: Path) -> list[Line]:
-    """The two commands."""
-    normal = ["--anatomy", "thorax", "--with", "text,xray", "--ill", "0", "--seed", str(SEED)]
-    normal += ["-n", str(NORMAL), "--skip-existing", "-o", str(out / NORMALS)]
+    """The commands: the writer first, then the sets."""
     told_nothing = ["--set", "is_told=false", "--set", "blind=0"]
+    writer = [*train_line(SAYS, out, folder=UNTOLD), *told_nothing]
+    phantom = ["-m", "medgen", "phantom", "--anatomy", "thorax", "--skip-existing"]
     return [
-        ["-m", "medgen", "phantom", *normal],
-        [*train_line(SAYS, out, folder=UNTOLD), *told_nothing],
+        writer,
+        *([*phantom, *options.split(), "-o", str(out / name)] for name, options in SETS.items()),
     ]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run both, side by side."""
+    """Train and simulate, side by side."""
     parser = argparse.ArgumentParser(prog="benchmarks.report_baseline", description=__doc__)
     parser.add_argument("-o", "--out", type=Path, default=Path("runs"), metavar="DIR")
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
@@ -36,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.dry_run:
         print("\n".join(map(shown, lines(options.out))))
         return 0
-    return run_chains([[line] for line in lines(options.out)])
+    writer, *sets = lines(options.out)
+    return run_chains([[writer], sets])
 
 
 if __name__ == "__main__":

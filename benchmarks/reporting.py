@@ -10,32 +10,30 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks import heldout_studies
 from benchmarks.machine import commit, today
 from benchmarks.report_baseline import NORMALS, UNTOLD
+from benchmarks.reporting_more import more
+from benchmarks.reporting_sets import CPU, Sets
 from benchmarks.rows import Row, Store
 from benchmarks.speed import usage_of
-from benchmarks.train_flows import MORE, REFERENCE
 from medgen.checkpoint import Card, model_folder, read_card
-from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.encoders.finder import SEVERITIES
 from medgen.errors import ModelError
 from medgen.finding import Presence
-from medgen.io import files
 from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
-from medgen.modality import Modality
+from medgen.modality import Kind, Modality
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.align_studies import read_report
 from medgen.tasks.batch import MANIFEST
@@ -43,68 +41,15 @@ from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
 from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.fit import MODEL
-from medgen.tasks.report import Report, ReportConfig, report, rows_of
-from medgen.tasks.report_images import with_kinds
-from medgen.tasks.report_table import Row as TableRow
 from medgen.tasks.writer_model import WRITER, load_writer
 from medgen.tasks.writer_train import tokens_of, told_of, untold
 
 PART = "reports"
 TOKENS, LATENT = "tokens", "latent"
 NEAREST, COMMONEST, R2GEN = "nearest radiograph", "commonest report", "R2Gen-class"
-NORMAL = 200
 BINS = 10
+RADIOGRAPH = Kind(Modality.XRAY)
 TIMED, REPEATS = 8, 3
-CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Sets:
-    """All that is reported, each read once."""
-
-    data: Path
-    model: str
-    studies: Path
-
-    @cached_property
-    def held_out(self) -> list[Study]:
-        """Chests of formulas, whose reports are in held-out words."""
-        return heldout_studies.chests(self.data, self.studies / "heldout")
-
-    @cached_property
-    def training(self) -> list[Study]:
-        """What the writer was trained on, as far as the flows were, too."""
-        return list(read_manifest(self.studies / MORE))
-
-    @cached_property
-    def normals(self) -> list[Study]:
-        """Chests in which nothing is wrong: a heart may be large though nobody drew it so."""
-        listed = read_manifest(self.studies / NORMALS / MANIFEST)
-        return [study for study in listed if not _ill(study)][:NORMAL]
-
-    @property
-    def reference(self) -> list[Study]:
-        """Chests that nothing was trained on, in the words of training."""
-        return list(read_manifest(self.studies / REFERENCE))
-
-    @property
-    def config(self) -> ReportConfig:
-        """The command's defaults."""
-        return ReportConfig(model=self.model, device="cpu", force=True)
-
-    def report(self, study: Study, **changed: object) -> Report:
-        """What the command says of a study's radiograph."""
-        images = with_kinds([files.read(study.of(Modality.XRAY)[0])], [None])
-        return report(images, replace(self.config, **changed))  # type: ignore[arg-type]
-
-    def rows(self, path: Path) -> list[TableRow]:
-        """The table of any radiograph."""
-        return rows_of(with_kinds([files.read(path)], [None]), self.config)
-
-
-def _ill(study: Study) -> bool:
-    facts = read_facts(study.of(Modality.XRAY)[0].parent / FACTS)
-    return any(one.finding.presence is not Presence.ABSENT for one in facts)
 
 
 def reportings(
@@ -127,6 +72,7 @@ def reportings(
     makers |= {("speed", TOKENS): partial(_speed, sets, threads)}
     if (studies / NORMALS / MANIFEST).exists() or not store.measures:
         makers |= {("normals", TOKENS): partial(_invented, sets)}
+    makers |= more(sets)
     for (subject, method), make in makers.items():
         path = store.path(PART, method, key, subject.replace(" ", "-"))
         if row := store.row(path, partial(_row, subject, method, make)):
@@ -207,7 +153,8 @@ def _untold(sets: Sets, studies: Sequence[Study]) -> Iterator[str]:
     nothing = torch.zeros(claims)
     blank = untold(Answers(nothing, nothing, nothing.long(), nothing.long()))
     for study in studies:
-        told = told_of([blank], [tokens_of(study, finder).float()], CPU)
+        seen = replace(study, images={RADIOGRAPH: study.images[RADIOGRAPH]})
+        told = told_of([blank], [tokens_of(seen, finder).float()], CPU)
         ids = writer.writer.beam(told, beams=4, longest=192, length=1.0)[0]
         yield writer.tokenizer.decode(ids)
 

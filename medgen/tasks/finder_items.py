@@ -222,7 +222,7 @@ def _details_loss(found: Found, truth: Answers) -> Tensor:
 def _looking_loss(
     found: Found, truth: Answers, where: Tensor, claims: Sequence[str], names: Sequence[str]
 ) -> Tensor:
-    """Nats that a true claim's attention is away from its finding's cells.
+    """Nats that a true claim's attention is away from its finding's cells, in images with masks.
 
     Of a finding on both sides the cells of either claim are those of both: the side is learned
     from the answers.
@@ -239,9 +239,11 @@ def _looking_loss(
         name = claim.partition(":")[0]
         if name not in names:
             continue
-        cells = where[..., list(names).index(name)] > PRESENT  # NaN is not
+        drawn = where[..., list(names).index(name)]
+        cells, known = drawn > PRESENT, ~drawn.isnan()
         told = (truth.there[:, at] == 1) & cells.any(1)
-        share = (found.attention[:, at] * cells).sum(1)
+        looks = found.attention[:, at]
+        share = (looks * cells).sum(1) / (looks * known).sum(1).clamp(min=1e-6)
         losses.append(-(share.clamp(min=1e-6).log() * told).sum())
         counts.append(told.sum())
     return torch.stack(losses).sum() / torch.stack(counts).sum().clamp(min=1)

@@ -16,7 +16,7 @@ from medgen.data.view_cache import cached_mask, cached_view
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import MedgenError, UsageError
 from medgen.metrics.phrases import Phrases, load_phrases
-from medgen.modality import FACTS, Modality
+from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, answers_of, claims_of, regions_of, study_facts
 from medgen.tasks.finder_calibrate import calibrated
@@ -244,7 +244,7 @@ def _read(study: Study, config: FinderTrainConfig, phrases: Phrases) -> FinderSt
     if facts is None:
         return None
     cache = Path(config.cache) if config.cache else None
-    wants_masks = bool(config.looking or config.grounding) and study.masks is not None
+    wants_masks = bool(config.looking or config.grounding)
     images = []
     for kind, path in study.images.items():
         modality = kind.modality
@@ -252,11 +252,19 @@ def _read(study: Study, config: FinderTrainConfig, phrases: Phrases) -> FinderSt
             continue
         view = torch.from_numpy(cached_view(path, modality, config.standard, cache))
         masks = None
-        if wants_masks and study.masks is not None:
-            files = mask_files(study.masks, axes=FACTS[modality].axes, view=kind.view)
+        if wants_masks and (files := _masks_of(study, kind)) is not None:
             masks = {
                 name: torch.from_numpy(cached_mask(file, path, modality, config.standard, cache))
                 for name, file in files.items()
             }
         images.append(FinderImage(modality, view, masks))
     return FinderStudy(study.id, facts, images)
+
+
+def _masks_of(study: Study, kind: Kind) -> dict[str, Path] | None:
+    """The masks of one image; None where nobody drew on it, though on others of the study."""
+    if study.masks is None:
+        return None
+    files = mask_files(study.masks, axes=FACTS[kind.modality].axes, view=kind.view)
+    is_drawn = bool(files) or not kind.view or not any(study.masks.iterdir())
+    return files if is_drawn else None

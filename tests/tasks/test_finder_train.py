@@ -10,15 +10,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from medgen.config import from_mapping
+from medgen.data.standard import StandardConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.io import files
 from medgen.modality import Kind
 from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.finder_model import load_finder
-from medgen.tasks.finder_train import train_finder
+from medgen.tasks.finder_train import finder_studies, train_finder
 from medgen.tasks.fit import MODEL
 from medgen.tasks.report import ReportConfig, rows_of
 from tests.tasks.align_toy import PLACES
@@ -89,3 +91,26 @@ def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> 
                 going_on(corner_reports, width=64), tmp_path, manifest=corner_reports.manifest
             )
         )
+
+
+def test_of_each_view_only_its_own_masks_count(tmp_path: Path) -> None:
+    grey = np.random.default_rng(1).integers(0, 255, (16, 16), np.uint8)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("xray", "lateral"):
+        Image.fromarray(grey).save(tmp_path / f"{name}.png")
+    (tmp_path / "report.txt").write_text("Left pleural effusion.")
+    row = {"id": "s", "patient": "p", "xray": "xray.png", "xray:lateral": "lateral.png"}
+    row |= {"text": "report.txt", "masks": "masks"}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n")
+    config = FinderTrainConfig(standard=StandardConfig(side=16))
+
+    def drawn() -> list[set[str] | None]:
+        (study,) = finder_studies(config, tmp_path / "m.jsonl")
+        return [None if one.masks is None else set(one.masks) for one in study.images]
+
+    assert drawn() == [set(), set()]  # a folder without a mask: nothing is to be seen
+    Image.fromarray(grey // 128).save(masks / "pleural_effusion.png")
+    assert drawn() == [{"pleural_effusion"}, None]
+    Image.fromarray(grey // 128).save(masks / "mass.lateral.png")
+    assert drawn() == [{"pleural_effusion"}, {"mass"}]
