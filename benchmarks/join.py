@@ -5,6 +5,7 @@ have, the last one's. The runs' journals come along, by the names of their folde
 """
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
     for run in runs:
         more = parts_of(run / MODEL)
         parts, configs, extra = parts | more[0], configs | more[1], extra | more[2]
-        steps += read_card(run / MODEL).steps
+        steps += _own_steps(run)
     last = read_card(runs[-1] / MODEL)
     said = card_of(str(card), last.name, last.task) if card else last
     whole = replace(said, steps=steps, extra=extra)
@@ -43,6 +44,12 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
     for run in runs:
         shutil.copyfile(run / JOURNAL, target / f"{run.name}.jsonl")
     return written
+
+
+def _own_steps(run: Path) -> int:
+    """Of this run alone: its card counts those of the model that it went on with, too."""
+    *_, last = (run / JOURNAL).read_text(encoding="utf-8").splitlines()
+    return int(json.loads(last)["step"])
 
 
 def main(arguments: list[str] | None = None) -> int:

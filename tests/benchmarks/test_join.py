@@ -16,7 +16,7 @@ def run_of(folder: Path, steps: int, **values: float) -> Path:
     """A run whose parts hold one number each."""
     parts = {name: {"number": torch.tensor([value])} for name, value in values.items()}
     configs = {name: {"of": folder.name} for name in parts}
-    card = replace(CARD, steps=steps, extra={folder.name: True})
+    card = replace(CARD, steps=9 + steps, extra={folder.name: True})
     save_model(folder / "model", card, parts, configs=configs)
     (folder / "metrics.jsonl").write_text(f'{{"step": {steps}}}\n')
     return folder
