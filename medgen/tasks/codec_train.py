@@ -24,6 +24,7 @@ from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.model_parts import DECODES
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
@@ -158,7 +159,8 @@ def train_codec(
             if name.startswith("codec.")
         }
         codec.load_state_dict(of_codec)
-        calibrated(codec, images)
+        if learns_to_encode(codec):
+            calibrated(codec, images)
         save_codec(
             out / MODEL,
             card,
@@ -166,6 +168,14 @@ def train_codec(
             codec.state_dict(),
             beside=beside,
         )
+
+
+def learns_to_encode(codec: KLCodec) -> bool:
+    """Whether more of a codec is trained than its decoder; if not, its latents stay as they are."""
+    return any(
+        parameter.requires_grad and not name.startswith(DECODES)
+        for name, parameter in codec.named_parameters()
+    )
 
 
 def calibrated(codec: KLCodec, images: Sequence[Tensor]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import Card, load_part, save_model, verify
@@ -16,6 +17,7 @@ LOG = logging.getLogger(__name__)
 Network = TypeVar("Network", bound=nn.Module)
 Parts = dict[str, Mapping[str, Tensor]]
 Configs = dict[str, Mapping[str, Any]]
+DECODES = ("network.decoder.", "network.post_quant_conv.")  # of a codec: what no latent feels
 
 
 def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
@@ -89,6 +91,8 @@ def save_beside(
 ) -> Card:
     """Write a part with all that another model has; an older one, and what hangs on it, go.
 
+    On a codec of which only the decoder has changed hangs nothing else: its latents are the same.
+
     Args:
         folder: Where the model will be.
         card: Of the new model; what is remembered of the other one is added to it.
@@ -102,7 +106,19 @@ def save_beside(
         OutputError: If the folder cannot be written.
     """
     parts, configs, extra = parts_of(beside)
-    without_dependents(parts, configs, name)
+    if not (name.startswith("codec-") and _encodes_alike(parts.get(name, {}), state)):
+        without_dependents(parts, configs, name)
     parts[name], configs[name] = state, to_mapping(config)
     card = replace(card, extra=extra | card.extra)
     return save_model(folder, card, parts, configs=configs, overwrite=True)
+
+
+def _encodes_alike(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> bool:
+    """Whether all weights but those of the decoder are the same, as they are stored."""
+    old, new = (
+        {key: tensor for key, tensor in state.items() if not key.startswith(DECODES)}
+        for state in (before, after)
+    )
+    return old.keys() == new.keys() and all(
+        torch.equal(tensor.cpu(), new[key].to(tensor.dtype).cpu()) for key, tensor in old.items()
+    )
