@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.chains import Line, run_chains, shown
-from benchmarks.train_flows import SAYS, train_line
+from benchmarks.train_flows import SAYS_2, train_line
 
 UNTOLD, NORMALS = "report-untold", "report-normals"
 LATERALS, FOLLOW_UPS = "report-laterals", "report-follow-ups"
@@ -25,7 +25,7 @@ SETS = {
 def lines(out: Path) -> list[Line]:
     """The commands: the writer first, then the sets."""
     told_nothing = ["--set", "is_told=false", "--set", "blind=0"]
-    writer = [*train_line(SAYS, out, folder=UNTOLD), *told_nothing]
+    writer = [*train_line(SAYS_2, out, folder=UNTOLD), *told_nothing]
     phantom = ["-m", "medgen", "phantom", "--anatomy", "thorax", "--skip-existing"]
     return [
         writer,

@@ -4,7 +4,8 @@ Patients in words teach the text encoder to read, and it stays as it is; a codec
 their reports again. Then chests are there: the encoder of radiographs learns to meet the text, a
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
 can write out; that of radiographs goes on, longer, with more chests. A finder learns what
-radiographs show, and a writer to say it. Then a codec learns CTs of heads and of chests. Two chains
+radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
+chests, and the finder to read CTs, and radiographs from the side, with a writer again. Two chains
 of commands run side by side, and what they have trained is joined at the end. Stopped at any
 moment, the same command continues. The encoders of CT and MRI are another matter: `python -m
 benchmarks.train_align`. One thing no command says: the bundled codec of reports was trained when
@@ -29,8 +30,10 @@ CHESTS, NUMBER = "flow-chests", 3700
 TRAINING, MORE = "flow-chests.jsonl", "flow-chests-2.jsonl"
 REFERENCE = "flow-reference.jsonl"  # what generated radiographs are compared with
 COMPARED = slice(1500, 1700)  # of the chests; the first are trained on, and later those behind too
-HEADS, FEW_CHESTS = "codec-heads", "ct-chests"
+HEADS, FEW_CHESTS, DEEP_CHESTS = "codec-heads", "ct-chests", "volume-chests"
+LATERALS = "lateral-chests"
 VOLUMES = "codec-volumes.jsonl"
+READ = ("finder-2.jsonl", "finder-3.jsonl", "finder-4.jsonl")  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
@@ -46,7 +49,7 @@ class Stage:
         steps: How many.
         settings: What differs from the defaults.
         init: The run whose model it goes on with.
-        again: Whether it goes on with what an earlier one has taught.
+        again: How many have taught the same before, which it goes on with.
     """
 
     teaches: str
@@ -54,24 +57,25 @@ class Stage:
     steps: int
     settings: dict[str, str] = field(default_factory=dict)
     init: str | None = None
-    again: bool = False
+    again: int = 0
 
     @property
     def folder(self) -> str:
         """Of the run, in `out`."""
-        return self.teaches.replace(":", "-") + ("-2" if self.again else "")
+        number = f"-{self.again + 1}" if self.again else ""
+        return self.teaches.replace(":", "-") + number
 
 
 ENCODER = {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
-READ = ENCODER | {"fit.warmup": "50", "fit.seed": "1", "fit.precision": "bf16"}
+READING = ENCODER | {"fit.warmup": "50", "fit.seed": "1", "fit.precision": "bf16"}
 LOOK = ENCODER | {"fit.batch": "32", "fit.warmup": "30", "decoys": "12", "invariant": "0"}
-READS = Stage("align:text", WORDS, 450, READ)
+READS = Stage("align:text", WORDS, 450, READING)
 WRITES = Stage("codec:text", WORDS, 4000, {"fit.precision": "bf16"}, READS.folder)
 LOOKS = Stage("align:xray", TRAINING, 420, LOOK, READS.folder)
 SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, READS.folder)
 DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
-DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW | {"fit.seed": "2"}, DRAWS.folder, again=True)
+DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW | {"fit.seed": "2"}, DRAWS.folder, again=1)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
 QUICK = {"fit.precision": "bf16"}
 FINDS = Stage("report:finder", MORE, 3600, QUICK | {"fit.log_every": "50"}, TOLD)
@@ -83,8 +87,17 @@ CUT |= {"loss.perceptual": "0.1", "loss.adversarial_from": "100000"}
 CUTS = Stage("codec:ct", VOLUMES, 1300, CUT, BEFORE)
 KEPT = '["network.encoder","network.quant_conv_mu","network.quant_conv_log_sigma"]'
 FINE = CUT | {"fit.learning_rate": "5e-4", "fit.seed": "1", "freeze": KEPT}
-CUTS_ON = Stage("codec:ct", VOLUMES, 200, FINE, CUTS.folder, again=True)
-DEEP = (CUTS, CUTS_ON)
+CUTS_ON = Stage("codec:ct", VOLUMES, 200, FINE, CUTS.folder, again=1)
+SIDES = QUICK | {"finder.modalities": '["xray","ct"]', "fit.log_every": "20", "fit.warmup": "40"}
+SIDES |= {"standard.shape": "[80,80,80]", "standard.spacings": "[2.8,4.5]"}
+ONCE = SIDES | {"fit.learning_rate": "1e-3"}
+APART = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.7", "fit.seed": "3"}
+LAST = SIDES | {"fit.learning_rate": "1e-3", "drop": "0.5", "fit.seed": "4"}
+FINDS_2 = Stage("report:finder", READ[0], 1000, ONCE, BEFORE, again=1)
+FINDS_3 = Stage("report:finder", READ[1], 1000, APART, FINDS_2.folder, again=2)
+FINDS_4 = Stage("report:finder", READ[2], 700, LAST, FINDS_3.folder, again=3)
+SAYS_2 = Stage("report:words", READ[2], 700, QUICK, FINDS_4.folder, again=1)
+DEEP = (CUTS, CUTS_ON, FINDS_2, FINDS_3, FINDS_4, SAYS_2)
 STAGES = (*FLAT, *DEEP)
 
 
@@ -115,15 +128,21 @@ def before_volumes(out: Path) -> list[Chain]:
     """Chains that end with heads and chests with a CT, and with the model that goes on."""
     heads = f"--anatomy head --labels {out / 'training-heads'} -n 120 --seed 301"
     few = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 60 --seed 301"
+    many = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001"
+    sides = "--anatomy thorax --with text,xray,xray:lateral --masks -n 450 --seed 8001"
     return [
-        [_phantom(heads, out / HEADS)],
-        [_joining(FLAT, out, BEFORE), _phantom(few, out / FEW_CHESTS)],
+        [_phantom(heads, out / HEADS), _phantom(sides, out / LATERALS)],
+        [
+            _joining(FLAT, out, BEFORE),
+            *(_phantom(few, out / FEW_CHESTS), _phantom(many, out / DEEP_CHESTS)),
+        ],
     ]
 
 
 def after_volumes(out: Path) -> list[Chain]:
-    """The chain that ends with a codec of CT."""
-    return [[train_line(stage, out) for stage in DEEP]]
+    """Chains that end with a codec of CT, and with a finder of several views and its writer."""
+    codec, finder = (CUTS, CUTS_ON), (FINDS_2, FINDS_3, FINDS_4, SAYS_2)
+    return [[train_line(stage, out) for stage in stages] for stages in (codec, finder)]
 
 
 def joining(out: Path) -> Line:
@@ -169,8 +188,21 @@ def list_chests(out: Path) -> None:
 
 def list_volumes(out: Path) -> None:
     """The manifests of what has volumes; studies are called by their folder as well."""
-    volumes = [study for folder in (HEADS, FEW_CHESTS) for study in _named(out, folder)]
-    write_manifest(volumes, out / VOLUMES, overwrite=True)
+    heads, few, many, sides = (
+        _named(out, folder) for folder in (HEADS, FEW_CHESTS, DEEP_CHESTS, LATERALS)
+    )
+    flat = list(read_manifest(out / MORE))
+    once, apart, last = READ
+    write_manifest(heads + few, out / VOLUMES, overwrite=True)
+    write_manifest(_spread(flat, many), out / once, overwrite=True)
+    write_manifest(_spread(flat[::4], many), out / apart, overwrite=True)
+    write_manifest(_spread(flat[::8], many[::2], sides), out / last, overwrite=True)
+
+
+def _spread(*sets: list[Study]) -> list[Study]:
+    """All of them, evenly mixed, since every tenth calibrates the finder."""
+    places = [(at / len(each), study) for each in sets for at, study in enumerate(each)]
+    return [study for _, study in sorted(places, key=lambda place: place[0])]
 
 
 def _named(out: Path, folder: str) -> list[Study]:
