@@ -92,10 +92,10 @@ SIDES = QUICK | {"finder.modalities": '["xray","ct"]', "fit.log_every": "20", "f
 SIDES |= {"standard.shape": "[80,80,80]", "standard.spacings": "[2.8,4.5]"}
 ONCE = SIDES | {"fit.learning_rate": "1e-3"}
 APART = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.7", "fit.seed": "3"}
-LAST = SIDES | {"fit.learning_rate": "1e-3", "drop": "0.5", "fit.seed": "4"}
+LAST = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.6", "fit.seed": "4"}
 FINDS_2 = Stage("report:finder", READ[0], 1000, ONCE, BEFORE, again=1)
 FINDS_3 = Stage("report:finder", READ[1], 1000, APART, FINDS_2.folder, again=2)
-FINDS_4 = Stage("report:finder", READ[2], 700, LAST, FINDS_3.folder, again=3)
+FINDS_4 = Stage("report:finder", READ[2], 1200, LAST, FINDS_3.folder, again=3)
 SAYS_2 = Stage("report:words", READ[2], 700, QUICK, FINDS_4.folder, again=1)
 DEEP = (CUTS, CUTS_ON, FINDS_2, FINDS_3, FINDS_4, SAYS_2)
 STAGES = (*FLAT, *DEEP)
@@ -196,7 +196,7 @@ def list_volumes(out: Path) -> None:
     write_manifest(heads + few, out / VOLUMES, overwrite=True)
     write_manifest(_spread(flat, many), out / once, overwrite=True)
     write_manifest(_spread(flat[::4], many), out / apart, overwrite=True)
-    write_manifest(_spread(flat[::8], many[::2], sides), out / last, overwrite=True)
+    write_manifest(_spread(flat[::8], many, sides), out / last, overwrite=True)
 
 
 def _spread(*sets: list[Study]) -> list[Study]:
