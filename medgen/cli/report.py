@@ -63,7 +63,8 @@ def report(
         typer.Option(
             "--operating-point",
             metavar="P",
-            help="Share of normal studies that may be told a finding: 0.01 to 0.4.",
+            help="Share of normal studies that may be told a finding, 0.01 to 0.4; if not given, "
+            "0.05, and only what is likelier than not is told.",
         ),
     ] = None,
     decoding: Annotated[

@@ -50,7 +50,7 @@ class ReportConfig:
     engine: Literal["tokens", "latent"] = "tokens"  # a writer of facts, or a flow of reports
     prior: str | None = None  # an earlier image or report of the patient
     indication: str = ""  # why the images were made
-    operating_point: float = 0.05  # share of the studies without findings that may be told one
+    operating_point: float | None = None  # see `threshold_of`; None tells what is likelier than not
     decoding: Literal["beam", "nucleus"] = "beam"  # the likeliest words, or drawn ones
     beams: int = 4  # texts that are followed at once
     nucleus: float = 0.9  # share of the chance that words are drawn from
@@ -72,7 +72,7 @@ class ReportConfig:
         if self.engine not in ("tokens", "latent") or self.decoding not in ("beam", "nucleus"):
             raise UsageError("engine is tokens or latent, and decoding beam or nucleus")
         low, high = INVENTED
-        if not low <= self.operating_point <= high:
+        if self.operating_point is not None and not low <= self.operating_point <= high:
             raise UsageError(
                 f"--operating-point {self.operating_point:g}: choose {low:g} to {high:g}"
             )

@@ -38,6 +38,7 @@ from medgen.tasks.report import (
 )
 from medgen.tasks.report_images import with_kinds
 from medgen.tasks.report_prose import Sentence
+from medgen.tasks.report_table import USUAL
 
 ENDINGS = (".txt", ".json", ".dcm")
 NOT_WRITTEN = (".pdf", ".docx", ".rtf", ".html", ".md", ".xml", ".png", ".jpg", ".nii", ".gz")
@@ -159,7 +160,7 @@ def document_of(
         "Model": {"Name": provenance.model, "SHA256": provenance.model_sha256},
         "Seed": provenance.seed,
         "Engine": config.engine,
-        "OperatingPoint": config.operating_point,
+        "OperatingPoint": config.operating_point or USUAL,
         "Threshold": round(made.threshold, 3),
         "Images": [
             {"Kind": str(image.kind), "SHA256": image.source.sha256 if image.source else ""}

@@ -13,6 +13,8 @@ from medgen.finding import Course, Finding, Presence, Side
 from medgen.tasks.facts import UNITS, Answers, Fact, answers_of, claims_in
 from medgen.tasks.finder_model import Calibration
 
+USUAL = 0.05  # of the studies without findings, those that may be told one
+EVEN = 0.5  # probability
 DOUBT = 0.5  # of the probability from which a claim is told: from here on it is uncertain
 GROWTH = 1.2  # of a diameter: progress (RECIST 1.1); a volume grows by its cube
 MILLIMETRES = "mm"
@@ -59,15 +61,18 @@ class Row:
         return {key: value for key, value in known.items() if value is not None}
 
 
-def threshold_of(calibration: Calibration, operating_point: float) -> float:
+def threshold_of(calibration: Calibration, operating_point: float | None = None) -> float:
     """The probability from which a claim is told.
 
     Args:
         calibration: Of the finder.
-        operating_point: Share of the studies without findings that may be told one.
+        operating_point: Share of the studies without findings that may be told one. None: `USUAL`,
+            and of what may then be told only what is likelier than not.
     """
     shares = np.log(calibration.invented)
-    return float(np.interp(math.log(operating_point), shares, calibration.threshold))
+    point = USUAL if operating_point is None else operating_point
+    threshold = float(np.interp(math.log(point), shares, calibration.threshold))
+    return max(threshold, EVEN) if operating_point is None else threshold
 
 
 def table_of(

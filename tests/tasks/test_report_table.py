@@ -1,5 +1,7 @@
 """The table: probabilities and thresholds, what changed since the prior, where a claim looks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,14 @@ def found(*odds: float) -> Found:
 def test_the_threshold_follows_the_operating_point() -> None:
     assert threshold_of(CALIBRATION, 0.1) == pytest.approx(0.6)
     assert threshold_of(CALIBRATION, 10**-1.5) == pytest.approx(0.7)
+
+
+def test_if_nobody_says_only_what_is_likelier_than_not_is_told() -> None:
+    strict = replace(CALIBRATION, invented=(0.01, 0.1), threshold=(0.9, 0.7))
+    assert threshold_of(strict) == threshold_of(strict, 0.05) > 0.7
+    bold = replace(CALIBRATION, invented=(0.01, 0.1), threshold=(0.3, 0.1))
+    assert threshold_of(bold, 0.05) < 0.3
+    assert threshold_of(bold) == 0.5
 
 
 def test_what_is_half_as_likely_is_uncertain_and_the_surest_comes_first() -> None:
