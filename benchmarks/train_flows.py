@@ -96,7 +96,7 @@ LAST = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.6", "fit.seed": "4"}
 FINDS_2 = Stage("report:finder", READ[0], 1000, ONCE, BEFORE, again=1)
 FINDS_3 = Stage("report:finder", READ[1], 1000, APART, FINDS_2.folder, again=2)
 FINDS_4 = Stage("report:finder", READ[2], 1200, LAST, FINDS_3.folder, again=3)
-SAYS_2 = Stage("report:words", READ[2], 700, QUICK, FINDS_4.folder, again=1)
+SAYS_2 = Stage("report:words", READ[0], 700, QUICK, FINDS_4.folder, again=1)
 DEEP = (CUTS, CUTS_ON, FINDS_2, FINDS_3, FINDS_4, SAYS_2)
 STAGES = (*FLAT, *DEEP)
 
