@@ -1,4 +1,4 @@
-"""`medgen info`: facts about images, and what is wrong with lists of studies; makes manifests."""
+"""`medgen info`: facts about images and concepts, and what is wrong with lists of studies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from medgen.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from medgen.tasks.info import ImageFacts, Info, ManifestFacts
+    from medgen.tasks.info_concept import ConceptFacts
 
 
 def info(
@@ -20,7 +21,7 @@ def info(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Images, DICOM folders, manifests; lists of studies in CSV or MONAI's JSON.",
+            help="Images, DICOM folders, concepts, manifests; lists in CSV or MONAI's JSON.",
         ),
     ],
     with_shifts: Annotated[
@@ -103,6 +104,8 @@ def _lines(found: "Info") -> Iterator[str]:
         yield from (f"  {row}" for row in _image(found.image))
     if found.manifest:
         yield from (f"  {row}" for row in _manifest(found.manifest))
+    if found.concept:
+        yield from (f"  {row}" for row in _concept(found.concept))
 
 
 def _image(facts: "ImageFacts") -> Iterator[str]:
@@ -133,6 +136,26 @@ def _manifest(facts: "ManifestFacts") -> Iterator[str]:
         yield f"shift        {shift.study}: {shift.kind} to ct {turn}{far}"
     for problem in facts.problems:
         yield f"problem      {problem}"
+
+
+def _concept(facts: "ConceptFacts") -> Iterator[str]:
+    card = facts.card
+    yield f"concept      {card.name}, of {card.kind}"
+    yield f"says         {card.says}"
+    made = f"{card.steps} steps of training" if card.steps else "of the encoders' tokens, instantly"
+    yield f"made         {made}, seed {card.seed}, medgen {card.medgen}"
+    yield f"examples     {card.bank.examples}"
+    for name, look in facts.looks.items():
+        yield f"{name:<13}{look.mean:.4g} ± {look.spread:.3g} {facts.unit}"
+    seen = "unknown" if card.spacing is None else f"{card.spacing:.4g} mm, as the flow saw them"
+    yield f"spacing      {seen}"
+    yield f"data         {card.data or 'not said'}"
+    yield f"licence      {card.licence or 'not said'}"
+    named = f", of the bundled {facts.model}" if facts.model else ", of no bundled model"
+    yield f"flow         {card.base}{named}"
+    yield f"changes      {facts.layers} layers of cross-attention; {facts.bytes} bytes"
+    yield f"for          {card.intended_use}"
+    yield f"sha256       {facts.sha256}"
 
 
 def _times(numbers: tuple[int | float, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A concept as one file: its weights, and a card that says what, of what data, for which model."""
+"""A concept as one file: its weights, and its card."""
 
 import hashlib
 import json
@@ -9,52 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medgen import __version__
 from medgen.checkpoint import Card, starts_as_pickle
 from medgen.concepts.concept import Concept
 from medgen.config import from_mapping, to_mapping
 from medgen.errors import InputError, ModelError, SafetyError, UsageError
 from medgen.io.atomic import atomic_file
 from medgen.modality import Kind, Modality
+from medgen.tasks.concept_card import ENDING, ConceptCard
 from medgen.tasks.flow_model import flow_part
-from medgen.tasks.weave_bank import Bank
 
-ENDING = ".concept"
 MOST_BYTES = 2_000_000
 CARD = "card"  # key of the file's metadata
-
-
-@dataclass(frozen=True)
-class ConceptCard:
-    """What a concept is.
-
-    Attributes:
-        name: What it is called.
-        kind: Of the scans that it belongs to: `xray`, `mri:t1`.
-        says: Its class, in the words that the flow was told.
-        base: SHA-256 of the flow that it belongs to.
-        bank: What its examples look like.
-        data: What it was learned from.
-        licence: SPDX identifier of that data's licence.
-        steps: Of training; 0 for one that was made without.
-        seed: Of training.
-        spacing: Of the volumes as the flow saw them, mm.
-        medgen: Version that made it.
-        intended_use: What it is for, and what not.
-    """
-
-    name: str
-    kind: str
-    says: str
-    base: str
-    bank: Bank
-    data: str = ""
-    licence: str = ""
-    steps: int = 0
-    seed: int = 0
-    spacing: float | None = None
-    medgen: str = __version__
-    intended_use: str = "Research. Not for clinical use."
 
 
 @dataclass(frozen=True)

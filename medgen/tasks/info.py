@@ -13,7 +13,9 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io.files import read
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Kind, Modality
+from medgen.tasks.concept_card import ENDING
 from medgen.tasks.document import to_document
+from medgen.tasks.info_concept import ConceptFacts, concept_facts
 from medgen.tasks.manifest import list_in, read_list
 
 WARN_MM = 2.0  # a voxel or two: beyond it a network learns the misalignment
@@ -93,15 +95,16 @@ class ManifestFacts:
 
 @dataclass(frozen=True)
 class Info:
-    """Facts about one path; either an image's or a manifest's."""
+    """Facts about one path: an image's, a manifest's or a concept's."""
 
     path: Path
     image: ImageFacts | None = None
     manifest: ManifestFacts | None = None
+    concept: ConceptFacts | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong; empty for an image that could be read."""
+        """What is wrong with a list; all else can be read or not."""
         return self.manifest.problems if self.manifest else ()
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -119,16 +122,17 @@ def info(
     renaming: Mapping[str, str] | None = None,
     watch: Watch = iter,
 ) -> Info:
-    """Tell what is known of an image, a DICOM folder, a list of studies or a folder with one.
+    """Tell what is known of an image, a DICOM folder, a list of studies, or a concept.
 
     Args:
-        path: What to look at.
+        path: What to look at; a folder may hold a list of studies.
         with_shifts: Measure how far apart a manifest's CT and MRI are; seconds for each pair.
         renaming: What the columns of a CSV table or datalist are in a manifest.
         watch: Passes line numbers through and may show how far it is.
 
     Raises:
-        InputError: If the image or the list cannot be read.
+        InputError: If the image, the list or the concept cannot be read.
+        SafetyError: If a concept is a pickle.
         UsageError: If there are no columns to be renamed.
     """
     if file := list_in(path):
@@ -136,6 +140,8 @@ def info(
         return Info(path, manifest=_manifest_facts(listing, with_shifts, watch))
     if renaming:
         raise UsageError(f"--map is for .csv and .json lists, not for {path}; leave it out")
+    if path.suffix == ENDING:
+        return Info(path, concept=concept_facts(path))
     return Info(path, image=_image_facts(read(path)))
 
 

@@ -49,6 +49,13 @@ class Frame:
         return self.grid.geometry.spacing[0] if self.grid else None
 
     @property
+    def scale(self) -> float | None:
+        """Of the voxels or pixels that the flow sees, mm; None where nobody knows."""
+        if self.grid is not None or not self.image.spacing_is_known:
+            return self.spacing
+        return max(self.image.voxels.shape) * self.image.geometry.spacing[0] / self.side
+
+    @property
     def seen(self) -> Float[Tensor, "1 1 *space"]:
         """The scan in [-1, 1], as the flow sees it."""
         if self.grid is None:

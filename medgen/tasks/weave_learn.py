@@ -1,6 +1,7 @@
 """Learn a concept: a few images and where it is in them, in; one small file out."""
 
 import logging
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind
 from medgen.shapes import Latent
-from medgen.tasks.concept_file import ConceptCard, base_of
+from medgen.tasks.concept_card import ConceptCard
+from medgen.tasks.concept_file import base_of
 from medgen.tasks.conditions import told_image
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.fit import Progress, fit
@@ -198,11 +200,12 @@ class _View:
     image: Float[Tensor, "1 1 *space"]
     mask: Float[Tensor, "1 1 *space"]
     spacing: float | None
+    scale: float | None
 
 
 def _view(example: Example, shop: Workshop) -> _View:
     frame = frame_of(example.image, shop.kind.modality, shop.loaded, example.region)
-    return _View(frame.seen, frame.region(example.region), frame.spacing)
+    return _View(frame.seen, frame.region(example.region), frame.spacing, frame.scale)
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,7 @@ def _card(
     *,
     steps: int,
 ) -> ConceptCard:
+    scales = [view.scale for view in views if view.scale is not None]
     return ConceptCard(
         name=config.name,
         kind=str(shop.kind),
@@ -301,7 +305,7 @@ def _card(
         licence=config.licence,
         steps=steps,
         seed=config.seed,
-        spacing=views[0].spacing,
+        spacing=statistics.median_low(scales) if scales else None,
     )
 
 

@@ -13,9 +13,9 @@ from medgen.checkpoint import Card, Part
 from medgen.concepts.concept import Concept
 from medgen.errors import InputError, ModelError, SafetyError, UsageError
 from medgen.modality import Kind
+from medgen.tasks.concept_card import ConceptCard
 from medgen.tasks.concept_file import (
     MOST_BYTES,
-    ConceptCard,
     LoadedConcept,
     check_fits,
     load_concept,

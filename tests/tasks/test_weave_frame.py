@@ -1,5 +1,6 @@
 """What a flow sees of a scan comes back to where it was, in the scan's own unit."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from medgen.io import files
+from medgen.io.geometry import Geometry
 from medgen.modality import Kind, Modality
 from medgen.tasks.generator import Generator, load_flows
 from medgen.tasks.given import Given
@@ -28,6 +30,14 @@ def test_a_difference_of_a_radiograph_comes_back(xray: Generator, tmp_path: Path
     assert frame.seen.shape == (1, 1, 32, 32)
     back = frame.back(torch.full_like(frame.seen, 2.0))
     np.testing.assert_allclose(back, frame.window.high - frame.window.low, rtol=1e-5)
+
+
+def test_the_scale_is_that_of_what_the_flow_sees(xray: Generator, tmp_path: Path) -> None:
+    """A side of 32 pixels of a radiograph of 64 x 48, each 0.5 mm, are 1 mm each."""
+    unknown = files.read(dim_radiograph(tmp_path / "a.png", (64, 48)))
+    assert frame_of(unknown, Modality.XRAY, xray).scale is None
+    known = replace(unknown, geometry=Geometry(np.diag([0.5, 0.5, 1, 1])), spacing_is_known=True)
+    assert frame_of(known, Modality.XRAY, xray).scale == pytest.approx(1.0)
 
 
 def test_a_region_is_seen_where_it_is(xray: Generator, tmp_path: Path) -> None:
