@@ -33,7 +33,7 @@ VERBS = {  # verb: (where it is, its first sentence); nothing is imported before
     ),
     "weave": (
         "medgen.cli.weave:weave",
-        "Place learned concepts in regions of a scan.",
+        "Place learned concepts, or regions of other scans, in a scan.",
     ),
     "weave learn": (
         "medgen.cli.weave_learn:weave_learn",

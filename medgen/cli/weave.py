@@ -45,6 +45,14 @@ def weave(
         Path | None,
         typer.Option("--labels", metavar="FILE", help="A label map of the scan, for --region."),
     ] = None,
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="[KIND=]SCAN=MASK",
+            help="Another scan of the patient, and the region of it that is woven.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -112,23 +120,18 @@ def weave(
     record: RecordTo = None,
     as_json: Json = False,
 ) -> None:
-    """Place learned concepts in regions of a scan.
+    """Place learned concepts, or regions of other scans, in a scan.
 
     Concepts are made by `medgen weave learn`, which has a --help of its own.
     """
     from medgen.cli.weave_run import Where, run_recipe, run_weave
+    from medgen.cli.weave_with_run import refuse_others, run_with
     from medgen.config import resolve
     from medgen.errors import UsageError
     from medgen.tasks.weave import WeaveConfig
+    from medgen.tasks.weave_with import WithConfig
 
-    flags = {
-        "fusion": fusion,
-        "text": says,
-        "steps": steps,
-        "guidance": guidance,
-        "suppression": suppression,
-        "features": features,
-        "attention": attention,
+    shared = {
         "dilate": dilate,
         "feather": feather,
         "force": force or None,
@@ -136,24 +139,38 @@ def weave(
         "model": model,
         "device": device,
     }
-    resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=flags)
+    own = {
+        "fusion": fusion,
+        "text": says,
+        "steps": steps,
+        "guidance": guidance,
+        "suppression": suppression,
+        "features": features,
+        "attention": attention,
+    }
     if recipe is not None and (report is not None or preview is not None):
         raise UsageError("--report and --preview: are for one scan; leave them out of a recipe")
     where = Where(concepts or [], boxes or [], regions or [], labels)
-    lines = (
-        run_weave(scan, where, resolved, out=out, report=report, preview=preview, record=record)
-        if recipe is None
-        else run_recipe(
-            Path(scan),
-            recipe,
-            where,
-            resolved,
-            out=out,
-            number=number,
-            seed=seed,
-            skip_existing=skip_existing,
-            record=record,
+    if others:
+        refuse_others(where.typed | {"report": report, "recipe": recipe, "says": says} | own)
+        fitting = resolve(WithConfig, file=config, settings=settings or (), flags=shared)
+        lines = run_with(scan, others, fitting, out=out, preview=preview, record=record)
+    else:
+        resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=own | shared)
+        lines = (
+            run_weave(scan, where, resolved, out=out, report=report, preview=preview, record=record)
+            if recipe is None
+            else run_recipe(
+                Path(scan),
+                recipe,
+                where,
+                resolved,
+                out=out,
+                number=number,
+                seed=seed,
+                skip_existing=skip_existing,
+                record=record,
+            )
         )
-    )
     for line in lines:
         typer.echo(json.dumps(line) if as_json else line["output"])

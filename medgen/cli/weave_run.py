@@ -11,11 +11,13 @@ from medgen.cli.voice import is_quiet, say
 from medgen.errors import SomeFailedError, UsageError
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
-from medgen.tasks.weave import Finding, WeaveConfig
+from medgen.tasks.weave import WeaveConfig
 from medgen.tasks.weave_batch import weave_many
-from medgen.tasks.weave_files import Placed, Written, write_woven
+from medgen.tasks.weave_files import Placed, write_woven
+from medgen.tasks.weave_output import Written
 from medgen.tasks.weave_recipe import read_recipe
 from medgen.tasks.weave_regions import Place
+from medgen.tasks.woven import Finding
 
 LOGGER = logging.getLogger(__name__)
 MANIFEST_SUFFIX = ".jsonl"
@@ -29,6 +31,16 @@ class Where:
     boxes: Sequence[str]
     regions: Sequence[str]
     labels: Path | None
+
+    @property
+    def typed(self) -> dict[str, object]:
+        """The same by the names of their options."""
+        return {
+            "concept": self.concepts,
+            "box": self.boxes,
+            "region": self.regions,
+            "labels": self.labels,
+        }
 
 
 def run_weave(
@@ -169,10 +181,10 @@ def _sentence(one: Finding) -> str:
         if one.area_mm2 is not None
         else f"{one.voxels} pixels"
     )
+    far = f", {one.distance['contrast']:+.1f} spreads from its examples" if one.distance else ""
     return (
         f"{one.name}: {size}, contrast {one.before.contrast:.4g} before and "
-        f"{one.after.contrast:.4g} now, {one.distance['contrast']:+.1f} spreads from its examples; "
-        f"seam {one.seam:.2f}"
+        f"{one.after.contrast:.4g} now{far}; seam {one.seam:.2f}"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
 from medgen.io.atomic import atomic_file
 from medgen.io.geometry import Geometry
@@ -18,6 +18,7 @@ from medgen.modality import Modality
 
 PANEL, GAP, LEGEND, TITLE = 280, 6, 74, 18  # pixels
 CT_WINDOW = (-200.0, 800.0)  # HU: fat to dense bone
+OUTLINE = (255, 160, 0)  # orange: no grey, and seen by the colour-blind
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,12 @@ def write_woven_preview(
     path: Path,
     *,
     provenance: Provenance,
+    lender: MedicalImage | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Draw a scan, where something was woven into it, the result, and what it changes.
+
+    With a lender, scan and lender are drawn with the outline of the mask, in place of the mask.
 
     Args:
         scan: As it was; of a volume, the axial plane is drawn that has most of the mask.
@@ -108,38 +112,72 @@ def write_woven_preview(
         woven: What became of the scan, on its voxels.
         path: PNG to write.
         provenance: Goes into the PNG's text.
+        lender: Another volume, on the scan's voxels, of which a region was woven.
         overwrite: Replace an existing file.
 
     Raises:
         OutputError: If it exists or cannot be written.
     """
-    before, where, after, pixel_mm = _planes_of(scan, mask, woven)
+    volumes = [scan.voxels, woven.voxels, *([lender.voxels] if lender else [])]
+    (where, before, after, *lent), pixel_mm = _planes_of(mask, volumes, scan.geometry)
     spread = Shown(float(before.min()), float(before.max()), "grey")
     window = shown(scan) if scan.voxels.ndim == 3 else spread
-    reach = max(window.high - window.low, 1e-6)
     change = after - before
     grey = ((change / max(2 * np.abs(change).max(), 1e-6)) + 0.5).clip(0, 1)
-    drawn = [(one - window.low) / reach for one in (before, after)]
-    shares = [drawn[0], where / max(where.max(), 1), drawn[1], grey]
-    gap = np.zeros((PANEL, GAP), np.uint8)
-    panels = [panel(one.clip(0, 1), pixel_mm) for one in shares]
-    row = np.concatenate([part for one in panels for part in (one, gap)], axis=1)
+    first, third = (panel(_scaled(one, window), pixel_mm) for one in (before, after))
+    second = panel(where / max(where.max(), 1), pixel_mm)
+    if lender:
+        edge = _edge(panel((where > 0).astype(np.float32), pixel_mm))
+        first = _outlined(first, edge)
+        second = _outlined(panel(_scaled(lent[0], shown(lender)), pixel_mm), edge)
+    row = _row([first, second, third, panel(grey, pixel_mm)])
     return _saved(row, path, provenance, overwrite=overwrite)
 
 
 def _planes_of(
-    scan: MedicalImage, mask: Shaped[np.ndarray, "*space"], woven: MedicalImage
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, float]]:
-    """Scan, mask and woven scan in one plane as it is looked at, and the size of its pixels."""
-    arrays = [each.astype(np.float32) for each in (scan.voxels, mask, woven.voxels)]
-    if scan.voxels.ndim == 2:
-        row, column, _ = scan.geometry.spacing
-        return arrays[0], arrays[1], arrays[2], (row, column)
-    turned = [upright(each, scan.geometry) for each in arrays]
-    k = int(np.count_nonzero(turned[1][0], axis=(0, 1)).argmax())
-    x, y, _ = turned[0][1]
-    before, where, after = (each[::-1, ::-1, k].T for each, _ in turned)
-    return before, where, after, (y, x)
+    mask: Shaped[np.ndarray, "*space"],
+    volumes: Sequence[Shaped[np.ndarray, "*space"]],
+    geometry: Geometry,
+) -> tuple[list[np.ndarray], tuple[float, float]]:
+    """A mask and what it belongs to in one plane as it is looked at, and the size of its pixels."""
+    arrays = [each.astype(np.float32) for each in (mask, *volumes)]
+    if mask.ndim == 2:
+        row, column, _ = geometry.spacing
+        return arrays, (row, column)
+    turned = [upright(each, geometry)[0] for each in arrays]
+    x, y, _ = upright(arrays[0], geometry)[1]
+    k = int(np.count_nonzero(turned[0], axis=(0, 1)).argmax())
+    return [each[::-1, ::-1, k].T for each in turned], (y, x)
+
+
+def _scaled(plane: np.ndarray, window: Shown) -> np.ndarray:
+    """Black is 0 and white is 1."""
+    scaled: np.ndarray = (plane - window.low) / max(window.high - window.low, 1e-6)
+    return scaled.clip(0, 1)
+
+
+def _edge(inside: UInt8[np.ndarray, "side side"]) -> Shaped[np.ndarray, "side side"]:
+    """The pixels of a drawn mask that are beside others."""
+    there = inside > 127
+    grown = Image.fromarray(there.astype(np.uint8)).filter(ImageFilter.MaxFilter(3))
+    return (np.asarray(grown) > 0) & ~there
+
+
+def _outlined(
+    grey: UInt8[np.ndarray, "side side"], edge: Shaped[np.ndarray, "side side"]
+) -> UInt8[np.ndarray, "side side 3"]:
+    """A panel in colours, in which some pixels are those of an outline."""
+    coloured = np.repeat(grey[..., None], 3, axis=-1)
+    coloured[edge] = OUTLINE
+    return coloured
+
+
+def _row(panels: Sequence[UInt8[np.ndarray, "..."]]) -> UInt8[np.ndarray, "..."]:
+    """Panels side by side; all are coloured as soon as one of them is."""
+    if any(one.ndim == 3 for one in panels):
+        panels = [one if one.ndim == 3 else np.repeat(one[..., None], 3, -1) for one in panels]
+    gap = np.zeros((PANEL, GAP, *panels[0].shape[2:]), np.uint8)
+    return np.concatenate([part for one in panels for part in (one, gap)], axis=1)
 
 
 def _spread(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:

@@ -101,17 +101,24 @@ def load_concept(path: Path) -> LoadedConcept:
     return LoadedConcept(concept.eval(), known, hashlib.sha256(data).hexdigest())
 
 
-def check_fits(loaded: LoadedConcept, path: Path, card: Card, kind: Kind) -> None:
-    """Refuse a concept that belongs to other scans or another model.
+def check_kind(loaded: LoadedConcept, path: Path, kind: Kind) -> None:
+    """Refuse a concept that belongs to other scans.
 
     Raises:
         InputError: If it was learned of another modality or contrast.
-        ModelError: If it was learned on another flow.
     """
     own = Kind.parse(loaded.card.kind)
     is_other = own.modality is not kind.modality
     if is_other or (own.contrast and kind.contrast and own.contrast is not kind.contrast):
         raise InputError(f"{path}: is a concept of {own}, and the scan is {kind}; learn one of it")
+
+
+def check_base(loaded: LoadedConcept, path: Path, card: Card, kind: Kind) -> None:
+    """Refuse a concept that belongs to another model.
+
+    Raises:
+        ModelError: If it was learned on another flow.
+    """
     if loaded.card.base != base_of(card, kind.modality):
         raise ModelError(
             f"{path}: was learned on another model than {card.name}; "

@@ -130,13 +130,18 @@ def check_same_place(first: MedicalImage, other: MedicalImage) -> None:
     Raises:
         InputError: If less than half of the first is covered by the other.
     """
-    rng = np.random.default_rng(0)
-    index = rng.random((2000, 3)) * (np.array(first.voxels.shape) - 1)
-    world = first.geometry.affine @ np.c_[index, np.ones(len(index))].T
-    inside = (np.linalg.inv(other.geometry.affine) @ world)[:3].T
-    share = ((inside > -0.5) & (inside < np.array(other.voxels.shape) - 0.5)).all(1).mean()
+    share = share_covered(first, other)
     if share < 0.5:
         name = other.source.path if other.source else "second image"
         raise InputError(
             f"{name}: covers {share:.0%} of the first image; are they of one patient and frame?"
         )
+
+
+def share_covered(first: MedicalImage, other: MedicalImage) -> float:
+    """How much of a volume's field of view lies in that of another."""
+    rng = np.random.default_rng(0)
+    index = rng.random((2000, 3)) * (np.array(first.voxels.shape) - 1)
+    world = first.geometry.affine @ np.c_[index, np.ones(len(index))].T
+    inside = (np.linalg.inv(other.geometry.affine) @ world)[:3].T
+    return float(((inside > -0.5) & (inside < np.array(other.voxels.shape) - 0.5)).all(1).mean())

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Shaped
 
 from medgen.concepts.masks import shared_out
 from medgen.concepts.template import Injection, Template, inverted
@@ -17,16 +17,17 @@ from medgen.diffusion.sampler import Step, last
 from medgen.diffusion.schedule import Stops, uniform_stops
 from medgen.errors import MedgenError, UsageError
 from medgen.io.image import MedicalImage
-from medgen.modality import Modality
 from medgen.tasks.concept_file import LoadedConcept
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.memory import enough_memory
-from medgen.tasks.weave_bank import Look, look_of, noise_ratio, seam_ratio
+from medgen.tasks.weave_bank import look_of
 from medgen.tasks.weave_frame import Frame, frame_of
 from medgen.tasks.weave_loom import Workshop
+from medgen.tasks.woven import Woven, added, labels_of, measured, steps_of
 
 LOG = logging.getLogger(__name__)
 SEEN = 0.9  # share of the regions in the flow's field; less is told
+SAME_SCALE = 1.25  # how much coarser or finer a concept may have been learned, untold
 
 Region = Bool[np.ndarray, "*space"]
 Walk = Callable[[Loom, Pattern, Template, Stops], Iterator[Step]]
@@ -64,8 +65,8 @@ class WeaveConfig:
         for name in ("suppression", "dilate", "feather", "refinements"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise UsageError(f"{name} is {getattr(self, name):g}; choose 0 or more")
-        if self.steps < 1:
-            raise UsageError(f"steps is {self.steps}; choose 1 or more")
+        if self.steps < 2:  # one step goes from pure noise to the scan, and cannot be walked back
+            raise UsageError(f"steps is {self.steps}; choose 2 or more")
         if self.guidance is not None and not 0 <= self.guidance < np.inf:
             raise UsageError(f"guidance is {self.guidance:g}; choose 0 or more")
 
@@ -86,52 +87,6 @@ class Part:
 
     loaded: LoadedConcept
     region: Region
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a woven region looks like.
-
-    Attributes:
-        name: The concept's.
-        voxels: Of the region.
-        volume_ml: The same; None where nobody knows how large a voxel is, or of radiographs.
-        area_mm2: Of a radiograph whose pixels have a known size.
-        before: What the region looked like; in the unit of the scan.
-        after: What it looks like; in the unit of the scan.
-        distance: From the concept's examples, in their spreads, by what is measured.
-        seam: How steep its border is beside both sides of it; 1 does not show.
-        seam_before: The same of the scan as it was.
-        noise: Its grain beside that of its surroundings; 1 is the same.
-    """
-
-    name: str
-    voxels: int
-    volume_ml: float | None
-    area_mm2: float | None
-    before: Look
-    after: Look
-    distance: dict[str, float]
-    seam: float
-    seam_before: float
-    noise: float
-
-
-@dataclass(frozen=True)
-class Woven:
-    """A woven scan.
-
-    Attributes:
-        image: On the scan's voxels, in its type.
-        changed: The voxels that may differ; all others are the scan's, bit by bit.
-        labels: 1 where the first concept is, and so on; 0 elsewhere.
-        findings: What each region looks like.
-    """
-
-    image: MedicalImage
-    changed: Region
-    labels: Shaped[np.ndarray, "*space"]
-    findings: tuple[Finding, ...]
 
 
 def weave(
@@ -162,23 +117,27 @@ def weave(
     """
     modality = shop.kind.modality
     dense = np.stack([part.region for part in parts])
-    spacing = _steps(image)
+    spacing = steps_of(image)
     wide = np.stack([dilated(one, config.dilate, spacing) for one in dense])
     whole = np.logical_or.reduce(wide)
     weight = feathered(whole, config.feather, spacing)
     frame = frame_of(image, modality, shop.loaded, weight > 0)
     _warn_of_the_unseen(frame, whole)
+    _warn_of_another_scale(frame, parts)
     remedy = "--device cpu needs no GPU's memory"
     with flushed_denormals(), enough_memory(remedy):
         difference = frame.back(_difference(frame, parts, dense, wide, config, shop, walk))
-    voxels = _added(image, weight * difference, weight > 0, frame)
+    voxels = added(image, weight * difference, weight > 0, frame.window)
     woven = image.with_voxels(voxels, shop.kind)
-    shares = shared_out(torch.from_numpy(dense), torch.from_numpy(dense))
-    owner = shares.argmax(0).numpy() + 1
-    labels = np.where(dense.any(0), owner, 0).astype(np.uint8)
+    labels = labels_of(dense, [part.loaded.card.name for part in parts])
+    normalised = frame.window.normalise(voxels)
+    cards = [part.loaded.card for part in parts]
     findings = tuple(
-        _finding(part, labels == at, image, woven, frame)
-        for at, part in enumerate(parts, start=1)
+        replace(
+            measured(card.name, labels == at, image, woven),
+            distance=card.bank.distance(look_of(normalised, labels == at)),
+        )
+        for at, card in enumerate(cards, start=1)
         if (labels == at).any()
     )
     return Woven(woven, weight > 0, labels, findings)
@@ -197,9 +156,21 @@ def _warn_of_the_unseen(frame: Frame, region: Region) -> None:
         LOG.warning("the flow sees %.0f %% of the regions; the rest stays as it is", 100 * seen)
 
 
-def _steps(image: MedicalImage) -> tuple[float, ...]:
-    """Of the voxels, mm; 1 where nobody knows."""
-    return image.geometry.spacing[: image.voxels.ndim]
+def _warn_of_another_scale(frame: Frame, parts: Sequence[Part]) -> None:
+    """Say if a concept was learned of voxels or pixels of another size than the flow sees here."""
+    for card in {part.loaded.card for part in parts}:
+        if card.spacing is None or frame.scale is None:
+            continue
+        ratio = frame.scale / card.spacing
+        if max(ratio, 1 / ratio) > SAME_SCALE:
+            LOG.warning(
+                "%s: was learned at %.3g mm and the flow sees this scan at %.3g mm; it may look "
+                "%.2g times as large as it should",
+                card.name,
+                card.spacing,
+                frame.scale,
+                ratio,
+            )
 
 
 @torch.no_grad()
@@ -240,43 +211,3 @@ def _difference(
     if not difference.isfinite().all():
         raise MedgenError("the model answered with NaN; nothing was written: lower --guidance")
     return difference
-
-
-def _added(
-    image: MedicalImage,
-    change: Float32[np.ndarray, "*space"],
-    changed: Region,
-    frame: Frame,
-) -> Shaped[np.ndarray, "*space"]:
-    """The scan with a change in some voxels; their type stays, and no value leaves its range."""
-    low, high = float(image.voxels.min()), float(image.voxels.max())
-    if frame.modality is Modality.CT:
-        low, high = min(low, frame.window.low), max(high, frame.window.high)
-    values = image.voxels[changed].astype(np.float64) + change[changed]
-    values = values.clip(low, high)
-    voxels = image.voxels.copy()
-    is_whole = np.issubdtype(voxels.dtype, np.integer)
-    voxels[changed] = (np.rint(values) if is_whole else values).astype(voxels.dtype)
-    return voxels
-
-
-def _finding(
-    part: Part, region: Region, image: MedicalImage, woven: MedicalImage, frame: Frame
-) -> Finding:
-    before, after = image.voxels, woven.voxels
-    normalised = look_of(frame.window.normalise(after), region)
-    count = int(region.sum())
-    size = float(np.prod(_steps(image))) if image.spacing_is_known else None
-    is_flat = region.ndim == 2
-    return Finding(
-        name=part.loaded.card.name,
-        voxels=count,
-        volume_ml=None if is_flat or size is None else round(count * size / 1000, 4),
-        area_mm2=round(count * size, 2) if is_flat and size is not None else None,
-        before=look_of(before, region),
-        after=look_of(after, region),
-        distance=part.loaded.card.bank.distance(normalised),
-        seam=seam_ratio(after, region),
-        seam_before=seam_ratio(before, region),
-        noise=noise_ratio(after, region),
-    )

@@ -20,7 +20,8 @@ from medgen.modality import FACTS, Kind
 from medgen.tasks.concept_file import load_concept
 from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
-from medgen.tasks.weave_files import Placed, Written, read_scan, report_path, write_woven
+from medgen.tasks.weave_files import Placed, read_scan, write_woven
+from medgen.tasks.weave_output import Written, report_path
 from medgen.tasks.weave_recipe import Recipe, chosen, drawn
 from medgen.tasks.weave_regions import Place
 from medgen.tasks.weave_report import has_word

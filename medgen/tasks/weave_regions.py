@@ -15,11 +15,12 @@ from medgen.errors import InputError, UsageError
 from medgen.io import files
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
-from medgen.tasks.preflight import check_same_place
+from medgen.tasks.preflight import share_covered
 from medgen.tasks.weave_names import named_region
 
 LOG = logging.getLogger(__name__)
 SAME_PLACE = 0.01  # of a voxel: affines that differ less are one grid
+COVERED = 0.5  # of the field of a mask, at least, is in the scan's
 INSIDE = 0.5  # of a region, at least, lies in the body
 BLACK = 0.02  # of the range of a radiograph: no more than that is no body
 
@@ -68,6 +69,7 @@ def region_of(place: Place, image: MedicalImage) -> Region:
         raise UsageError("--region: needs a label map; name it with --labels")
     read = _read(path, image)
     if place.mask:
+        _warn_of_numbers(read, path)
         return _on_grid((read.voxels != 0).astype(np.float32), read, path, image)
     there = named_region(place.region, path, read.voxels)
     return _on_grid(there.astype(np.float32), read, path, image)
@@ -95,6 +97,13 @@ def check_inside(region: Region, image: MedicalImage, name: str, *, force: bool)
     LOG.warning("%s", said)
 
 
+def _warn_of_numbers(mask: MedicalImage, path: Path) -> None:
+    """Say if a mask has more numbers than a mask needs: it may be a label map, or a scan."""
+    numbers = len(np.unique(mask.voxels))
+    if numbers > 2:
+        LOG.warning("%s: has %d different numbers; all but 0 are the region", path.name, numbers)
+
+
 def _read(path: Path, image: MedicalImage) -> MedicalImage:
     if files.sniff(path) == "dicom":
         from medgen.io.dicom.segmentation import read_segmentation
@@ -120,7 +129,12 @@ def _on_grid(
     is_near = np.abs(own - wanted).max() <= SAME_PLACE * min(image.geometry.spacing)
     if there.shape == image.voxels.shape and is_near:
         return there > 0.5
-    check_same_place(mask, image)
+    covered = share_covered(mask, image)
+    if covered < COVERED:
+        raise InputError(
+            f"{path}: {covered:.0%} of it is in the scan's field of view; are they of one patient "
+            "and frame?"
+        )
     LOG.warning("%s: is on another grid than the scan; resampled", path.name)
     i, j, k = image.voxels.shape
     return resample(there, mask.geometry, Grid((i, j, k), image.geometry), fill=0.0) >= 0.5

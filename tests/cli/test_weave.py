@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,6 +88,24 @@ def test_an_empty_mask_is_told(here: SimpleNamespace, capsys: pytest.CaptureFixt
     assert Path("out.png").read_bytes() == Path("scan.png").read_bytes()
 
 
+def test_info_tells_what_a_concept_is(
+    here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert learn(here, "--instant", "--licence", "CC0-1.0") == 0
+    capsys.readouterr()
+    assert main(["info", "mass.concept"]) == 0
+    told = capsys.readouterr().out
+    assert "mass, of xray" in told
+    assert "instantly, seed 0" in told
+    assert "licence      CC0-1.0" in told
+    assert "data         not said" in told
+    assert "of no bundled model" in told
+    assert main(["info", "mass.concept", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["concept"]
+    assert said["card"]["bank"]["examples"] == 3
+    assert said["bytes"] == Path("mass.concept").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -98,6 +117,12 @@ def test_an_empty_mask_is_told(here: SimpleNamespace, capsys: pytest.CaptureFixt
             2,
             "nearest: heart",
         ),
+        (
+            ["--concept", "mass.concept", "--region", "left_upper_lobe", "--labels", "seg.png"],
+            2,
+            "seg.png has none; nearest: left_lower_lobe",
+        ),
+        (["--concept", "mass.concept=mask.png", "--steps", "1"], 2, "steps is 1; choose 2"),
         (["--concept", "none.concept=mask.png"], 4, "none.concept: cannot be read"),
         ([], 2, "nothing to weave"),
         (["--concept", "mass.concept=mask.png", "-o", "out.jpg"], 2, "medgen writes"),
@@ -144,3 +169,66 @@ def test_a_wrong_name_is_told_before_anything_is_learned(
 ) -> None:
     assert learn(here, "-o", "mass.safetensors") == 2
     assert "ends in .concept" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pair(volumes: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Two CTs, and a mask on the second: `scan`, `ct` and `mask`; returns where it is."""
+    monkeypatch.chdir(tmp_path)
+    affine = np.diag([-4.0, 4, 4, 1])
+    voxels = volumes.head("ct")
+    scan = volumes.save(voxels, tmp_path / "scan.nii.gz", affine)
+    region = np.zeros(voxels.shape, bool)
+    region[12:17, 10:15, 12:17] = True
+    volumes.save(np.where(region, 700, voxels).astype(np.int16), tmp_path / "ct.nii.gz", affine)
+    save_mask(region, tmp_path / "mask.nii.gz", scan)
+    return region
+
+
+def test_a_region_of_another_scan_is_woven(
+    pair: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["weave", "scan.nii.gz", "--with", "ct=ct.nii.gz=mask.nii.gz", "--feather", "0"]
+    words += ["-o", "out/", "--preview", "out/p.png", "--record", "r.json", "--json", "--force"]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    line = json.loads(told.out)
+    assert line["output"] == "out/scan_woven.nii.gz"
+    assert line["regions"][0]["after"]["mean"] == 700
+    assert "from ct: " in told.err
+    assert "spreads" not in told.err
+    before, after = (nib.load(name).get_fdata() for name in ("scan.nii.gz", line["output"]))
+    assert np.array_equal(after, np.where(pair, 700, before))
+    text = Path("r.json").read_text()
+    record = json.loads(text)
+    assert len(record["inputs"]) == 3
+    assert len(record["outputs"]) == 4
+    assert "ct.nii.gz" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--with", "ct.nii.gz"], 2, "--with ct.nii.gz: says no mask; write ct.nii.gz=MASK"),
+        (["--with", "ct.nii.gz=gone.nii.gz"], 4, "gone.nii.gz"),
+        (["--with", "mri:t1=ct.nii.gz=mask.nii.gz"], 4, "which its numbers contradict"),
+        (["--with", "pet=ct.nii.gz=mask.nii.gz"], 2, "'pet' is not one of text, xray, ct"),
+        (["--with", "ct.nii.gz=mask.nii.gz", "--box", "1,2,3,4,5,6"], 2, "--box: is for concepts"),
+        (["--with", "ct.nii.gz=mask.nii.gz", "--steps", "9"], 2, "--steps: is for concepts"),
+        (["--with", "ct.nii.gz=mask.nii.gz", "--feather", "-1"], 2, "choose 0 or more"),
+    ],
+)
+def test_what_no_other_scan_can_lend(
+    pair: np.ndarray,
+    words: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = set(tmp_path.iterdir())
+    assert main(["weave", "scan.nii.gz", *words, "-o", "o.nii.gz"]) == code
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert len(told.splitlines()) == 1
+    assert set(tmp_path.iterdir()) == before

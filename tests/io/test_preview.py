@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from medgen.errors import OutputError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.io.preview import CT_WINDOW, planes, shown, write_preview, write_woven_preview
+from medgen.io.preview import (
+    CT_WINDOW,
+    OUTLINE,
+    planes,
+    shown,
+    write_preview,
+    write_woven_preview,
+)
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind
 
@@ -107,3 +115,23 @@ def test_a_woven_scan_is_drawn_in_four_panels(shape: tuple[int, ...], tmp_path: 
     assert panels[1].max() == panels[3].max() == 255
     assert np.median(panels[3][panels[1] == 0]) in (0, 127)  # beside the picture, or unchanged
     assert (panels[3] == 255).sum() == pytest.approx((panels[1] == 255).sum(), rel=0.1)
+
+
+def test_a_lender_is_drawn_with_the_outline_of_what_it_lends(tmp_path: Path) -> None:
+    """The outline lies around the mask, in scan and lender alone; all else is grey."""
+    mask = np.zeros((10, 12, 14), np.uint8)
+    mask[4:7, 4:7, 4:7] = 1
+    scan = cube(MRI)
+    scan = replace(scan, voxels=np.arange(mask.size, dtype=np.float32).reshape(mask.shape))
+    lender, woven = replace(scan, kind=CT), replace(scan, voxels=scan.voxels + 50 * mask)
+    write_woven_preview(scan, mask, woven, tmp_path / "p.png", provenance=MADE, lender=lender)
+    drawn = np.asarray(Image.open(tmp_path / "p.png")).astype(int)
+    side = drawn.shape[0]
+    panels = [drawn[:, at * (side + 6) : at * (side + 6) + side] for at in range(4)]
+    edges = [(panel == OUTLINE).all(-1) for panel in panels]
+    assert [edge.any() for edge in edges] == [True, True, False, False]
+    assert np.array_equal(edges[0], edges[1])
+    inside = ndimage.binary_fill_holes(edges[0]) & ~edges[0]
+    assert inside.sum() == pytest.approx(9 / 120 * side * side * 10 / 12, rel=0.1)
+    for each, edge in zip(panels, edges, strict=True):
+        assert (np.ptp(each, axis=-1)[~edge] == 0).all()

@@ -17,7 +17,8 @@ from medgen.tasks.concept_card import ConceptCard
 from medgen.tasks.concept_file import (
     MOST_BYTES,
     LoadedConcept,
-    check_fits,
+    check_base,
+    check_kind,
     load_concept,
     save_concept,
 )
@@ -69,16 +70,17 @@ def test_a_large_one_is_thinned_until_it_fits(tmp_path: Path) -> None:
 
 def test_another_model_is_refused() -> None:
     loaded = load_from(CARD)
-    check_fits(loaded, Path("n.concept"), BASE, T1)
+    check_base(loaded, Path("n.concept"), BASE, T1)
+    check_kind(loaded, Path("n.concept"), T1)
     other = replace(BASE, parts={"flow-mri": Part("flow-mri.safetensors", "xyz", 1)})
     with pytest.raises(ModelError, match="learned on another model than toy"):
-        check_fits(loaded, Path("n.concept"), other, T1)
+        check_base(loaded, Path("n.concept"), other, T1)
 
 
 @pytest.mark.parametrize("word", ["ct", "mri:t2"])
 def test_another_modality_or_contrast_is_refused(word: str) -> None:
     with pytest.raises(InputError, match="is a concept of mri:t1"):
-        check_fits(load_from(CARD), Path("n.concept"), BASE, Kind.parse(word))
+        check_kind(load_from(CARD), Path("n.concept"), Kind.parse(word))
 
 
 def load_from(card: ConceptCard) -> LoadedConcept:

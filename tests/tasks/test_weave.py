@@ -11,10 +11,15 @@ import pytest
 from PIL import Image
 
 from medgen.errors import InputError, ModelError, OutputError, UsageError
+from medgen.io.geometry import Geometry
+from medgen.modality import Kind
 from medgen.tasks.concept_file import load_concept
-from medgen.tasks.weave import WeaveConfig
+from medgen.tasks.given import Given
+from medgen.tasks.weave import Part, WeaveConfig, weave
 from medgen.tasks.weave_bank import look_of
-from medgen.tasks.weave_files import Placed, Written, write_woven
+from medgen.tasks.weave_files import Placed, read_scan, write_woven
+from medgen.tasks.weave_loom import workshop
+from medgen.tasks.weave_output import Written
 from medgen.tasks.weave_regions import Place
 from tests.tasks.weave_toy import (
     corner_examples,
@@ -178,6 +183,28 @@ def test_the_sidecar_says_what_was_woven_and_names_no_file(
     assert (labels[4:13, 10:21] == 2).all()
 
 
+@pytest.mark.parametrize(("learned_mm", "is_told"), [(1.0, False), (1.2, False), (0.5, True)])
+def test_a_concept_of_another_scale_is_told(
+    flat: SimpleNamespace,
+    learned_mm: float,
+    is_told: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Pixels of 0.5 mm, of which the flow sees every other one."""
+    image = replace(
+        read_scan(Given(flat.scan)),
+        geometry=Geometry(np.diag([0.5, 0.5, 1, 1])),
+        spacing_is_known=True,
+    )
+    loaded = load_concept(flat.concept)
+    loaded = replace(loaded, card=replace(loaded.card, spacing=learned_mm))
+    shop = workshop(flat.config.model, Kind.parse("xray"), "cpu")
+    weave(image, [Part(loaded, flat.region)], replace(flat.config, steps=2), shop)
+    told = "was learned at 0.5 mm and the flow sees this scan at 1 mm" in caplog.text
+    assert told is is_told
+
+
 def test_the_same_weave_gives_the_same_bytes(flat: SimpleNamespace, tmp_path: Path) -> None:
     one, other = (run(flat, tmp_path / name).output for name in ("a.png", "b.png"))
     assert one.read_bytes() == other.read_bytes()
@@ -190,6 +217,28 @@ def test_a_mask_of_other_pixels_is_resampled(
     mask = save_mask(double, tmp_path / "double.png")
     written = run(flat, tmp_path / "o.png", Place(mask=mask))
     assert "has other pixels than the radiograph; resampled" in caplog.text
+    assert np.array_equal(flat.read(written.mask) > 0, flat.region)
+
+
+def test_regions_that_overlap_are_told(
+    flat: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Place(box="46,59,14,29")  # 10 of its rows and columns are the mask's
+    written = run(flat, tmp_path / "o.png", Place(mask=flat.mask), box, steps=2)
+    assert "regions overlap in 100 voxels" in caplog.text
+    assert [one.voxels for one in written.findings] == [256, 14 * 16 - 100]
+    same = run(flat, tmp_path / "p.png", *2 * [Place(mask=flat.mask)], steps=2)
+    assert "mass: its region lies within another one and is left out" in caplog.text
+    assert len(same.findings) == 1
+
+
+def test_a_mask_of_many_numbers_is_told(
+    flat: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    grey = np.where(flat.region, np.arange(64, dtype=np.uint8) + 1, 0).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    written = run(flat, tmp_path / "o.png", Place(mask=tmp_path / "grey.png"), steps=2)
+    assert "grey.png: has 17 different numbers; all but 0 are the region" in caplog.text
     assert np.array_equal(flat.read(written.mask) > 0, flat.region)
 
 
@@ -269,7 +318,7 @@ def test_a_concept_of_other_scans_or_another_model_is_refused(
         ({"features": 1.5}, "choose 0 to 1"),
         ({"feather": -1.0}, "choose 0 or more"),
         ({"guidance": -1.0}, "choose 0 or more"),
-        ({"steps": 0}, "choose 1 or more"),
+        ({"steps": 1}, "choose 2 or more"),
     ],
 )
 def test_numbers_that_make_no_sense(changes: dict, message: str) -> None:
