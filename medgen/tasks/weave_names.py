@@ -78,21 +78,22 @@ def named_region(
         labels: Its voxels.
 
     Raises:
-        UsageError: If the map does not know the name; the nearest ones are offered.
+        UsageError: If the map does not know the name, or has none of it; the nearest names of
+            what it has are offered.
     """
     if name.isdecimal():
-        return labels == int(name)
-    known = names_of(path, labels)
-    present = {
-        each: numbers for each, numbers in known.items() if np.isin(labels, numbers).any()
-    } or known
-    by_words = {_words(each): each for each in known}
-    chosen = by_words.get(_words(name))
-    if chosen is None:
+        region = labels == int(name)
+        present = [str(int(number)) for number in np.unique(labels) if number]
+    else:
+        known = names_of(path, labels)
+        meant = {_words(each): numbers for each, numbers in known.items()}.get(_words(name), ())
+        region = np.isin(labels, meant)
+        present = [each for each, numbers in known.items() if np.isin(labels, numbers).any()]
+    if not region.any():
         near = difflib.get_close_matches(name.lower(), present, n=OFFERED, cutoff=0.3)
-        offered = near or sorted(present)[:OFFERED]
-        raise UsageError(f"--region {name}: {path.name} has none; nearest: {', '.join(offered)}")
-    return np.isin(labels, known[chosen])
+        offered = ", ".join(near or sorted(present)[:OFFERED]) or "nothing"
+        raise UsageError(f"--region {name}: {path.name} has none; nearest: {offered}")
+    return region
 
 
 def _words(name: str) -> frozenset[str]:

@@ -34,6 +34,14 @@ def test_nearest_names_are_offered() -> None:
         named_region("left_lowr_lob", MAP, LABELS)
 
 
+@pytest.mark.parametrize(("name", "nearest"), [("heart", "left_lower_lobe"), ("13", "11")])
+def test_what_the_map_has_none_of_is_refused(name: str, nearest: str) -> None:
+    """Names that tables know, and any number, must be in the map itself."""
+    lobe = np.array([[[0, 11]]])
+    with pytest.raises(UsageError, match=rf"{name}: seg.nii.gz has none; nearest: .*{nearest}"):
+        named_region(name, MAP, lobe)
+
+
 def test_a_file_beside_the_map_decides(tmp_path: Path) -> None:
     (tmp_path / "seg.json").write_text(json.dumps({"Labels": {"10": "tumour"}}))
     path = tmp_path / "seg.nii.gz"
