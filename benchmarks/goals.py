@@ -11,6 +11,7 @@ from benchmarks.reporting_tables import reporting_goals
 from benchmarks.results import Goal, at_least, at_most
 from benchmarks.retrieval_tables import retrieval_goals
 from benchmarks.rows import Row
+from benchmarks.segmenting_tables import segmenting_goals
 from benchmarks.speed import HELP
 from benchmarks.tables import mean, subjects_of, values
 from benchmarks.weaving_tables import weaving_goals
@@ -40,6 +41,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "chests": chests_goals(parts["chests"]),
         "reports": reporting_goals(parts["reports"]),
         "weaving": weaving_goals(parts["weaving"]),
+        "segmenting": segmenting_goals(parts["segmenting"]),
         "instruct": instructing_goals(parts["instruct"], parts["refine"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]

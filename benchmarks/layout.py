@@ -9,6 +9,7 @@ from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
 from benchmarks.rows import Row
+from benchmarks.segmenting_tables import segmenting_table
 from benchmarks.tables import (
     ct_table,
     heads_table,
@@ -99,5 +100,6 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *chests_tables(parts["chests"]),
         *reporting_tables(parts["reports"]),
         *weaving_tables(parts["weaving"]),
+        segmenting_table(parts["segmenting"]),
         *instructing_tables(parts["instruct"], parts["refine"]),
     ]

@@ -40,6 +40,7 @@ from benchmarks.results import write_results
 from benchmarks.retrieval import retrievals
 from benchmarks.roundtrip import roundtrips
 from benchmarks.rows import Row, Store, measure
+from benchmarks.segmenting import segmentings
 from benchmarks.sigma import coverages
 from benchmarks.skull import real_heads
 from benchmarks.speed import SpeedConfig, speeds
@@ -54,7 +55,7 @@ from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
-PARTS += ("weaving", "instruct", "refine")
+PARTS += ("weaving", "segmenting", "instruct", "refine")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -138,6 +139,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return reportings(data, config.flows, config.studies, store, config.threads)
         case "weaving":
             return weavings(config.flows, config.studies, store)
+        case "segmenting":
+            return segmentings(config.flows, config.studies, store)
         case "instruct":
             return instructions(config.flows, config.studies, store)
         case "refine":

@@ -33,6 +33,7 @@ from medgen.diffusion.guidance import guide
 from medgen.diffusion.noise import noise_for
 from medgen.diffusion.sampler import Step, sample_ddim
 from medgen.diffusion.schedule import Stops
+from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.shapes import Latent, Time
 from medgen.tasks.batch import MANIFEST
@@ -173,7 +174,7 @@ class Bench:
             config = LearnConfig(
                 name=name, model=self.config.model, device="cpu", instant=is_instant
             )
-            made, seconds = _timed(partial(_learned, examples, config))
+            made, seconds = _timed(partial(learned, examples, config))
             loaded = LoadedConcept(made.concept.eval(), made.card, "")
             self.concepts[name, is_instant] = loaded, seconds
         return self.concepts[name, is_instant]
@@ -193,10 +194,10 @@ class Bench:
         window = frame_of(image, Modality.XRAY, self.shop.loaded).window
         weight = feathered(region, self.config.feather, (1.0, 1.0))
         if method == PASTE:
+            feather = self.config.feather
             other = frame_of(donor.image, Modality.XRAY, self.shop.loaded).window
             seen = resized(other.normalise(donor.image.voxels), image.voxels.shape)
-            pasted = image.voxels + weight * (window.denormalise(seen) - image.voxels)
-            voxels, seconds = np.rint(pasted).astype(image.voxels.dtype), 0.0
+            voxels, seconds = pasted(image, seen, region, feather, self.shop).voxels, 0.0
         else:
             way = ways(self.config)[method]
             run = partial(weave, image, [part], way.config, self.shop, walk=way.walk)
@@ -218,6 +219,23 @@ class Bench:
         }
 
 
+def pasted(
+    image: MedicalImage, seen: np.ndarray, region: np.ndarray, feather: float, shop: Workshop
+) -> MedicalImage:
+    """A radiograph with a region of another one, in its own grey levels, its edge faded.
+
+    Args:
+        image: The radiograph.
+        seen: The other one in its own window, -1 to 1, on the radiograph's pixels.
+        region: What is taken of it.
+        feather: Width of the edge, pixels.
+        shop: Knows the radiograph's window.
+    """
+    own = frame_of(image, Modality.XRAY, shop.loaded).window.denormalise(seen)
+    voxels = image.voxels + feathered(region, feather, (1.0, 1.0)) * (own - image.voxels)
+    return replace(image, voxels=np.rint(voxels).astype(image.voxels.dtype))
+
+
 def resized(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A picture on other pixels."""
     rows, columns = shape
@@ -234,7 +252,8 @@ def edges_kept(before: np.ndarray, after: np.ndarray, window: Window) -> float:
     return float(SSIMMetric(spatial_dims=2, data_range=1.0)(*steep))
 
 
-def _learned(examples: Sequence[Example], config: LearnConfig) -> Learned:
+def learned(examples: Sequence[Example], config: LearnConfig) -> Learned:
+    """The concept, when it is."""
     return next(one for one in learn(examples, config) if isinstance(one, Learned))
 
 
