@@ -1,4 +1,4 @@
-"""`medgen info`: facts about images and concepts, and what is wrong with lists of studies."""
+"""`medgen info`: facts of images and concepts, what is wrong with lists; makes manifests."""
 
 from collections.abc import Iterator
 from pathlib import Path
