@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from benchmarks.archive_tables import archive_goals
 from benchmarks.chests_tables import chests_goals
 from benchmarks.generation_tables import generation_goals
 from benchmarks.instructing_tables import instructing_goals
@@ -43,6 +44,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "weaving": weaving_goals(parts["weaving"]),
         "segmenting": segmenting_goals(parts["segmenting"]),
         "instruct": instructing_goals(parts["instruct"], parts["refine"]),
+        "archive": archive_goals(parts["archive"]),
     }
     return [replace(goal, part=part) for part, group in found.items() for goal in group]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.archive_tables import archive_tables
 from benchmarks.chests_tables import chests_tables
 from benchmarks.generation_tables import generation_tables
 from benchmarks.instructing_tables import instructing_tables
@@ -102,4 +103,5 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *weaving_tables(parts["weaving"]),
         segmenting_table(parts["segmenting"]),
         *instructing_tables(parts["instruct"], parts["refine"]),
+        *archive_tables(parts["archive"]),
     ]

@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import heldout, report
 from benchmarks.align_ablation import ablations
+from benchmarks.archive import archives
 from benchmarks.cases import (
     Case,
     heads_folder,
@@ -55,7 +56,7 @@ from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
-PARTS += ("weaving", "segmenting", "instruct", "refine")
+PARTS += ("weaving", "segmenting", "instruct", "refine", "archive")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -145,6 +146,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return instructions(config.flows, config.studies, store)
         case "refine":
             return refinings(data, config.flows, config.studies, store)
+        case "archive":
+            return archives(config.flows, config.studies, store)
         case _:
             return ablations(data, config.encoders, config.studies, out, store)
 
