@@ -265,7 +265,7 @@ def _distances(sets: Sets, method: str) -> dict[str, float]:
         pictures = _spread(of(), n)
     found = {"n": float(n), "ms-ssim": _diversity(pictures)}
     loaded = load_aligner(sets.model, torch.device("cpu"))
-    spaces = {"random": _random, "aligned": partial(_aligned, loaded)}
+    spaces = {"random": in_random_space, "aligned": partial(_aligned, loaded)}
     for space, features in spaces.items():
         one = features(pictures)
         found |= distance_in(one, features(sets.reference[:n]), space)
@@ -295,7 +295,9 @@ def _of_steps(sets: Sets, sampler: str, steps: int) -> dict[str, float]:
     texts = [one.text for one in sets.prompts[:STEPS_PROMPTS]]
     pictures = sets.made(texts, number=1, steps=steps, sampler=sampler)
     n = min(len(pictures), len(sets.reference))
-    found = distance_in(_random(pictures[:n]), _random(sets.reference[:n]), "random")
+    found = distance_in(
+        in_random_space(pictures[:n]), in_random_space(sets.reference[:n]), "random"
+    )
     return found | {"n": float(n), "steps": float(steps)}
 
 
@@ -331,7 +333,8 @@ def _diversity(pictures: Pictures) -> float:
 
 
 @torch.no_grad()
-def _random(pictures: Pictures) -> Float[np.ndarray, "images width"]:
+def in_random_space(pictures: Pictures) -> Float[np.ndarray, "images width"]:
+    """Random features of pictures."""
     rows = torch.from_numpy(pictures)[:, None].split(16)
     return torch.cat([random_features(each) for each in rows]).double().numpy()
 

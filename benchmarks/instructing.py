@@ -1,7 +1,7 @@
 """Does a flow do with references what the instruction says? Roles that are swapped must swap."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from medgen.tasks.references import Pointed
 
 PART = "instruct"
 OURS = "references"
+Picture = Float[np.ndarray, "side side"]
 PAIRS = 24  # of held-out radiographs; each is look and anatomy once
 LOOKS = ("dark", "bright", "hard", "flat", "coarse")  # given to the pairs in turn
 SMALL = 64  # pixels of a side, in which edges are compared
@@ -70,12 +71,12 @@ class Bench:
         ]
         return torch.cat(changed).numpy()
 
-    def made(self, look: Pictures, anatomy: Pictures, seed: int, **more: object) -> Pictures:
-        """One radiograph in the look of one picture, with the anatomy of another."""
+    def made(self, shown: Mapping[Role, Picture], seed: int, **more: object) -> Picture:
+        """One radiograph with what each role says, of one picture each."""
         config = replace(self.config, seed=seed, **more)  # type: ignore[arg-type]
         references = [
-            Pointed(1, Role.LOOK, "", as_radiograph(look)),
-            Pointed(2, Role.ANATOMY, "", as_radiograph(anatomy)),
+            Pointed(at, role, "", as_radiograph(picture))
+            for at, (role, picture) in enumerate(shown.items(), start=1)
         ]
         (sample,) = generate(understood("", config), [], config, references=references)
         return 2 * sample.image.voxels.astype(np.float32) / WHITE - 1
@@ -119,7 +120,7 @@ def binding(bench: Bench) -> dict[str, float]:
         one, other = bench.pictures[2 * at], bench.pictures[2 * at + 1]
         right = []
         for look, anatomy in ((one, other), (other, one)):
-            made = bench.made(look, anatomy, at)
+            made = bench.made({Role.LOOK: look, Role.ANATOMY: anatomy}, at)
             right.append(look_distance(made, look) < look_distance(made, anatomy))
             right.append(alike(made, anatomy) > alike(made, look))
         looks += right[::2]
@@ -134,7 +135,7 @@ def ignored(bench: Bench) -> dict[str, float]:
     config = replace(bench.config, seed=1)
     (plain,) = generate(understood("", config), [], config)
     one, other = bench.pictures[:2]
-    made = bench.made(one, other, 1, reference_guidance=0.0)
+    made = bench.made({Role.LOOK: one, Role.ANATOMY: other}, 1, reference_guidance=0.0)
     wanted = 2 * plain.image.voxels.astype(np.float32) / WHITE - 1
     return {"difference": float(np.abs(made - wanted).max()) * WHITE / 2}
 
@@ -155,15 +156,13 @@ def cost(bench: Bench) -> dict[str, float]:
     return {"ratio": median(ratios)}
 
 
-def as_radiograph(picture: Float[np.ndarray, "side side"]) -> MedicalImage:
+def as_radiograph(picture: Picture) -> MedicalImage:
     """A picture in [-1, 1] as a file has it."""
     grey = ((picture + 1) / 2 * WHITE).clip(0, WHITE).astype(np.uint16)
     return MedicalImage(grey, flat_detector(), Kind(Modality.XRAY), spacing_is_known=False)
 
 
-def look_distance(
-    one: Float[np.ndarray, "side side"], other: Float[np.ndarray, "side side"]
-) -> float:
+def look_distance(one: Picture, other: Picture) -> float:
     """Mean distance of the grey levels' quantiles, what is black left out; and of the sharpness.
 
     Example:
@@ -179,7 +178,7 @@ def look_distance(
     return float(np.abs(levels[0] - levels[1]).mean() + 0.1 * abs(grain[0] - grain[1]))
 
 
-def alike(one: Float[np.ndarray, "side side"], other: Float[np.ndarray, "side side"]) -> float:
+def alike(one: Picture, other: Picture) -> float:
     """Correlation of the edges of two pictures; blind to how they look.
 
     Example:
@@ -190,7 +189,7 @@ def alike(one: Float[np.ndarray, "side side"], other: Float[np.ndarray, "side si
     return float(np.corrcoef([_edges(picture) for picture in (one, other)])[0, 1])
 
 
-def _edges(picture: Float[np.ndarray, "side side"]) -> Sequence[float]:
+def _edges(picture: Picture) -> Sequence[float]:
     small = F.interpolate(
         torch.from_numpy(picture).float()[None, None], (SMALL, SMALL), mode="area"
     )

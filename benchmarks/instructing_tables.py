@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from benchmarks import instructing, refining
+from benchmarks.readers import CONTEXT
 from benchmarks.results import Column, Goal, Table, at_least, at_most
 from benchmarks.rows import Row
+from benchmarks.train_readers import INSTRUCTION, MULTI, SINGLE, ZERO_SHOT
 
 BINDING_NOTE = (
     "Pairs of simulated radiographs that nothing was trained on, each in a look of its own. "
@@ -16,11 +18,29 @@ COST_NOTE = (
     "Difference: between references that are ignored and no references, grey levels of 4095. "
     "Ratio: time with one reference over time without."
 )
+CONTEST_NOTE = (
+    "The same pairs. Instruction: references are read with the flow's own encoder; multi-task and "
+    "single-task: they are raw channels, and a single-task model has learned that task alone. "
+    "Nobody learned `anatomy+look`. All took as many steps, on the same studies; those after "
+    "retrieval spent a quarter of them on it. Right: share of pictures that are nearer to each "
+    "reference than to the other picture of the pair. Look: distance of grey levels and sharpness; "
+    "edges: correlation with the anatomy's. Kernel: kernel distance of random features from the "
+    "pictures that gave the look, thousandths."
+)
 REFINE_NOTE = (
     "Radiographs of 384 pixels a side, halved and doubled again: simulated ones that nothing was "
     "trained on, and those of patients. The plain U-Net learned as long as the refiner. Halved: "
     "the largest distance of the halved result from what was given, as a share of the range."
 )
+
+
+CONTEST = {
+    "right": Column("right", 2),
+    "distance": Column("look", 3),
+    "edges": Column("edges", 3),
+    "kernel": Column("kernel", 2),
+    "n": Column("n"),
+}
 
 
 def instructing_tables(rows: Sequence[Row], refined: Sequence[Row]) -> list[Table]:
@@ -49,6 +69,18 @@ def instructing_tables(rows: Sequence[Row], refined: Sequence[Row]) -> list[Tabl
             [[name, value] for name, value in rest.items()],
         ),
         Table(
+            instructing.PART,
+            "References: encoded, and raw",
+            CONTEST_NOTE,
+            (Column("task"), Column(""), *CONTEST.values()),
+            [
+                [row.subject, row.method, *(row.scores.get(key) for key in CONTEST)]
+                for task in (*SINGLE, ZERO_SHOT)
+                for row in rows
+                if row.subject == task
+            ],
+        ),
+        Table(
             refining.PART,
             "Twice the resolution",
             REFINE_NOTE,
@@ -62,6 +94,12 @@ def instructing_goals(rows: Sequence[Row], refined: Sequence[Row]) -> list[Goal]
     """What references and refining are held against."""
     known = {row.subject: row.scores for row in rows}
     ours = [row.scores for row in refined if row.method == refining.OURS]
+    ahead = [
+        after - best
+        for context in ("", f", {CONTEXT}")
+        if (after := _zero_shot(rows, f"{INSTRUCTION}{context}")) is not None
+        and (best := _zero_shot(rows, f"{MULTI}{context}")) is not None
+    ]
     away = max((one["halved"] for one in ours), default=None)
     return [
         at_least("references swap their roles", known.get("binding", {}).get("swapped"), 0.5),
@@ -69,5 +107,12 @@ def instructing_goals(rows: Sequence[Row], refined: Sequence[Row]) -> list[Goal]
             "ignored references change nothing", known.get("ignored", {}).get("difference"), 0.0
         ),
         at_most("time with a reference, over without", known.get("cost", {}).get("ratio"), 1.15),
+        at_least("zero-shot: right, more than of raw references", min(ahead, default=None), 0.0),
         at_most("refined and halved, share of the range", away, 1e-3),
     ]
+
+
+def _zero_shot(rows: Sequence[Row], method: str) -> float | None:
+    """The share of right pictures in the task that nobody learned."""
+    shares = [r.scores["right"] for r in rows if (r.subject, r.method) == (ZERO_SHOT, method)]
+    return shares[0] if shares else None

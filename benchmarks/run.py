@@ -35,6 +35,7 @@ from benchmarks.instructing import instructions
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
 from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
+from benchmarks.readers import contests
 from benchmarks.refining import refinings
 from benchmarks.reporting import reportings
 from benchmarks.results import write_results
@@ -143,7 +144,9 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
         case "segmenting":
             return segmentings(config.flows, config.studies, store)
         case "instruct":
-            return instructions(config.flows, config.studies, store)
+            return chain(
+                instructions(config.flows, config.studies, store), contests(config.studies, store)
+            )
         case "refine":
             return refinings(data, config.flows, config.studies, store)
         case "archive":

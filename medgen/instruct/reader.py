@@ -34,6 +34,8 @@ class ReaderConfig:
         layers: How often the bottleneck looks at the references.
         heads: Divides `width`.
         findings: Names of the findings of label maps, whose labels are 1, 2, …
+        raw: Channels of an item's references, stacked without an encoder, as baselines get them;
+            0 for the features of single references.
     """
 
     axes: int = 2
@@ -42,6 +44,7 @@ class ReaderConfig:
     layers: int = 2
     heads: int = 4
     findings: tuple[str, ...] = ()
+    raw: int = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for heads that do not divide the width."""
@@ -77,8 +80,9 @@ class Reader(nn.Module):
         super().__init__()
         self.config = config
         width, features = config.width, config.features
-        self.offer = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
-        self.role = nn.Embedding(len(ROLES), 2 * width)
+        norm = nn.Identity() if config.raw else nn.LayerNorm(features)
+        self.offer = nn.Sequential(norm, nn.Linear(config.raw or features, width))
+        self.role = nn.Embedding(1 if config.raw else len(ROLES), 2 * width)
         self.understand = nn.Sequential(nn.GELU(), nn.Linear(width, width))
         self.place = nn.Linear(2 * OCTAVES * config.axes, width)
         self.ask = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
@@ -89,11 +93,11 @@ class Reader(nn.Module):
         nn.init.zeros_(self.answer.bias)
 
     def read(self, features: Latent, roles: Int[Tensor, "batch"]) -> Context:
-        """The tokens of single references.
+        """The tokens of single references; of raw ones, of all references of an item.
 
         Args:
-            features: What the flow's down-sampling half sees in each.
-            roles: Places in `ROLES`.
+            features: What the flow's down-sampling half sees in each; or raw channels.
+            roles: Places in `ROLES`; of raw ones 0, as their channels say their roles.
         """
         scale, shift = self.role(roles)[:, None].chunk(2, dim=-1)
         seen = self.offer(features.flatten(2).mT) + self._places(features)

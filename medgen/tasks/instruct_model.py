@@ -12,6 +12,7 @@ from medgen.errors import ModelError
 from medgen.instruct.reader import Reader, ReaderConfig
 from medgen.modality import Modality
 from medgen.tasks.flow import Flow
+from medgen.tasks.instruct_slots import slot_channels
 from medgen.tasks.model_parts import filled, save_beside
 
 
@@ -22,6 +23,7 @@ class ReaderShape:
     width: int = 128
     layers: int = 2
     heads: int = 4
+    raw: bool = False  # references as channels, without an encoder: a baseline
 
     def __post_init__(self) -> None:
         """Raises UsageError for heads that do not divide the width."""
@@ -42,6 +44,7 @@ def new_reader(flow: Flow, shape: ReaderShape, findings: tuple[str, ...]) -> Rea
         layers=shape.layers,
         heads=shape.heads,
         findings=findings,
+        raw=slot_channels(flow.config) if shape.raw else 0,
     )
     return Reader(config)
 

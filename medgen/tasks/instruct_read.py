@@ -10,6 +10,7 @@ from medgen.instruct.instruction import Role
 from medgen.instruct.reader import ROLES, Read, Reader, gathered
 from medgen.tasks.conditions import Told, conditions_of
 from medgen.tasks.flow import Flow
+from medgen.tasks.instruct_slots import slotted
 
 
 class Shown(NamedTuple):
@@ -36,7 +37,8 @@ def read_shown(
 ) -> Read:
     """Read the references of a batch.
 
-    The flow's half learns nothing from it; a reader in training does.
+    The flow's half learns nothing from it; a reader in training does. One of raw references takes
+    them past that half, without their captions.
 
     Args:
         flow: Whose down-sampling half looks at the references.
@@ -48,6 +50,8 @@ def read_shown(
     single = [one for of in shown for one in of]
     if not single:
         return gathered([[] for _ in shown], like)
+    if reader.config.raw:
+        return _read_raw(flow, reader, shown)
     latents = torch.stack([one.latent for one in single]).to(like)
     with torch.no_grad():
         said = [[told(one.caption).to(like.device)] for one in single]
@@ -57,3 +61,18 @@ def read_shown(
     roles = torch.tensor([ROLES.index(one.role) for one in single], device=like.device)
     tokens = iter(reader.read(features, roles)[:, None])
     return gathered([[next(tokens) for _ in of] for of in shown], like)
+
+
+def _read_raw(flow: Flow, reader: Reader, shown: Sequence[Sequence[Shown]]) -> Read:
+    """The references of each item as raw channels."""
+    like = reader.answer.weight
+    slots = torch.cat(
+        [
+            slotted([one.latent.to(like) for one in of], [one.role for one in of], flow.config)
+            for of in shown
+            if of
+        ]
+    )
+    roles = torch.zeros(len(slots), dtype=torch.long, device=like.device)
+    tokens = iter(reader.read(slots, roles)[:, None])
+    return gathered([[next(tokens)] if of else [] for of in shown], like)

@@ -153,7 +153,8 @@ def apprentice(
     """The reader of a model, or a new one, with its flow frozen.
 
     Raises:
-        UsageError: If its label maps know other findings than the studies have.
+        UsageError: If its label maps know other findings than the studies have, or it takes
+            references in another way.
         ModelError: If the model lacks a part.
     """
     device = join(fitting.device).device  # each process has its own
@@ -165,6 +166,12 @@ def apprentice(
         raise UsageError(
             f"{init}: its label maps know {', '.join(known) or 'no finding'}; not "
             f"{', '.join(unknown)}: begin with a model that reads no references yet"
+        )
+    if bool(reader.config.raw) != shape.raw:
+        raise UsageError(
+            f"{init}: its references are {'raw channels' if reader.config.raw else 'encoded'}; "
+            f"--set reader.raw={str(not shape.raw).lower()}, or begin with a model that reads no "
+            "references yet"
         )
     encoders = load_aligner(init, device)
     reader = reader.train().to(device)

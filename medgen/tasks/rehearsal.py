@@ -254,6 +254,8 @@ def _instruct_work(config: InstructTrainConfig | ArchiveTrainConfig, flow: Flow)
             flow.to(latent.device)
         with torch.no_grad():
             features = flow.features(latent, context)
+            if network.config.raw:
+                features = features.new_zeros(batch, network.config.raw, *features.shape[2:])
         tokens = list(network.read(features, torch.zeros(batch, dtype=torch.long))[:, None])
         read = gathered([[one, one] for one in tokens], features)
         with network.attached(flow.unet, read):

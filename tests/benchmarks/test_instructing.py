@@ -21,6 +21,9 @@ def row(part: str, subject: str, method: str, **scores: float) -> Row:
 ROWS = [
     row(PART, "binding", OURS, look=1.0, anatomy=0.9, swapped=0.8),
     row(PART, "ignored", OURS, difference=0.0),
+    row(PART, "look", "single-task", right=0.9, distance=0.1, kernel=2.0, n=48),
+    row(PART, "anatomy+look", "multi-task", right=0.25, distance=0.3, edges=0.4, kernel=3.0, n=48),
+    row(PART, "anatomy+look", "instruction", right=0.5, distance=0.2, edges=0.6, kernel=1.0, n=48),
 ]
 REFINED = [row("refine", "simulated", REFINER, psnr=40.0, ssim=0.9, halved=1e-7)]
 
@@ -58,12 +61,19 @@ def test_interpolation_keeps_what_is_plain() -> None:
 
 
 def test_tables_and_goals() -> None:
-    binding, rest, doubled = instructing_tables(ROWS, REFINED)
+    binding, rest, raw, doubled = instructing_tables(ROWS, REFINED)
     assert binding.lines == [[OURS, 1.0, 0.9, 0.8]]
     assert rest.lines == [["difference", 0.0]]
+    assert [line[:3] for line in raw.lines] == [
+        ["look", "single-task", 0.9],
+        ["anatomy+look", "multi-task", 0.25],
+        ["anatomy+look", "instruction", 0.5],
+    ]
+    assert raw.lines[0][4] is None
     assert doubled.lines == [["simulated: refiner", 40.0, 0.9, 1e-7]]
     reached = [goal.is_reached for goal in instructing_goals(ROWS, REFINED)]
-    assert reached == [True, True, None, True]
+    assert reached == [True, True, None, True, True]
+    assert instructing_goals(ROWS, REFINED)[3].value == 0.25
     assert all(not table.lines for table in instructing_tables([], []))
 
 

@@ -115,6 +115,25 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_baseline_takes_raw_references(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
+    """One task, and nothing but the way of its references is another; and they are heard."""
+    config = config_of(corner_flows.model, tasks=("subject",))
+    raw = replace(config, reader=replace(config.reader, raw=True))
+    model = trained(raw, tmp_path / "raw", corner_flows.manifest)
+    assert read_card(model).parts["instruct-xray"].config["raw"] > 0
+    studies = corner_flows.manifest.parent
+    made = []
+    for at in (0, 3):
+        words = (f"1={studies / f'{at}.png'}:subject",)
+        asked = GenerateConfig(model=str(model), references=words, steps=2, device="cpu")
+        references = read_references(Instruction.parse("[ref#1]", words))
+        prompt = understood("[ref#1]", asked)
+        made.append(next(generate(prompt, [], asked, references=references)).image.voxels)
+    assert not np.array_equal(*made)
+    with pytest.raises(UsageError, match=r"raw channels; --set reader\.raw=true"):
+        trained(replace(config, init=str(model)), tmp_path / "other", corner_flows.manifest)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
