@@ -100,6 +100,12 @@ def generate(
         Path | None,
         typer.Option("--preview", metavar="PNG", help="Draw all images on one sheet."),
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet", metavar="PNG", help="Draw --ref and result, in plain words for a patient."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     shard: ShardOf = None,
@@ -144,6 +150,7 @@ def generate(
         resolved,
         out=out,
         preview=preview,
+        sheet=sheet,
         shard=shard,
         skip_existing=skip_existing,
         record=record,

@@ -1,7 +1,7 @@
 """Prompts as the command line works through them: recorded, watched, told what is understood."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from medgen.tasks.generate_files import (
     write_samples,
 )
 from medgen.tasks.given import Given
+from medgen.tasks.patient_sheet import before_of, write_patient_sheet
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def run_generate(
     *,
     out: Path,
     preview: Path | None,
+    sheet: Path | None,
     shard: str | None,
     skip_existing: bool,
     record: Path | None,
@@ -60,7 +62,7 @@ def run_generate(
             log.hide(file)
         if texts is not None:
             log.add_input(texts)
-        _check(requests, config, out, preview)
+        _check(requests, config, out, {"--preview": preview, "--sheet": sheet})
         requests = Shard.parse(shard).of(requests) if shard else requests
         load_generator(config)  # what a model lacks is told once
         if why := unheard(config):
@@ -96,26 +98,46 @@ def run_generate(
                 overwrite=config.overwrite,
             )
             log.add_output(preview)
+        if sheet is not None and written:
+            log.add_output(write_patient_sheet(requests[0], written[0].output, config, sheet))
         if failed:
             raise SomeFailedError(f"{failed} of {len(requests)} prompts failed")
 
 
 def _check(
-    requests: list[Request], config: GenerateConfig, out: Path, preview: Path | None
+    requests: list[Request],
+    config: GenerateConfig,
+    out: Path,
+    drawn: Mapping[str, Path | None],
 ) -> None:
-    """Raises UsageError or OutputError for a wrong name, before any work is done."""
+    """Raises UsageError or OutputError for a wrong name, before any work is done.
+
+    Args:
+        requests: All prompts.
+        config: Of all of them.
+        out: Where the images go.
+        drawn: What is drawn besides, by its option.
+    """
     outputs = [path for request in requests for path in outputs_of(request, config, out)]
     if len(requests) > 1 and outputs[0] == out:
         raise UsageError(f"-o {out}: names one file for {len(requests)} prompts; name a folder")
-    if preview is None:
-        return
-    if len({is_flat(kind) for kind in config.kinds}) > 1:
+    if drawn["--preview"] is not None and len({is_flat(kind) for kind in config.kinds}) > 1:
         raise UsageError("--preview: draws radiographs or volumes, not both; leave it out")
-    if preview.suffix.lower() != ".png":
-        raise UsageError(f"--preview {preview}: is drawn as .png")
-    if preview.absolute() in {path.absolute() for path in outputs}:
-        raise UsageError(f"--preview {preview}: is one of the images; choose another name")
-    check_writable(preview, overwrite=config.overwrite)
+    if drawn["--sheet"] is not None:
+        if len(requests) > 1:
+            raise UsageError("--sheet: is of one prompt; give --text and --ref")
+        before_of(requests[0])
+    taken = {path.absolute(): "one of the images" for path in outputs}
+    for option, path in drawn.items():
+        if path is None:
+            continue
+        if path.suffix.lower() != ".png":
+            raise UsageError(f"{option} {path}: is drawn as .png")
+        if path.absolute() in taken:
+            what = taken[path.absolute()]
+            raise UsageError(f"{option} {path}: is {what}; choose another name")
+        taken[path.absolute()] = f"what {option} draws"
+        check_writable(path, overwrite=config.overwrite)
 
 
 def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> list[Request]:

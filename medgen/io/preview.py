@@ -59,7 +59,7 @@ def write_preview(
     if sigma is not None:
         bright = Shown(0.0, _bright(sigma), shown(result).unit)
         rows.append(draw_row(sigma, bright, "sigma: one standard deviation"))
-    return _saved(np.concatenate(rows, axis=0), path, provenance, overwrite=overwrite)
+    return saved(np.concatenate(rows, axis=0), path, provenance, overwrite=overwrite)
 
 
 def write_sheet(
@@ -83,13 +83,13 @@ def write_sheet(
     """
     if images[0].voxels.ndim == 3:
         drawn = [draw_row(one, shown(one), f"{one.kind}, synthetic") for one in images]
-        return _saved(np.concatenate(drawn), path, provenance, overwrite=overwrite)
+        return saved(np.concatenate(drawn), path, provenance, overwrite=overwrite)
     columns = math.ceil(math.sqrt(len(images)))
     blank = np.zeros((PANEL, PANEL), np.uint8)
-    panels = [panel(_spread(one.voxels), (1.0, 1.0)) for one in images]
+    panels = [panel(spread(one.voxels), (1.0, 1.0)) for one in images]
     panels += [blank] * (-len(panels) % columns)
     rows = [np.concatenate(panels[at : at + columns], 1) for at in range(0, len(panels), columns)]
-    return _saved(np.concatenate(rows), path, provenance, overwrite=overwrite)
+    return saved(np.concatenate(rows), path, provenance, overwrite=overwrite)
 
 
 def write_woven_preview(
@@ -131,7 +131,7 @@ def write_woven_preview(
         first = _outlined(first, edge)
         second = _outlined(panel(_scaled(lent[0], shown(lender)), pixel_mm), edge)
     row = _row([first, second, third, panel(grey, pixel_mm)])
-    return _saved(row, path, provenance, overwrite=overwrite)
+    return saved(row, path, provenance, overwrite=overwrite)
 
 
 def _planes_of(
@@ -180,14 +180,20 @@ def _row(panels: Sequence[UInt8[np.ndarray, "..."]]) -> UInt8[np.ndarray, "..."]
     return np.concatenate([part for one in panels for part in (one, gap)], axis=1)
 
 
-def _spread(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
+def spread(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray, "row column"]:
+    """A radiograph from 0, its darkest pixel, to 1, its brightest."""
     low, high = float(voxels.min()), float(voxels.max())
     return (voxels.astype(np.float32) - low) / max(high - low, 1e-6)
 
 
-def _saved(
+def saved(
     picture: UInt8[np.ndarray, "..."], path: Path, provenance: Provenance, *, overwrite: bool
 ) -> Path:
+    """Write a picture as PNG, with how it was made, and that it is synthetic, in its text.
+
+    Raises:
+        OutputError: If it exists or cannot be written.
+    """
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Description", provenance.sentence)
     notes.add_text("Synthetic", "yes")
@@ -250,13 +256,13 @@ def planes(
 
 
 def panel(
-    plane: Shaped[np.ndarray, "row column"], pixel_mm: tuple[float, float]
+    plane: Shaped[np.ndarray, "row column"], pixel_mm: tuple[float, float], side: int = PANEL
 ) -> UInt8[np.ndarray, "side side"]:
-    """A plane scaled to fit a square, its proportions those of the body."""
+    """A plane scaled to fit a square of so many pixels, its proportions those of the body."""
     height, width = plane.shape[0] * pixel_mm[0], plane.shape[1] * pixel_mm[1]
-    zoom = PANEL / max(height, width)
+    zoom = side / max(height, width)
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     grey = Image.fromarray((plane * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-    square = Image.new("L", (PANEL, PANEL))
-    square.paste(grey, ((PANEL - size[0]) // 2, (PANEL - size[1]) // 2))
+    square = Image.new("L", (side, side))
+    square.paste(grey, ((side - size[0]) // 2, (side - size[1]) // 2))
     return np.asarray(square)

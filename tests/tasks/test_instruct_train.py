@@ -15,6 +15,8 @@ from medgen.cli import app
 from medgen.config import from_mapping
 from medgen.errors import ModelError, UsageError
 from medgen.instruct.instruction import Instruction
+from medgen.io.before_after import LINE, MARGIN, SIDE
+from medgen.io.preview import panel, spread
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.generate import GenerateConfig, generate, understood
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
@@ -175,6 +177,22 @@ def test_the_sidecar_names_roles_and_hashes_and_no_file(
     assert "JaneDoe" not in (tmp_path / "a.json").read_text() + record.read_text()
 
 
+def test_a_sheet_shows_the_reference_and_what_became_of_it(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan, sheet = reads.studies / "2.png", tmp_path / "sheet.png"
+    words = ["--text", "Mass, of the patient in [ref#1].", "--ref", f"1={scan}", "--sheet", sheet]
+    more = ["--model", reads.model, "--device", "cpu", "--steps", 2, "-o", tmp_path / "a.png"]
+    assert run(*words, *more) == 0, capsys.readouterr().err
+    drawn = Image.open(sheet)
+    assert drawn.text["Synthetic"] == "yes"
+    below, edge = MARGIN + 2 * LINE, 2 * MARGIN + SIDE
+    pictures = [np.asarray(drawn)[below : below + SIDE, at : at + SIDE, 0] for at in (MARGIN, edge)]
+    assert bright_corner(pictures[0]) == bright_corner(np.asarray(Image.open(scan)))
+    made = panel(spread(np.asarray(Image.open(tmp_path / "a.png"))), (1.0, 1.0), SIDE)
+    assert np.array_equal(pictures[1], made)
+
+
 def test_a_model_that_reads_nothing_says_how_to_train_it(
     corner_flows: SimpleNamespace,
     reads: SimpleNamespace,
@@ -210,6 +228,8 @@ def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path
         (["--text", "as [ref#1]", "--ref", "1=gone.png"], 4, "gone.png"),
         (["--text", "as [ref#1]", "--ref", "1=pet=a.png"], 2, "'pet' is not one of"),
         (["--text", "as [ref#1]", "--ref", "1=a.png:mood"], 2, "the role 'mood' is none of"),
+        (["--text", "Mass.", "--sheet", "s.png"], 2, "--sheet: shows what was before; give a scan"),
+        (["--text", "as [ref#1]", "--ref", "1=labels.png", "--sheet", "s.jpg"], 2, "drawn as .png"),
         (["--text", "a", "--ref", "1=a.png"], 2, "the text has no [ref#1]"),
         (
             ["--text", "anatomy of [ref#1]", "--ref", "1=labels.png"],
