@@ -15,7 +15,7 @@ from typing import Any
 
 from medgen import __version__
 from medgen.config import config_hash, to_mapping
-from medgen.errors import MedgenError, OutputError
+from medgen.errors import InputError, MedgenError, OutputError
 from medgen.io.atomic import atomic_file
 
 PACKAGES = ["torch", "monai", "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "safetensors"]
@@ -54,8 +54,16 @@ class Record:
     _names: dict[str, str] = field(default_factory=dict, repr=False)
 
     def add_input(self, path: Path, *, sha256: str = "", **facts: Any) -> None:
-        """Remember an input by the hash of its bytes; a folder's is that of its files' hashes."""
-        digest = sha256 or sha256_of(path)
+        """Remember an input by the hash of its bytes; a folder's is that of its files' hashes.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        try:
+            digest = sha256 or sha256_of(path)
+        except OSError as error:
+            self.hide(path)
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         self.inputs.append({"sha256": digest, **facts})
         self.hide(path, digest)
 

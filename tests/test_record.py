@@ -124,3 +124,13 @@ def test_a_folder_is_named_by_what_its_files_hold(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
     (tmp_path / "b" / "1").write_text("z")
     assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
+
+
+def test_an_input_that_is_not_there_is_said_in_one_line_and_not_named(tmp_path: Path) -> None:
+    path, gone = tmp_path / "record.json", tmp_path / f"{PATIENT}.jsonl"
+    with (
+        pytest.raises(InputError, match=r"jsonl: cannot be read \(No such file or directory\)"),
+        recording(path, Record("train")) as record,
+    ):
+        record.add_input(gone)
+    assert PATIENT not in path.read_text()
