@@ -53,8 +53,8 @@ def run_generate(
     """
     log = Record("generate", config, seed=config.seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
-        for source in config.sources:
-            log.hide(Path(source.partition("=")[2] or source))
+        for source in _sources(config):
+            log.hide(source)
         if texts is not None:
             log.hide(texts)
         requests = _requests(text, texts, config)
@@ -128,6 +128,10 @@ def _check(
             raise UsageError("--sheet: is of one prompt; give --text and --ref")
         before_of(requests[0])
     taken = {path.absolute(): "one of the images" for path in outputs}
+    given = {path.resolve() for path in [*_referred(requests), *_sources(config)]}
+    for result in [*outputs, *filter(None, drawn.values())]:
+        if result.resolve() in given:
+            raise UsageError(f"{result}: is one of the inputs; choose another name for the result")
     for option, path in drawn.items():
         if path is None:
             continue
@@ -149,6 +153,11 @@ def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> l
         return read_requests(texts, config.seed)
     name = config.kinds[0].slug if len(config.kinds) == 1 else "study"
     return [Request(name, text or "", references=config.references)]
+
+
+def _sources(config: GenerateConfig) -> list[Path]:
+    """The files of `--from`."""
+    return [Path(source.partition("=")[2] or source) for source in config.sources]
 
 
 def _referred(requests: list[Request]) -> list[Path]:

@@ -12,7 +12,7 @@ from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance
-from medgen.errors import MedgenError, UsageError
+from medgen.errors import MedgenError, OutOfRangeError, UsageError
 from medgen.instruct.reader import Reader, instructed
 from medgen.latents.codec import pad_to
 from medgen.modality import FACTS, Kind, Modality
@@ -27,7 +27,7 @@ from medgen.tasks.flow import Flow
 from medgen.tasks.flow_model import common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
-from medgen.tasks.preflight import check_range
+from medgen.tasks.preflight import unlike_training
 from medgen.tasks.prompt import Prompt
 from medgen.tasks.references import Pointed, deep_pictures, flat_pictures
 
@@ -199,6 +199,7 @@ def voice_of(
 
     Raises:
         ModelError: If there are references, and the flow never learned to read them.
+        OutOfRangeError: If one is unlike what the model was trained on.
     """
     encoders, flow = loaded.encoders, loaded.flows[kind.modality]
     (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
@@ -236,7 +237,8 @@ def _shown(
     findings = loaded.readers[modality].config.findings
     for one in references:
         if one.image.kind is not None and one.image.voxels.ndim == 3:
-            check_range(one.image, loaded.card.training_range, force=False)
+            for reason in unlike_training(one.image, loaded.card.training_range):
+                raise OutOfRangeError(f"{one.name}: {reason}; give another --ref")
     if spacing is not None and flow.config.spacings:
         i, j, k = (cells * codec.codec.stride for cells in flow.config.grid)
         pictures = deep_pictures(references, (i, j, k), spacing, findings)

@@ -19,7 +19,7 @@ from medgen.data.standard import (
     standard_mask,
 )
 from medgen.errors import InputError, UsageError
-from medgen.instruct.instruction import Instruction, Role
+from medgen.instruct.instruction import Instruction, Reference, Role
 from medgen.instruct.outline import drawn_edges, drawn_labels
 from medgen.instruct.wording import worded
 from medgen.io import files
@@ -28,7 +28,7 @@ from medgen.modality import Modality
 from medgen.tasks.codec_images import on_grid
 from medgen.tasks.given import Given
 from medgen.tasks.instruct_studies import as_mask
-from medgen.tasks.preflight import check_same_place, with_kind
+from medgen.tasks.preflight import can_be_ct, check_same_place, looks_like_ct, with_kind
 from medgen.tasks.radiograph import radiograph_of
 
 LOG = logging.getLogger(__name__)
@@ -74,10 +74,23 @@ def read_references(instruction: Instruction) -> list[Pointed]:
             if image.kind is not None and image.kind.modality is not given.kind.modality:
                 raise UsageError(f"--ref {one}: the file says that it is {image.kind}")
             image = replace(image, kind=given.kind)
+            _check_numbers(image, one)
         elif image.voxels.ndim == 3 and role not in (Role.ANATOMY, Role.REGION):
             image = with_kind(image, None)
         pointed.append(Pointed(one.number, role, one.caption, image))
     return pointed
+
+
+def _check_numbers(image: MedicalImage, one: Reference) -> None:
+    """Raises InputError for a volume whose numbers cannot be what it is said to be."""
+    if image.voxels.ndim != 3 or image.kind is None:
+        return
+    if image.kind.modality is Modality.CT and not can_be_ct(image):
+        raise InputError(
+            f"--ref {one}: is given as CT but holds no HU (no air, no fat); say mri:t1=FILE"
+        )
+    if image.kind.modality is Modality.MRI and looks_like_ct(image):
+        raise InputError(f"--ref {one}: is given as MRI but holds HU (air near -1000); say ct=FILE")
 
 
 def flat_pictures(

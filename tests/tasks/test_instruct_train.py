@@ -1,6 +1,7 @@
 """A reader learns from a manifest what references are for; everything else stays as it was."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medgen.checkpoint import load_part, read_card
+from medgen.checkpoint import TrainingRange, _card_text, load_part, read_card
 from medgen.cli import app
 from medgen.config import from_mapping
 from medgen.errors import ModelError, UsageError
@@ -219,6 +220,37 @@ def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path
     assert run("--texts", batch, *more) == 0
     assert json.loads((tmp_path / "out" / "a-0001.json").read_text())["References"]
     assert "References" not in json.loads((tmp_path / "out" / "b-0001.json").read_text())
+
+
+@pytest.mark.parametrize("option", ["-o", "--sheet", "--preview"])
+def test_a_result_never_replaces_a_reference(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    scan = tmp_path / "scan.png"
+    scan.write_bytes((reads.studies / "2.png").read_bytes())
+    words = ["--text", "as [ref#1]", "--ref", f"1={scan}", "-o", tmp_path / "a.png", option, scan]
+    assert run(*words, "--model", reads.model, "--overwrite") == 2
+    assert "scan.png: is one of the inputs" in capsys.readouterr().err
+    assert scan.read_bytes() == (reads.studies / "2.png").read_bytes()
+
+
+def test_a_scan_unlike_those_of_training_is_refused(
+    reads: SimpleNamespace,
+    volumes: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(reads.model, model)
+    card = replace(read_card(model), training_range=TrainingRange((0.5, 3.0), (20.0, 500.0)))
+    (model / "model.json").write_text(_card_text(card))
+    ct = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz", np.diag([9.0, 9, 9, 1]))
+    words = ["--text", "in the look of [ref#1]", "--ref", f"1={ct}", "--model", model]
+    assert run(*words, "--device", "cpu", "-o", tmp_path / "out") == 4
+    said = capsys.readouterr().err
+    assert "voxel spacing 9 x 9 x 9 mm; the model was trained on 0.5 to 3 mm" in said
+    assert "give another --ref" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_unknown_labels_are_listed(saved: Saved) -> None:
         pictures(f"1={saved('labels', mask=True)}:anatomy", findings=())
 
 
+def test_numbers_must_be_what_a_scan_is_said_to_be(saved: Saved) -> None:
+    with pytest.raises(InputError, match="given as CT but holds no HU"):
+        pictures(f"1=ct={saved('mri', kind='mri')}:look")
+    with pytest.raises(InputError, match="given as MRI but holds HU"):
+        pictures(f"1=mri:t1={saved('ct')}:look")
+
+
 def test_a_radiograph_is_no_reference_of_a_volume(world: SimpleNamespace) -> None:
     path = world.manifest.parent / "s0" / "xray.png"
     with pytest.raises(UsageError, match="--from xray=FILE"):
