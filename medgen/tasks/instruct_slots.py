@@ -27,8 +27,8 @@ def slotted(
 ) -> Float[Tensor, "1 slots *coarse"]:
     """The references of one item, folded onto the grid of the bottleneck.
 
-    What a slot holds, no network has touched; of several references of one role it is the mean. A
-    last channel of each slot says whether it is filled.
+    A slot holds the codec's latent as it is; of several references of one role, their mean. A last
+    channel of each slot says whether it is filled.
 
     Args:
         latents: At least one, as the flow's codec makes them.

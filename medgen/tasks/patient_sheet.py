@@ -9,7 +9,7 @@ from medgen.io.before_after import write_before_after
 from medgen.tasks.generate import GenerateConfig, understood
 from medgen.tasks.generate_files import Request, provenance_of
 from medgen.tasks.plain_words import explained, picture_of
-from medgen.tasks.references import Pointed, read_references
+from medgen.tasks.references import Pointed, is_label_map, read_references
 
 SCANS = (Role.SUBJECT, Role.LOOK, Role.CONTEXT, Role.ANATOMY)  # what is likeliest somebody's scan
 
@@ -22,10 +22,16 @@ def before_of(request: Request) -> Pointed:
         UsageError: If there is none that is a scan.
     """
     references = read_references(Instruction.parse(request.text, request.references))
-    scans = [one for role in SCANS for one in references if one.role is role and one.image.kind]
+    scans = [one for role in SCANS for one in references if one.role is role and _is_scan(one)]
     if not scans:
         raise UsageError("--sheet: shows what was before; give a scan as --ref")
     return scans[0]
+
+
+def _is_scan(one: Pointed) -> bool:
+    """Whether it is no label map; anatomy can be either."""
+    is_drawn = one.role is Role.ANATOMY and is_label_map(one.image.voxels)
+    return one.image.kind is not None and not is_drawn
 
 
 def write_patient_sheet(request: Request, made: Path, config: GenerateConfig, path: Path) -> Path:

@@ -262,6 +262,11 @@ def test_a_scan_unlike_those_of_training_is_refused(
         (["--text", "as [ref#1]", "--ref", "1=a.png:mood"], 2, "the role 'mood' is none of"),
         (["--text", "Mass.", "--sheet", "s.png"], 2, "--sheet: shows what was before; give a scan"),
         (["--text", "as [ref#1]", "--ref", "1=labels.png", "--sheet", "s.jpg"], 2, "drawn as .png"),
+        (
+            ["--text", "[ref#1]", "--ref", "1=labels.png:anatomy", "--sheet", "s.png"],
+            2,
+            "--sheet: shows what was before; give a scan",
+        ),
         (["--text", "a", "--ref", "1=a.png"], 2, "the text has no [ref#1]"),
         (
             ["--text", "anatomy of [ref#1]", "--ref", "1=labels.png"],
