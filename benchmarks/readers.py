@@ -31,20 +31,19 @@ def name_of(one: Contestant) -> str:
     return f"{one.name}, {CONTEXT}" if one.has_context else one.name
 
 
-def contests(studies: Path, store: Store, *, pairs: int | None = None) -> Iterator[Row]:
+def contests(studies: Path, store: Store) -> Iterator[Row]:
     """A row of each model and each task that it is asked for.
 
     Args:
         studies: Where the models and the manifest of held-out radiographs are.
         store: Keeps the rows.
-        pairs: Of radiographs; None for as many as usual.
     """
     for one in CONTESTANTS:
         model = studies / one.folder / MODEL
         if not model.is_dir() or (not (studies / REFERENCE).exists() and store.measures):
             continue
         key = read_card(model).parts[reader_part(Modality.XRAY)].sha256[:8]
-        bench = Bench(str(model), studies, **({} if pairs is None else {"pairs": pairs}))
+        bench = Bench(str(model), studies)
         for task in one.asked:
             way, name = "raw" if one.is_raw else "encoded", name_of(one)
             row = Row(PART, task, way, "xray", name, {}, 0.0, commit(), today())
