@@ -175,13 +175,16 @@ def report(
     loaded = load_reporter(config)
     seen = _seen(images, loaded)
     warnings = list(_unlike(seen, config, loaded))
+    heard = _heard(images, loaded)
+    if config.engine == "latent" and heard and len(heard) < len(images):
+        warnings.append(f"--engine latent: hears {len(heard)} of {len(images)} images in its prose")
     found, grids, tokens = _found(seen, loaded)
     threshold = threshold_of(loaded.finder.calibration, config.operating_point)
     maps = _maps(found, grids, loaded.finder.finder.config.claims)
     rows = [_placed(row, maps[row.claim]) for row in _rows(found, config, loaded)]
     if before is not None:
         rows = compared(rows, before)
-    candidates = _ranked(_candidates(images, rows, tokens, config, loaded), images, loaded)
+    candidates = _ranked(_candidates(images, rows, tokens, config, loaded), heard, loaded)
     kinds = tuple(image.kind for image in images if image.kind)
     return Report(
         tuple(rows), tuple(candidates), threshold, kinds, maps, config.indication, tuple(warnings)
@@ -297,7 +300,7 @@ def _candidates(
 ) -> Iterator[Prose]:
     phrases = load_phrases()
     if config.engine == "latent":
-        encoders, told = _encoders(loaded), _told(images, loaded)
+        encoders, told = _encoders(loaded), _told(_heard(images, loaded) or images, loaded)
         walk = Walk(
             config.model,
             config.device,
@@ -357,6 +360,12 @@ def _encoders(loaded: Reporter) -> LoadedAligner:
     return loaded.encoders
 
 
+def _heard(images: Sequence[MedicalImage], loaded: Reporter) -> list[MedicalImage]:
+    """The images of which encoders know something: those from the side are none of theirs."""
+    known = loaded.encoders.aligner.encoders if loaded.encoders else ()
+    return [one for one in images if one.kind and one.kind.modality in known and not one.kind.view]
+
+
 def _told(images: Sequence[MedicalImage], loaded: Reporter) -> list[Told]:
     """What the encoders say of the images, as a flow takes it."""
     return [told_image(image, _encoders(loaded), loaded.device) for image in images]
@@ -365,9 +374,9 @@ def _told(images: Sequence[MedicalImage], loaded: Reporter) -> list[Told]:
 def _ranked(
     proses: Iterator[Prose], images: Sequence[MedicalImage], loaded: Reporter
 ) -> list[Candidate]:
-    """The candidates, each wording once, by how well they agree with the images."""
+    """The candidates, each wording once, by how well they agree with what encoders know."""
     unlike = list({prose.text: prose for prose in proses}.values())
-    if len(unlike) == 1 or loaded.encoders is None:
+    if len(unlike) == 1 or loaded.encoders is None or not images:
         return [Candidate(prose, None) for prose in unlike]
     seen = torch.stack([one.embedding[0] for one in _told(images, loaded)])
     encoder, tokenizer = loaded.encoders.aligner.text_encoder, loaded.encoders.tokenizer

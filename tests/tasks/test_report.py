@@ -94,6 +94,21 @@ def test_the_latent_engine_hides_nothing(
     assert made.prose.dropped == ("Left pneumothorax.",)
 
 
+def test_the_latent_engine_hears_what_encoders_know(
+    corner_reports: SimpleNamespace, config: ReportConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(
+        "medgen.tasks.report.latent_words", lambda heard, *_: str(told.append(len(heard)))
+    )
+    front, side = corner(corner_reports, 0), corner(corner_reports, 1)
+    side = replace(side, kind=Kind.parse("xray:lateral"))
+    latent = replace(config, engine="latent")
+    assert "hears 1 of 2 images" in " ".join(report([front, side], latent).warnings)
+    assert "hears" not in " ".join(report([front], latent).warnings)
+    assert told == [1, 1]
+
+
 def volume(kind: Kind | None = None) -> MedicalImage:
     voxels = np.full((8, 8, 8), -1000.0)
     voxels[2:6, 2:6, 2:6] = 40.0
