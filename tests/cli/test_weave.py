@@ -212,7 +212,7 @@ def test_a_region_of_another_scan_is_woven(
         (["--with", "ct.nii.gz"], 2, "--with ct.nii.gz: says no mask; write ct.nii.gz=MASK"),
         (["--with", "ct.nii.gz=gone.nii.gz"], 4, "gone.nii.gz"),
         (["--with", "mri:t1=ct.nii.gz=mask.nii.gz"], 4, "which its numbers contradict"),
-        (["--with", "pet=ct.nii.gz=mask.nii.gz"], 2, "'pet' is not one of text, xray, ct"),
+        (["--with", "pet=ct.nii.gz=mask.nii.gz"], 2, "'pet' is not one of text, xray"),
         (["--with", "ct.nii.gz=mask.nii.gz", "--box", "1,2,3,4,5,6"], 2, "--box: is for concepts"),
         (["--with", "ct.nii.gz=mask.nii.gz", "--steps", "9"], 2, "--steps: is for concepts"),
         (["--with", "ct.nii.gz=mask.nii.gz", "--feather", "-1"], 2, "choose 0 or more"),

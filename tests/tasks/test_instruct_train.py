@@ -243,7 +243,7 @@ def test_a_scan_unlike_those_of_training_is_refused(
     model = tmp_path / "model"
     shutil.copytree(reads.model, model)
     card = replace(read_card(model), training_range=TrainingRange((0.5, 3.0), (20.0, 500.0)))
-    (model / "model.json").write_text(_card_text(card))
+    (model / "model.json").write_text(_card_text(card), encoding="utf-8")
     ct = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz", np.diag([9.0, 9, 9, 1]))
     words = ["--text", "in the look of [ref#1]", "--ref", f"1={ct}", "--model", model]
     assert run(*words, "--device", "cpu", "-o", tmp_path / "out") == 4
