@@ -17,7 +17,7 @@ from torch import Tensor
 from medgen.data.study import Study
 from medgen.encoders.finder import SEVERITIES
 from medgen.errors import InputError
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.tasks.align_studies import read_report
@@ -156,6 +156,7 @@ def _fact(row: dict[str, object]) -> Fact:
         region=str(row["region"]) if row.get("region") else None,
         size_mm=float(str(row["size_mm"])) if row.get("size_mm") else None,
         severity=str(row["severity"]) if row.get("severity") else None,
+        course=Course(str(row["course"])) if row.get("course") else None,
     )
     return Fact(finding, float(str(size)) if size else None)
 

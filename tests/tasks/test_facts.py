@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medgen.errors import InputError
-from medgen.finding import Finding, Presence, Side
+from medgen.finding import Course, Finding, Presence, Side
 from medgen.tasks.facts import Fact, answers_of, claims_of, read_facts, regions_of
 
 CLAIMS = ("nodule:left", "nodule:right", "oedema", "pleural_effusion:left")
@@ -45,8 +45,10 @@ def test_a_side_that_nobody_tells_is_unknown_on_both() -> None:
 def test_simulated_facts_are_read(tmp_path: Path) -> None:
     path = tmp_path / "findings.json"
     row = {"name": "pleural_effusion", "presence": "present", "side": "left", "volume_ml": 300.0}
+    row |= {"course": "larger"}
     path.write_text(json.dumps({"findings": [row]}))
-    assert read_facts(path) == [Fact(Finding("pleural_effusion", side=Side.LEFT), 300.0)]
+    effusion = Finding("pleural_effusion", side=Side.LEFT, course=Course.LARGER)
+    assert read_facts(path) == [Fact(effusion, 300.0)]
     path.write_text("{}")
     with pytest.raises(InputError, match="cannot be read as facts"):
         read_facts(path)
