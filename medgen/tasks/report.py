@@ -128,7 +128,7 @@ class Report:
     candidates: tuple[Candidate, ...]
     threshold: float
     kinds: tuple[Kind, ...]
-    maps: Mapping[str, Sequence[Float[np.ndarray, "*grid"]]] = field(default_factory=dict)
+    maps: Mapping[str, Sequence[Float[np.ndarray, "..."]]] = field(default_factory=dict)
     indication: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -272,7 +272,7 @@ def _found(seen: Sequence[_Seen], loaded: Reporter) -> tuple[Found, list[Cells],
 
 def _maps(
     found: Found, grids: Sequence[Cells], claims: Sequence[str]
-) -> dict[str, list[Float[np.ndarray, "*grid"]]]:
+) -> dict[str, list[Float[np.ndarray, "..."]]]:
     parts = found.attention[0].split([math.prod(grid) for grid in grids], dim=-1)
     return {
         claim: [
@@ -283,7 +283,7 @@ def _maps(
     }
 
 
-def _placed(row: Row, maps: Sequence[Float[np.ndarray, "*grid"]]) -> Row:
+def _placed(row: Row, maps: Sequence[Float[np.ndarray, "..."]]) -> Row:
     """A row with the image and the place that it rests on, where it tells anything."""
     if row.finding.presence == "absent":
         return row
