@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.modality import Contrast, Kind, Modality
+from medgen.modality import Contrast, Kind, Modality, View
 from medgen.phantom.protocol import Relaxation
 from medgen.phantom.radiograph import PLAIN, Display, Exposure, displayed, take
 from medgen.phantom.render import Body, CTScan, MRIScan, render_ct, render_mri, rician
@@ -113,8 +113,10 @@ def acquire_xray(
     pixel = exposure.pixel_mm
     shown = displayed(signal, display, pixel_mm=pixel)
     grey = torch.round(shown * TOP_GREY).numpy().astype(np.uint16)
-    columns: Literal["left", "posterior"] = "posterior" if exposure.view == "lateral" else "left"
-    return MedicalImage(grey, flat_detector(pixel, pixel, columns=columns), Kind(Modality.XRAY))
+    is_lateral = exposure.view == "lateral"
+    columns: Literal["left", "posterior"] = "posterior" if is_lateral else "left"
+    kind = Kind(Modality.XRAY, view=View.LATERAL if is_lateral else None)
+    return MedicalImage(grey, flat_detector(pixel, pixel, columns=columns), kind)
 
 
 def average(volume: Volume, factors: Factors) -> Float[Tensor, "x y z"]:

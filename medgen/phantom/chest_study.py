@@ -220,7 +220,7 @@ def _images(
     for kind, seen_from in views.items():
         generator = generator_of(config.seed, index, kind.slug, *seen)
         taken = take_chest(body, lungs, seen_from, generator=generator)
-        images[kind] = replace(taken.image, kind=kind)
+        images[kind] = taken.image
         details[str(kind)] = _described(taken.image) | taken.facts
         for name, mask in found.items():
             if (shade := taken.shade(mask)) is not None:
