@@ -6,7 +6,8 @@ last two). Each is reported with and without; what differs is compared patient b
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -31,26 +32,33 @@ from medgen.tasks.report_table import Row, compared
 
 RADIOGRAPH, CT, BOTH = "radiograph", "CT", "radiograph and CT"
 FRONT, VIEWS = "from the front", "from the front and the side"
-BY_IMAGES = {RADIOGRAPH: ("xray",), CT: ("ct",), BOTH: ("xray", "ct")}
-BY_VIEWS = {FRONT: ("xray",), VIEWS: ("xray", "xray:lateral")}
+ALONE = ("xray",)
+BY_IMAGES = {RADIOGRAPH: ALONE, CT: ("ct",), BOTH: ("xray", "ct")}
+BY_VIEWS = {FRONT: ALONE, VIEWS: ("xray", "xray:lateral")}
 PRIOR = "prior"
 Scores = dict[str, float]
+Say = Callable[[tuple[tuple[Kind, Path], ...]], str]
 Earlier = Callable[[Sets, Study], list[Fact]]
 
 
 def more(sets: Sets) -> dict[tuple[str, str], Callable[[], Scores]]:
     """What can be measured of a model and the studies at hand, by subject and method."""
     makers: dict[tuple[str, str], Callable[[], Scores]] = {}
-    alone = ("xray",)
+
+    @cache
+    def say(given: tuple[tuple[Kind, Path], ...]) -> str:
+        kinds, paths = zip(*given, strict=True)
+        return report(with_kinds(list(map(files.read, paths)), kinds), sets.config).prose.text
+
     if Modality.CT in sets.reads:
         makers |= {
-            ("images", name): partial(_compared, sets, sets.held_out, kinds, alone)
+            ("images", name): partial(_compared, say, sets.held_out, kinds)
             for name, kinds in BY_IMAGES.items()
         }
     if (sets.studies / LATERALS / MANIFEST).exists():
         seen = [one for one in read_manifest(sets.studies / LATERALS / MANIFEST) if one.laterals]
         makers |= {
-            ("views", name): partial(_compared, sets, seen, kinds, alone)
+            ("views", name): partial(_compared, say, seen, kinds)
             for name, kinds in BY_VIEWS.items()
         }
     if (sets.studies / FOLLOW_UPS / MANIFEST).exists():
@@ -58,13 +66,11 @@ def more(sets: Sets) -> dict[tuple[str, str], Callable[[], Scores]]:
     return makers
 
 
-def _compared(
-    sets: Sets, studies: Sequence[Study], words: Sequence[str], alone: Sequence[str]
-) -> Scores:
-    """Findings of reports of some images, and mistakes a study less those with `alone`."""
+def _compared(say: Say, studies: Sequence[Study], words: Sequence[str]) -> Scores:
+    """Findings of reports of some images, and mistakes a study less those with one radiograph."""
     phrases = load_phrases()
     truth = [read_report(study) or "" for study in studies]
-    written, plain = ([_text(sets, study, kinds) for study in studies] for kinds in (words, alone))
+    written, plain = ([say(_given(study, kinds)) for study in studies] for kinds in (words, ALONE))
     found = finding_scores(written, truth, phrases)
 
     def mistakes(texts: Sequence[str]) -> list[float]:
@@ -77,10 +83,9 @@ def _compared(
     return found.as_scores() | less | each | {"n": float(len(truth))}
 
 
-def _text(sets: Sets, study: Study, words: Sequence[str]) -> str:
-    kinds = [Kind.parse(word) for word in words]
-    images = with_kinds([files.read(study.images[kind]) for kind in kinds], kinds)
-    return report(images, sets.config).prose.text
+def _given(study: Study, words: Sequence[str]) -> tuple[tuple[Kind, Path], ...]:
+    kinds = map(Kind.parse, words)
+    return tuple((kind, study.images[kind]) for kind in kinds)
 
 
 def _after(sets: Sets, earlier: Earlier) -> Scores:

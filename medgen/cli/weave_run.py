@@ -159,6 +159,11 @@ def note(log: Record, scan: Path, placed: Sequence[Placed], written: Written) ->
         log.add_input(one.concept)
         for path in one.place.inputs:
             log.add_input(path)
+    note_written(log, written)
+
+
+def note_written(log: Record, written: Written) -> None:
+    """Put into the record what was written, and by which model."""
     log.model = {"name": written.model, "sha256": written.model_sha256}
     log.device = written.device
     for path in written.files:

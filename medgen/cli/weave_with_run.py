@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medgen.cli.voice import is_quiet
-from medgen.cli.weave_run import line_of, tell
+from medgen.cli.weave_run import line_of, note_written, tell
 from medgen.errors import UsageError
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
@@ -54,10 +54,7 @@ def run_with(
         for one, sha256 in zip(lenders, written.sources[1:], strict=True):
             log.add_input(one.scan.path, sha256=sha256)
             log.add_input(one.mask)
-        log.model = {"name": written.model, "sha256": written.model_sha256}
-        log.device = written.device
-        for path in written.files:
-            log.add_output(path)
+        note_written(log, written)
         if not is_quiet():
             tell(written)
         yield line_of(written)

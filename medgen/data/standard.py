@@ -1,5 +1,6 @@
 """Standard views: any scan or radiograph on the one grid that an encoder takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +91,12 @@ def standard_mask(
     _, grid = _framed(image, modality, config)
     share = torch.from_numpy(resample(there, mask.geometry, grid, fill=0.0))
     return F.max_pool3d(share[None], 2)[0]
+
+
+def in_cells(masks: Tensor, cells: Sequence[int]) -> Tensor:
+    """The largest share of masks within each cell of a coarser grid of 2 or 3 axes."""
+    pool = F.adaptive_max_pool2d if len(cells) == 2 else F.adaptive_max_pool3d
+    return pool(masks, tuple(cells))
 
 
 def ranked(values: Float[Tensor, "*space"]) -> Float[Tensor, "*space"]:

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from medgen.align.augment import augmented_with
 from medgen.align.grounding import PRESENT, grounding_loss
+from medgen.data.standard import in_cells
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import Finder, Found
 from medgen.modality import Modality
@@ -169,20 +170,14 @@ def _see(
     cells = grids[-1].shape[2:]
     finer = [2 * size for size in cells]
     nothing = torch.zeros(len(training.names), *finer)
-    masks = [nothing if mask is None else _pooled(mask, finer) for _, _, mask in shown]
+    masks = [nothing if mask is None else in_cells(mask, finer) for _, _, mask in shown]
     drawn = torch.stack(masks).to(device)
     known = torch.tensor([mask is not None for _, _, mask in shown], device=device)
     heads = training.heads[str(modality)].children()
     logits = [head(grid.flatten(2).mT) for head, grid in zip(heads, grids[-2:], strict=True)]
     seen.grounding.append(grounding_loss(logits, drawn, known))
-    for (at, _, mask), share in zip(shown, _pooled(drawn, cells).flatten(2).mT, strict=True):
+    for (at, _, mask), share in zip(shown, in_cells(drawn, cells).flatten(2).mT, strict=True):
         seen.cells[at].append(share if mask is not None else share * math.nan)
-
-
-def _pooled(masks: Tensor, cells: Sequence[int]) -> Tensor:
-    """The largest share within each cell of a coarser grid."""
-    pool = F.adaptive_max_pool2d if len(cells) == 2 else F.adaptive_max_pool3d
-    return pool(masks, list(cells))
 
 
 def _stacked(answers: Sequence[Answers], device: torch.device) -> Answers:

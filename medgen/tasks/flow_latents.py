@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float16
 from torch import Tensor
 
 from medgen.data.masks import mask_files
-from medgen.data.standard import StandardConfig
+from medgen.data.standard import StandardConfig, in_cells
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_mask
 from medgen.errors import MedgenError
@@ -145,11 +144,10 @@ def cells_found(
     Raises:
         InputError: If a mask cannot be read, or is not on a radiograph's pixels.
     """
-    pool = F.adaptive_max_pool2d if len(grid) == 2 else F.adaptive_max_pool3d
     found = torch.zeros(*grid)
     for mask in mask_files(masks, axes=len(grid)).values():
         drawn = torch.from_numpy(cached_mask(mask, image, modality, view, cache))
-        pooled = pool(drawn.float()[None], tuple(grid))[0]
+        pooled = in_cells(drawn.float()[None], grid)[0]
         found = torch.maximum(found, (pooled > 0.5).float())
     return found.half()
 

@@ -29,6 +29,7 @@ from medgen.tasks.codec_images import framed, grid_of_whole, on_grid
 from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
+from medgen.tasks.flow_latents import whole_view
 from medgen.tasks.unreadable import Unreadable
 
 LOG = logging.getLogger(__name__)
@@ -206,9 +207,7 @@ def _flat(
 
 
 def _deep(study: Study, path: Path, frames: Frames) -> tuple[Float[Tensor, "1 i j k"], Masks, Told]:
-    stride = frames.codec.codec.stride
-    i, j, k = (cells * stride for cells in frames.flow.grid)
-    frame = StandardConfig(shape=(i, j, k), spacings=frames.flow.spacings)
+    frame = whole_view(frames.flow, frames.codec.codec.stride)
     volume = files.read(path)
     grid = grid_of_whole(volume, frames.modality, frame)
     masks: Masks = {}

@@ -184,7 +184,7 @@ def report(
     rows = [_placed(row, maps[row.claim]) for row in _rows(found, config, loaded)]
     if before is not None:
         rows = compared(rows, before)
-    candidates = _ranked(_candidates(images, rows, tokens, config, loaded), heard, loaded)
+    candidates = _ranked(_candidates(heard or images, rows, tokens, config, loaded), heard, loaded)
     kinds = tuple(image.kind for image in images if image.kind)
     return Report(
         tuple(rows), tuple(candidates), threshold, kinds, maps, config.indication, tuple(warnings)
@@ -300,7 +300,7 @@ def _candidates(
 ) -> Iterator[Prose]:
     phrases = load_phrases()
     if config.engine == "latent":
-        encoders, told = _encoders(loaded), _told(_heard(images, loaded) or images, loaded)
+        encoders, told = _encoders(loaded), _told(images, loaded)
         walk = Walk(
             config.model,
             config.device,
