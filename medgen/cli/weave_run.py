@@ -117,9 +117,7 @@ def run_recipe(
                 failed += 1
                 LOGGER.error("%s: %s", one.name, one.error)
             elif one.written is not None:
-                log.model = {"name": one.written.model, "sha256": one.written.model_sha256}
-                for path in one.written.files:
-                    log.add_output(path)
+                note_written(log, one.written)
                 yield line_of(one.written)
         if failed:
             raise SomeFailedError(f"{failed} of {number} scans failed; the others are done")

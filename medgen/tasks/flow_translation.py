@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from medgen.crossguide.flows import Known, Layout, together
 from medgen.data.resample import Grid, resample
-from medgen.data.standard import StandardConfig, body_voxels
+from medgen.data.standard import body_voxels
 from medgen.diffusion.guidance import Guidance
 from medgen.diffusion.noise import draw_noise, generator_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
@@ -89,11 +89,7 @@ def translate_by_flows(
 
 def _grid(image: MedicalImage, source: Modality, loaded: Generator) -> Grid:
     """Where the flows see a volume."""
-    i, j, k = (
-        cells * loaded.codecs[source].codec.stride for cells in loaded.flows[source].config.grid
-    )
-    frame = StandardConfig(shape=(i, j, k), spacings=loaded.spacings)
-    return grid_of_whole(image, source, frame)
+    return grid_of_whole(image, source, loaded.view(source))
 
 
 def _told(image: MedicalImage, source: Modality, to: Kind, loaded: Generator) -> list[Told]:

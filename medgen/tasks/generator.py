@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
+from medgen.data.standard import StandardConfig
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance
 from medgen.errors import MedgenError, OutOfRangeError, UsageError
@@ -61,6 +62,12 @@ class Generator:
     def latent_shape(self, modality: Modality) -> tuple[int, ...]:
         """Channels and cells of a latent."""
         return (self.flows[modality].config.channels, *self.flows[modality].config.grid)
+
+    def view(self, modality: Modality) -> StandardConfig:
+        """The frame in which its flow sees volumes."""
+        stride = self.codecs[modality].codec.stride
+        i, j, k = (cells * stride for cells in self.flows[modality].config.grid)
+        return StandardConfig(shape=(i, j, k), spacings=self.spacings)
 
     def told(self, modality: Modality) -> set[str]:
         """Modalities whose encoder a flow has listened to; others reach it by the shared space."""
@@ -240,8 +247,7 @@ def _shown(
             for reason in unlike_training(one.image, loaded.card.training_range):
                 raise OutOfRangeError(f"{one.name}: {reason}; give another --ref")
     if spacing is not None and flow.config.spacings:
-        i, j, k = (cells * codec.codec.stride for cells in flow.config.grid)
-        pictures = deep_pictures(references, (i, j, k), spacing, findings)
+        pictures = deep_pictures(references, loaded.view(modality).shape, spacing, findings)
     else:
         pictures = flat_pictures(references, codec.frame.side, findings)
     return [

@@ -12,7 +12,6 @@ from medgen.data.intensity import Window, intensity_of
 from medgen.data.resample import Grid, resample
 from medgen.data.standard import (
     GREY_PERCENTILES,
-    StandardConfig,
     body_voxels,
     squared,
     standard_grid,
@@ -108,9 +107,7 @@ def frame_of(
         low, high = np.percentile(image.voxels, GREY_PERCENTILES)
         window = Window(float(low), float(max(high, low + 1e-6)))
         return Frame(image, modality, window, side=codec.frame.side)
-    i, j, k = (cells * codec.codec.stride for cells in loaded.flows[modality].config.grid)
-    config = StandardConfig(shape=(i, j, k), spacings=loaded.spacings)
-    grid = standard_grid(image, config, body_voxels(image.voxels, modality))
+    grid = standard_grid(image, loaded.view(modality), body_voxels(image.voxels, modality))
     frame = Frame(image, modality, intensity_of(modality, image.voxels), grid=grid)
     return frame if region is None else replace(frame, grid=_around(grid, image, region))
 
