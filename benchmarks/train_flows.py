@@ -5,11 +5,12 @@ their reports again. Then chests are there: the encoder of radiographs learns to
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
 can write out; that of radiographs goes on, longer, with more chests. A finder learns what
 radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
-chests, and the finder to read CTs, and radiographs from the side, with a writer again. Two chains
-of commands run side by side, and what they have trained is joined at the end. Stopped at any
+chests, and the finder to read CTs, and then radiographs from the side, with a writer again. Two
+chains of commands run side by side, and what they have trained is joined at the end. Stopped at any
 moment, the same command continues. The encoders of CT and MRI are another matter: `python -m
-benchmarks.train_align`. One thing no command says: the bundled codec of reports was trained when
-its loss was a mean over all tokens, and not yet over each report's first.
+benchmarks.train_align`. Two things no command says: the bundled codec of reports was trained when
+its loss was a mean over all tokens, and not yet over each report's first; and the finder's fourth
+and fifth runs read radiographs from the side too, by what reads those from the front.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from benchmarks.data import data_option
 from benchmarks.train_align import link_heads
 from medgen.data.manifest import read_manifest, write_manifest
 from medgen.data.study import Study
+from medgen.modality import Modality
+from medgen.tasks.batch import MANIFEST
 from medgen.tasks.fit import MODEL
 
 CARD = Path(__file__).with_name("flows_card.toml")
@@ -31,9 +34,10 @@ TRAINING, MORE = "flow-chests.jsonl", "flow-chests-2.jsonl"
 REFERENCE = "flow-reference.jsonl"  # what generated radiographs are compared with
 COMPARED = slice(1500, 1700)  # of the chests; the first are trained on, and later those behind too
 HEADS, FEW_CHESTS, DEEP_CHESTS = "codec-heads", "ct-chests", "volume-chests"
-LATERALS = "lateral-chests"
+LATERALS, MORE_LATERALS = "lateral-chests", "lateral-chests-2"
+CALIBRATING = "calibration-chests"  # what the finder's answers are worth with each kind of images
 VOLUMES = "codec-volumes.jsonl"
-READ = ("finder-2.jsonl", "finder-3.jsonl", "finder-4.jsonl")  # by the finder that goes on
+READ = tuple(f"finder-{number}.jsonl" for number in range(2, 7))  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
@@ -88,7 +92,7 @@ CUTS = Stage("codec:ct", VOLUMES, 1300, CUT, BEFORE)
 KEPT = '["network.encoder","network.quant_conv_mu","network.quant_conv_log_sigma"]'
 FINE = CUT | {"fit.learning_rate": "5e-4", "fit.seed": "1", "freeze": KEPT}
 CUTS_ON = Stage("codec:ct", VOLUMES, 200, FINE, CUTS.folder, again=1)
-SIDES = QUICK | {"finder.modalities": '["xray","ct"]', "fit.log_every": "20", "fit.warmup": "40"}
+SIDES = QUICK | {"finder.kinds": '["xray","ct"]', "fit.log_every": "20", "fit.warmup": "40"}
 SIDES |= {"standard.shape": "[80,80,80]", "standard.spacings": "[2.8,4.5]"}
 ONCE = SIDES | {"fit.learning_rate": "1e-3"}
 APART = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.7", "fit.seed": "3"}
@@ -96,8 +100,16 @@ LAST = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.6", "fit.seed": "4"}
 FINDS_2 = Stage("report:finder", READ[0], 1000, ONCE, BEFORE, again=1)
 FINDS_3 = Stage("report:finder", READ[1], 1000, APART, FINDS_2.folder, again=2)
 FINDS_4 = Stage("report:finder", READ[2], 1200, LAST, FINDS_3.folder, again=3)
-SAYS_2 = Stage("report:words", READ[0], 700, QUICK, FINDS_4.folder, again=1)
-DEEP = (CUTS, CUTS_ON, FINDS_2, FINDS_3, FINDS_4, SAYS_2)
+DEEPER = SIDES | {"fit.learning_rate": "1.5e-3", "drop": "0.5", "fit.seed": "5"}
+DEEPER |= {"augment.blur": "0"}
+FINDS_5 = Stage("report:finder", READ[3], 2000, DEEPER, FINDS_4.folder, again=4)
+STILL = '["query","key","value","answer","bias","louder","stacks.ct"]'
+ASIDE = SIDES | {"finder.kinds": '["xray","xray:lateral"]', "freeze": STILL, "drop": "0.25"}
+ASIDE |= {"fit.learning_rate": "1.5e-3", "fit.seed": "6"}
+FINDS_6 = Stage("report:finder", READ[4], 1500, ASIDE, FINDS_5.folder, again=5)
+SAYS_2 = Stage("report:words", READ[0], 700, QUICK, FINDS_6.folder, again=1)
+FINDS_ON = (FINDS_2, FINDS_3, FINDS_4, FINDS_5, FINDS_6)
+DEEP = (CUTS, CUTS_ON, *FINDS_ON, SAYS_2)
 STAGES = (*FLAT, *DEEP)
 
 
@@ -130,8 +142,13 @@ def before_volumes(out: Path) -> list[Chain]:
     few = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 60 --seed 301"
     many = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001"
     sides = "--anatomy thorax --with text,xray,xray:lateral --masks -n 450 --seed 8001"
+    more = "--anatomy thorax --with text,xray,xray:lateral --masks -n 600 --seed 8101"
+    worth = "--anatomy thorax --with text,xray,xray:lateral,ct -n 250 --seed 8201"
     return [
-        [_phantom(heads, out / HEADS), _phantom(sides, out / LATERALS)],
+        [
+            *(_phantom(heads, out / HEADS), _phantom(sides, out / LATERALS)),
+            *(_phantom(more, out / MORE_LATERALS), _phantom(worth, out / CALIBRATING)),
+        ],
         [
             _joining(FLAT, out, BEFORE),
             *(_phantom(few, out / FEW_CHESTS), _phantom(many, out / DEEP_CHESTS)),
@@ -141,7 +158,7 @@ def before_volumes(out: Path) -> list[Chain]:
 
 def after_volumes(out: Path) -> list[Chain]:
     """Chains that end with a codec of CT, and with a finder of several views and its writer."""
-    codec, finder = (CUTS, CUTS_ON), (FINDS_2, FINDS_3, FINDS_4, SAYS_2)
+    codec, finder = (CUTS, CUTS_ON), (*FINDS_ON, SAYS_2)
     return [[train_line(stage, out) for stage in stages] for stages in (codec, finder)]
 
 
@@ -166,6 +183,8 @@ def train_line(stage: Stage, out: Path, *, folder: str | None = None) -> Line:
     settings = [w for key, value in stage.settings.items() for w in ("--set", f"{key}={value}")]
     cache = [] if stage is WRITES else ["--cache", str(out / "views")]
     start = ["--init", str(out / stage.init / MODEL)] if stage.init else []
+    if stage is FINDS_6:
+        start += ["--set", f"calibrate={out / CALIBRATING / MANIFEST}"]
     return [
         *("-m", "medgen", what[0], str(out / stage.manifest), *what[1:], *start),
         *("--card", str(CARD), "-o", str(out / (folder or stage.folder))),
@@ -188,21 +207,30 @@ def list_chests(out: Path) -> None:
 
 def list_volumes(out: Path) -> None:
     """The manifests of what has volumes; studies are called by their folder as well."""
-    heads, few, many, sides = (
-        _named(out, folder) for folder in (HEADS, FEW_CHESTS, DEEP_CHESTS, LATERALS)
+    heads, few, many, sides, more = (
+        _named(out, folder) for folder in (HEADS, FEW_CHESTS, DEEP_CHESTS, LATERALS, MORE_LATERALS)
     )
     flat = list(read_manifest(out / MORE))
-    once, apart, last = READ
+    once, apart, with_sides, deeper, aside = READ
     write_manifest(heads + few, out / VOLUMES, overwrite=True)
     write_manifest(_spread(flat, many), out / once, overwrite=True)
     write_manifest(_spread(flat[::4], many), out / apart, overwrite=True)
-    write_manifest(_spread(flat[::8], many, sides), out / last, overwrite=True)
+    write_manifest(_spread(flat[::8], many, sides), out / with_sides, overwrite=True)
+    deep = [study if at % 3 == 0 else _only_ct(study) for at, study in enumerate(many)]
+    write_manifest(_spread(flat[::32], deep, sides[::6]), out / deeper, overwrite=True)
+    seen = [study for study in sides + more if study.laterals]
+    write_manifest(_spread(flat[::6], seen), out / aside, overwrite=True)
 
 
 def _spread(*sets: list[Study]) -> list[Study]:
     """All of them, evenly mixed, since every tenth calibrates the finder."""
     places = [(at / len(each), study) for each in sets for at, study in enumerate(each)]
     return [study for _, study in sorted(places, key=lambda place: place[0])]
+
+
+def _only_ct(study: Study) -> Study:
+    cts = {kind: path for kind, path in study.images.items() if kind.modality is Modality.CT}
+    return replace(study, images=cts)
 
 
 def _named(out: Path, folder: str) -> list[Study]:

@@ -91,6 +91,11 @@ class Kind:
         """The kind as it stands in file names: `ct`, `t1`, `lateral`."""
         return str(self.contrast or self.view or self.modality)
 
+    @property
+    def plain(self) -> "Kind":
+        """The kind without its contrast: what one network may read."""
+        return Kind(self.modality, view=self.view)
+
     def __str__(self) -> str:
         more = self.contrast or self.view
         return f"{self.modality}:{more}" if more else str(self.modality)

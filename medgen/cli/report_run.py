@@ -92,10 +92,10 @@ def run_report(
         if skip_existing and out is not None:
             items, skipped = without_existing(items, lambda item: output_of(item) or out)
             LOGGER.info("%d results exist and are skipped", len(skipped))
-        modalities = load_reporter(config).finder.finder.config.modalities
+        kinds = load_reporter(config).finder.finder.config.kinds
 
         def work(item: Item) -> Written:
-            given = given_of(item.study, modalities) if item.study else images_of(item)
+            given = given_of(item.study, kinds) if item.study else images_of(item)
             name = item.name.replace("/", "_")
             return write_report(given, config, out=output_of(item), evidence=evidence, name=name)
 

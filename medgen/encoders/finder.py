@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medgen.data.standard import channels_of
 from medgen.encoders.image import OCTAVES, Grid, places
-from medgen.modality import FACTS, Modality
+from medgen.modality import FACTS, Kind
 from medgen.shapes import Context, Image
 
 SEVERITIES = ("small", "moderate", "large")
@@ -29,7 +29,7 @@ class FinderConfig:
     Attributes:
         claims: `finding` or `finding:side`, in the order of the answers.
         regions: Places within a side, of which a claim is told one.
-        modalities: Of the images that it reads, each by convolutions of its own.
+        kinds: Of the images that it reads, each by convolutions of its own; without contrasts.
         widths: Channels of every level of these, finest first; each level halves the grid.
         width: Of the tokens.
         blotted: Share of the tokens' channels that training drops.
@@ -37,7 +37,7 @@ class FinderConfig:
 
     claims: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
-    modalities: tuple[Modality, ...] = (Modality.XRAY,)
+    kinds: tuple[str, ...] = ("xray",)
     widths: tuple[int, ...] = (16, 32, 64, 128)
     width: int = 128
     blotted: float = 0.2
@@ -68,13 +68,13 @@ class Stack(nn.Module):
     """Strided convolutions, and the coarsest grid as tokens that know their place.
 
     Args:
-        modality: Of the images.
+        kind: Of the images.
         config: Widths of the levels and of the tokens.
     """
 
-    def __init__(self, modality: Modality, config: FinderConfig) -> None:
+    def __init__(self, kind: Kind, config: FinderConfig) -> None:
         super().__init__()
-        axes = FACTS[modality].axes
+        axes = FACTS[kind.modality].axes
         convolution, norm = Conv[Conv.CONV, axes], Norm[Norm.BATCH, axes]
         self.levels = nn.ModuleList(
             nn.Sequential(
@@ -85,7 +85,7 @@ class Stack(nn.Module):
                 norm(below),
                 nn.ReLU(),
             )
-            for above, below in pairwise((channels_of(modality), *config.widths))
+            for above, below in pairwise((channels_of(kind.modality), *config.widths))
         )
         self.cell = nn.Linear(config.widths[-1], config.width)
         self.place = nn.Linear(2 * OCTAVES * axes, config.width)
@@ -118,7 +118,9 @@ class Finder(nn.Module):
         self.config = config
         claims, width = len(config.claims), config.width
         answers = 2 + len(SEVERITIES) + len(config.regions)
-        self.stacks = nn.ModuleDict({str(name): Stack(name, config) for name in config.modalities})
+        self.stacks = nn.ModuleDict(
+            {word: Stack(Kind.parse(word), config) for word in config.kinds}
+        )
         self.query = nn.Parameter(torch.randn(claims, width) * 0.1)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -127,16 +129,16 @@ class Finder(nn.Module):
         self.louder = nn.Parameter(torch.ones(claims))
         nn.init.constant_(self.bias[:, 0], RARE)
 
-    def stack(self, modality: Modality) -> Stack:
-        """The convolutions of a modality."""
-        found = self.stacks[str(modality)]
+    def stack(self, kind: Kind) -> Stack:
+        """The convolutions of a kind of images, whatever their contrast."""
+        found = self.stacks[str(kind.plain)]
         if not isinstance(found, Stack):
-            raise TypeError(modality)
+            raise TypeError(kind)
         return found
 
-    def tokens(self, modality: Modality, image: Image) -> Context:
-        """The tokens of a batch of images of one modality."""
-        stack = self.stack(modality)
+    def tokens(self, kind: Kind, image: Image) -> Context:
+        """The tokens of a batch of images of one kind."""
+        stack = self.stack(kind)
         return stack.tokens(stack(image)[-1])
 
     def forward(self, tokens: Context, mask: Float[Tensor, "batch tokens"] | None = None) -> Found:

@@ -6,8 +6,9 @@ from medgen.align.augment import AugmentConfig
 from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import FinderConfig
 from medgen.errors import UsageError
-from medgen.tasks.align_studies import IMAGES
 from medgen.tasks.fit_config import FitConfig
+
+KINDS = ("xray", "xray:lateral", "ct", "mri")  # of images that a finder may read
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class FinderTrainConfig:
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
     cache: str | None = None  # folder that keeps images as encoders take them
+    calibrate: str | None = None  # manifest of what calibrates the answers; None: every tenth
+    freeze: tuple[str, ...] = ()  # modules that stay as they are, such as query or stacks.xray
     card: str | None = None  # TOML with name, summary, licence and data of the model
     finder: FinderConfig = field(default_factory=FinderConfig)
     standard: StandardConfig = field(default_factory=StandardConfig)
@@ -45,5 +48,5 @@ class FinderTrainConfig:
             raise UsageError("weights must not be negative")
         if not 0 <= self.drop < 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and max_bad in [0, 1]")
-        if not set(self.finder.modalities) <= set(IMAGES) or not self.finder.modalities:
-            raise UsageError("finder.modalities: name some of xray, ct, mri")
+        if not set(self.finder.kinds) <= set(KINDS) or not self.finder.kinds:
+            raise UsageError(f"finder.kinds: name some of {', '.join(KINDS)}")

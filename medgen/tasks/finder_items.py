@@ -15,7 +15,7 @@ from medgen.align.grounding import PRESENT, grounding_loss
 from medgen.data.standard import in_cells
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import Finder, Found
-from medgen.modality import Modality
+from medgen.modality import Kind
 from medgen.tasks.align_studies import augment_for, one_of
 from medgen.tasks.facts import Answers, Fact, answers_of
 from medgen.tasks.finder_config import FinderTrainConfig
@@ -25,7 +25,7 @@ from medgen.tasks.finder_config import FinderTrainConfig
 class FinderImage:
     """One image in memory, half precision: its standard view, and the masks of its findings."""
 
-    modality: Modality
+    kind: Kind  # without its contrast
     view: Tensor
     masks: Mapping[str, Tensor] | None
 
@@ -43,7 +43,7 @@ class FinderStudy:
 class FinderItem:
     """What one study gives to a batch: images, where the findings lie in them, and the truth."""
 
-    images: Sequence[tuple[Modality, Tensor, Tensor | None]]
+    images: Sequence[tuple[Kind, Tensor, Tensor | None]]
     answers: Answers
 
 
@@ -74,8 +74,8 @@ class FinderItems:
                 masks = torch.stack(
                     [image.masks[n].float() if n in image.masks else nothing for n in self.names]
                 )
-            augment = augment_for(image.modality, self.config.augment)
-            images.append((image.modality, *augmented_with(view, masks, generator, augment)))
+            augment = augment_for(image.kind.modality, self.config.augment)
+            images.append((image.kind, *augmented_with(view, masks, generator, augment)))
         shape = self.config.finder
         return FinderItem(images, answers_of(study.facts, shape.claims, shape.regions))
 
@@ -94,12 +94,20 @@ class FinderTraining(nn.Module):
         self.names = tuple(names)
         self.heads = nn.ModuleDict(
             {
-                str(name): nn.ModuleList(
+                kind: nn.ModuleList(
                     nn.Linear(width, len(names)) for width in finder.config.widths[-2:]
                 )
-                for name in (finder.config.modalities if names else ())
+                for kind in (finder.config.kinds if names else ())
             }
         )
+
+    def train(self, mode: bool = True) -> "FinderTraining":
+        """Train, or not; what is frozen works as it will, its statistics too."""
+        super().train(mode)
+        for stack in self.finder.stacks.children():
+            if not any(parameter.requires_grad for parameter in stack.parameters()):
+                stack.eval()
+        return self
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,8 @@ class FinderLoss:
         """The terms have the same names whatever the items lack."""
         finder, config = training.finder, self.config
         seen = _Seen([[] for _ in items], [[] for _ in items], [])
-        for modality in config.finder.modalities:
-            _see(training, modality, items, seen)
+        for kind in map(Kind.parse, config.finder.kinds):
+            _see(training, kind, items, seen)
         device = finder.query.device
         count = torch.tensor([sum(map(len, each)) for each in seen.tokens], device=device)
         tokens = pad_sequence([torch.cat(each) for each in seen.tokens], batch_first=True)
@@ -148,20 +156,18 @@ class _Seen(NamedTuple):
     grounding: list[Tensor]
 
 
-def _see(
-    training: FinderTraining, modality: Modality, items: Sequence[FinderItem], seen: _Seen
-) -> None:
-    """Add what all images of one modality show."""
+def _see(training: FinderTraining, kind: Kind, items: Sequence[FinderItem], seen: _Seen) -> None:
+    """Add what all images of one kind show."""
     shown = [
         (at, view, mask)
         for at, item in enumerate(items)
-        for kind, view, mask in item.images
-        if kind is modality
+        for own, view, mask in item.images
+        if own == kind
     ]
     if not shown:
         return
     device = training.finder.query.device
-    stack = training.finder.stack(modality)
+    stack = training.finder.stack(kind)
     grids = stack(torch.stack([view for _, view, _ in shown]).to(device))
     for (at, _, _), tokens in zip(shown, stack.tokens(grids[-1]), strict=True):
         seen.tokens[at].append(tokens)
@@ -173,7 +179,7 @@ def _see(
     masks = [nothing if mask is None else in_cells(mask, finer) for _, _, mask in shown]
     drawn = torch.stack(masks).to(device)
     known = torch.tensor([mask is not None for _, _, mask in shown], device=device)
-    heads = training.heads[str(modality)].children()
+    heads = training.heads[str(kind)].children()
     logits = [head(grid.flatten(2).mT) for head, grid in zip(heads, grids[-2:], strict=True)]
     seen.grounding.append(grounding_loss(logits, drawn, known))
     for (at, _, mask), share in zip(shown, in_cells(drawn, cells).flatten(2).mT, strict=True):

@@ -1,6 +1,6 @@
 """The finder as a part of a model folder, and how surely its answers may be told."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from medgen.config import from_mapping, to_mapping
 from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import ModelError
-from medgen.modality import Modality
+from medgen.modality import Kind
 from medgen.tasks.finder_usual import Usual
 from medgen.tasks.model_parts import filled, parts_of, without_dependents
 
@@ -20,28 +20,52 @@ FINDER, USUAL = "finder", "usual"
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Worth:
     """How answers become probabilities, and from where on they are told.
 
     Attributes:
         scale: Of each claim: what its log-odds are multiplied by.
         shift: What is then added.
-        invented: Shares of the studies without any finding that are told one, rising.
-        threshold: For each of these shares, the probability from which a claim is told.
-        sized: Claims whose size somebody measured.
-        graded: Claims that are told to be small, moderate or large.
-        placed: Claims that are told to lie in a region.
-        foreign: By modality, the share of an image that may be unlike those of training.
+        threshold: For each share of `Calibration.invented`, the probability from which a claim is
+            told.
     """
 
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
-    invented: tuple[float, ...] = ()
     threshold: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration(Worth):
+    """What all answers are worth, and what they tell beside: see `Worth`.
+
+    Attributes:
+        apart: What they are worth where just these kinds of images are shown: `ct+xray`.
+        invented: Shares of the studies without any finding that are told one, rising.
+        sized: Claims whose size somebody measured.
+        graded: Claims that are told to be small, moderate or large.
+        placed: Claims that are told to lie in a region.
+        foreign: By kind, the share of an image that may be unlike those of training.
+    """
+
+    apart: dict[str, Worth] = field(default_factory=dict)
+    invented: tuple[float, ...] = ()
     sized: tuple[str, ...] = ()
     graded: tuple[str, ...] = ()
     placed: tuple[str, ...] = ()
     foreign: dict[str, float] = field(default_factory=dict)
+
+    def of(self, kinds: Collection[Kind]) -> "Calibration":
+        """What answers are worth that rest on images of these kinds."""
+        own = self.apart.get(shown_together(kinds))
+        if own is None:
+            return self
+        return replace(self, scale=own.scale, shift=own.shift, threshold=own.threshold)
+
+
+def shown_together(kinds: Collection[Kind]) -> str:
+    """Kinds of images as one word, whatever their order and number."""
+    return "+".join(sorted({str(kind.plain) for kind in kinds}))
 
 
 @dataclass(frozen=True)
@@ -58,7 +82,7 @@ class LoadedFinder:
     """A finder, in eval mode on the device that was asked for, and what belongs to it."""
 
     finder: Finder
-    usual: dict[Modality, Usual]
+    usual: dict[str, Usual]  # by kind
     standard: StandardConfig
     calibration: Calibration
     card: Card
@@ -79,8 +103,8 @@ def load_finder(model: str | Path, device: torch.device) -> LoadedFinder:
     finder = filled(Finder(part.finder), folder, card, FINDER)
     usual = filled(new_usual(part.finder), folder, card, USUAL).to(device)
     known = {
-        name: one
-        for name, one in zip(part.finder.modalities, usual.children(), strict=True)
+        kind: one
+        for kind, one in zip(part.finder.kinds, usual.children(), strict=True)
         if isinstance(one, Usual)
     }
     return LoadedFinder(finder.eval().to(device), known, part.standard, part.calibration, card)
@@ -88,7 +112,7 @@ def load_finder(model: str | Path, device: torch.device) -> LoadedFinder:
 
 def new_usual(config: FinderConfig) -> nn.ModuleDict:
     """What images look like, of which nothing is known yet."""
-    return nn.ModuleDict({str(name): Usual(name) for name in config.modalities})
+    return nn.ModuleDict({kind: Usual(Kind.parse(kind).modality) for kind in config.kinds})
 
 
 def save_finder(

@@ -3,31 +3,21 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import model_folder, read_card
-from medgen.data.manifest import read_manifest
-from medgen.data.masks import mask_files
-from medgen.data.study import Study
-from medgen.data.view_cache import cached_mask, cached_view
 from medgen.encoders.finder import Finder, FinderConfig
-from medgen.errors import MedgenError, UsageError
-from medgen.metrics.phrases import Phrases, load_phrases
-from medgen.modality import FACTS, Kind, Modality
+from medgen.errors import UsageError
+from medgen.modality import FACTS, Kind
 from medgen.tasks.distributed import join
-from medgen.tasks.facts import Answers, answers_of, claims_of, regions_of, study_facts
+from medgen.tasks.facts import Answers, answers_of, claims_of, regions_of
 from medgen.tasks.finder_calibrate import calibrated
 from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_items import (
-    FinderImage,
-    FinderItems,
-    FinderLoss,
-    FinderStudy,
-    FinderTraining,
-)
+from medgen.tasks.finder_items import FinderItems, FinderLoss, FinderStudy, FinderTraining
 from medgen.tasks.finder_model import (
     FINDER,
     Calibration,
@@ -36,14 +26,15 @@ from medgen.tasks.finder_model import (
     load_finder,
     new_usual,
     save_finder,
+    shown_together,
 )
+from medgen.tasks.finder_studies import finder_studies
 from medgen.tasks.finder_usual import RARE, Usual
 from medgen.tasks.fit import MODEL, Progress, fit
-from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.freeze import freeze
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
-from medgen.tasks.unreadable import Unreadable
 
 LOG = logging.getLogger(__name__)
 HELD_BACK = 10  # every so many-th study calibrates the answers and is not learned from
@@ -54,13 +45,15 @@ def train_finder(
 ) -> Iterator[Progress]:
     """Train a finder and write `out/model`: all of `init`, and the finder.
 
-    The finder of `init` goes on, and learns to read images of other modalities beside its own.
+    The finder of `init` goes on, and learns to read other kinds of images beside its own; of a
+    radiograph from the side it first sees what it would see from the front.
 
     Args:
         config: What to train, on what, and how.
         out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
         manifest: Studies with images and either facts or reports; those of split `train`, or
-            without one. Every tenth calibrates the answers instead of being learned from.
+            without one. Every tenth calibrates the answers instead of being learned from, unless
+            `config.calibrate` names others.
         resume: Continue the run in `out`.
 
     Yields:
@@ -75,15 +68,20 @@ def train_finder(
     before = _before(config)
     if before:
         config = _going_on(config, before)
-    studies = finder_studies(config, manifest)
+    wants_masks = bool(config.looking or config.grounding)
+    studies = finder_studies(config, manifest, wants_masks=wants_masks)
     learned, held = _held_back(studies)
+    if config.calibrate:
+        learned = studies
+        held = finder_studies(config, Path(config.calibrate), wants_masks=False)
     config = replace(config, finder=_with_claims(config.finder, learned))
-    names = _drawn(learned) if config.looking or config.grounding else ()
+    names = _drawn(learned) if wants_masks else ()
     torch.manual_seed(config.fit.seed)
     finder = Finder(config.finder)
     if before:
-        finder.load_state_dict(finder.state_dict() | before.finder.state_dict())
-    training = FinderTraining(finder, names)
+        finder.load_state_dict(finder.state_dict() | _known(before.finder, config.finder))
+    freeze(finder, config.freeze)
+    training = FinderTraining(finder, names).train()
     items = FinderItems(learned, config, names)
     facts = {"config": facts_of(config), "studies": len(learned), "masks": names}
     yield from fit(training, items, FinderLoss(config), config.fit, out, resume=resume, card=facts)
@@ -96,11 +94,9 @@ def train_finder(
         }
         finder.load_state_dict(state)
         usual = new_usual(config.finder)
-        part = FinderPart(
-            config.finder,
-            config.standard,
-            _calibration(finder.eval(), usual, config, learned, held),
-        )
+        foreign = _looks(usual, learned, held, before)
+        calibration = _calibration(finder.eval(), config.finder, learned, held)
+        part = FinderPart(config.finder, config.standard, replace(calibration, foreign=foreign))
         extra = {"training-finder": facts_of(config)}
         init = model_folder(config.init) if config.init else None
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
@@ -115,74 +111,96 @@ def _before(config: FinderTrainConfig) -> LoadedFinder | None:
 
 
 def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainConfig:
-    """What is asked for, in the shape of the finder that goes on; it may read more modalities.
+    """What is asked for, in the shape of the finder that goes on; it may read more kinds.
 
     Raises:
         UsageError: If another shape is asked for.
     """
     own, usual = before.finder.config, FinderConfig()
-    keep_shape(*(replace(one, modalities=()) for one in (config.finder, own, usual)))
-    reads = tuple(dict.fromkeys((*own.modalities, *config.finder.modalities)))
+    keep_shape(*(replace(one, kinds=()) for one in (config.finder, own, usual)))
+    reads = tuple(dict.fromkeys((*own.kinds, *config.finder.kinds)))
     standard = before.standard
-    if all(FACTS[each].axes == 2 for each in own.modalities):
+    if all(FACTS[Kind.parse(each).modality].axes == 2 for each in own.kinds):
         standard = replace(config.standard, side=standard.side)  # it knows no volumes yet
-    return replace(config, finder=replace(own, modalities=reads), standard=standard)
+    return replace(config, finder=replace(own, kinds=reads), standard=standard)
+
+
+def _known(before: Finder, shape: FinderConfig) -> dict[str, Tensor]:
+    """The weights that a finder goes on with; a new view begins as the view that is known."""
+    state = before.state_dict()
+    for kind in set(shape.kinds) - set(before.config.kinds):
+        like = f"stacks.{Kind.parse(kind).modality}."
+        state |= {
+            f"stacks.{kind}.{name.removeprefix(like)}": tensor
+            for name, tensor in before.state_dict().items()
+            if name.startswith(like)
+        }
+    return state
 
 
 def _calibration(
-    finder: Finder,
-    usual: nn.ModuleDict,
-    config: FinderTrainConfig,
-    learned: Sequence[FinderStudy],
-    held: Sequence[FinderStudy],
+    finder: Finder, shape: FinderConfig, learned: Sequence[FinderStudy], held: Sequence[FinderStudy]
 ) -> Calibration:
-    """What the answers are worth, which of them tell more, and what images look like."""
-    claims, regions = config.finder.claims, config.finder.regions
-    shown = [one for study in held for one in _shown(study)]
-    odds = torch.stack([odds_of(finder, study) for study in shown])
-    truth = torch.stack([answers_of(study.facts, claims, regions).there for study in shown])
-    taught = [answers_of(study.facts, claims, regions) for study in learned]
+    """What the answers are worth, and which of them tell more."""
+    shown, odds, truth = [], [], []
+    for study in held:
+        there = answers_of(study.facts, shape.claims, shape.regions).there
+        for kinds, answer in _answered(finder, study):
+            shown.append(kinds)
+            odds.append(answer)
+            truth.append(there)
+    taught = [answers_of(study.facts, shape.claims, shape.regions) for study in learned]
 
     def told(is_told: Callable[[Answers], Tensor]) -> tuple[str, ...]:
         times = torch.stack([is_told(one) for one in taught]).sum(0).tolist()
-        return tuple(claim for claim, count in zip(claims, times, strict=True) if count)
+        return tuple(claim for claim, count in zip(shape.claims, times, strict=True) if count)
 
-    foreign = {}
-    for modality, one in zip(config.finder.modalities, usual.children(), strict=True):
-        if isinstance(one, Usual) and (views := _views(learned, modality)):
-            one.learn(views)
-            seen = [one.foreign(view) for view in _views(held, modality)]
-            foreign[str(modality)] = round(float(torch.tensor(seen or [0.0]).quantile(RARE)), 4)
     return replace(
-        calibrated(odds, truth),
+        calibrated(torch.stack(odds), torch.stack(truth), shown),
         sized=told(lambda one: ~one.size.isnan()),
         graded=told(lambda one: one.severity >= 0),
         placed=told(lambda one: one.region >= 0),
-        foreign=foreign,
     )
 
 
-def _shown(study: FinderStudy) -> list[FinderStudy]:
-    """A study as a user may show it: whole, each modality of several, and the first view of it."""
-    kinds = dict.fromkeys(image.modality for image in study.images)
-    alone = [[image for image in study.images if image.modality is kind] for kind in kinds]
-    first = [images[:1] for images in alone if len(images) > 1]
-    several = alone if len(alone) > 1 else []
-    return [study, *(replace(study, images=images) for images in (*several, *first))]
-
-
-def _views(studies: Sequence[FinderStudy], modality: Modality) -> list[Tensor]:
-    return [one.view for study in studies for one in study.images if one.modality is modality]
-
-
 @torch.no_grad()
-def odds_of(finder: Finder, study: FinderStudy) -> Tensor:
-    """What a finder in eval mode answers of a study, log-odds."""
+def _answered(finder: Finder, study: FinderStudy) -> list[tuple[str, Tensor]]:
+    """Log-odds of a study as users may show it: every choice of its kinds, and one of several."""
     device = finder.query.device
-    tokens = [
-        finder.tokens(one.modality, one.view[None].float().to(device)) for one in study.images
+    tokens: dict[Kind, list[Tensor]] = {}
+    for image in study.images:
+        view = image.view[None].float().to(device)
+        tokens.setdefault(image.kind, []).append(finder.tokens(image.kind, view))
+    choices = [some for n in range(len(tokens)) for some in combinations(tokens, n + 1)]
+    seen = [(some, [one for kind in some for one in tokens[kind]]) for some in choices]
+    seen += [((kind,), several[:1]) for kind, several in tokens.items() if len(several) > 1]
+    return [
+        (shown_together(some), finder(torch.cat(parts, dim=1)).odds[0].float().cpu())
+        for some, parts in seen
     ]
-    return finder(torch.cat(tokens, dim=1)).odds[0].float().cpu()
+
+
+def _looks(
+    usual: nn.ModuleDict,
+    learned: Sequence[FinderStudy],
+    held: Sequence[FinderStudy],
+    before: LoadedFinder | None,
+) -> dict[str, float]:
+    """Learn what images look like, kind by kind; how much of one may be foreign."""
+    foreign = dict(before.calibration.foreign) if before else {}
+    for kind, one in usual.items():
+        assert isinstance(one, Usual)
+        if views := _views(learned, kind):
+            one.learn(views)
+            seen = [one.foreign(view) for view in _views(held, kind)]
+            foreign[kind] = round(float(torch.tensor(seen or [0.0]).quantile(RARE)), 4)
+        elif before and kind in before.usual:
+            one.load_state_dict(before.usual[kind].state_dict())
+    return foreign
+
+
+def _views(studies: Sequence[FinderStudy], kind: str) -> list[Tensor]:
+    return [one.view for study in studies for one in study.images if str(one.kind) == kind]
 
 
 def _held_back(
@@ -210,61 +228,3 @@ def _drawn(studies: Sequence[FinderStudy]) -> tuple[str, ...]:
     """The findings that somebody drew."""
     masks = (image.masks for study in studies for image in study.images if image.masks)
     return tuple(sorted({name for each in masks for name in each}))
-
-
-def finder_studies(config: FinderTrainConfig, manifest: Path) -> list[FinderStudy]:
-    """The studies of a manifest in memory; what cannot be read is left out and told once."""
-    give_back_large_arrays()
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [
-        study
-        for study in listed
-        if study.is_for_training and any(map(study.of, config.finder.modalities))
-    ]
-    if not chosen:
-        words = ", ".join(config.finder.modalities)
-        raise UsageError(f"{manifest}: no study to train on has {words}")
-    unreadable = Unreadable(len(chosen), config.max_bad)
-    phrases, studies = load_phrases(), []
-    for at, study in enumerate(chosen):
-        try:
-            read = _read(study, config, phrases)
-        except MedgenError as error:
-            unreadable.leave_out(study.id, at + 1, error)
-            continue
-        if read is not None:
-            studies.append(read)
-    if not studies:
-        raise UsageError(f"{manifest}: no study to train on has facts or a report")
-    return studies
-
-
-def _read(study: Study, config: FinderTrainConfig, phrases: Phrases) -> FinderStudy | None:
-    facts = study_facts(study, phrases)
-    if facts is None:
-        return None
-    cache = Path(config.cache) if config.cache else None
-    wants_masks = bool(config.looking or config.grounding)
-    images = []
-    for kind, path in study.images.items():
-        modality = kind.modality
-        if modality not in config.finder.modalities:
-            continue
-        view = torch.from_numpy(cached_view(path, modality, config.standard, cache))
-        masks = None
-        if wants_masks and (files := _masks_of(study, kind)) is not None:
-            masks = {
-                name: torch.from_numpy(cached_mask(file, path, modality, config.standard, cache))
-                for name, file in files.items()
-            }
-        images.append(FinderImage(modality, view, masks))
-    return FinderStudy(study.id, facts, images)
-
-
-def _masks_of(study: Study, kind: Kind) -> dict[str, Path] | None:
-    """The masks of one image; None where nobody drew on it, though on others of the study."""
-    if study.masks is None:
-        return None
-    files = mask_files(study.masks, axes=FACTS[kind.modality].axes, view=kind.view)
-    is_drawn = bool(files) or not kind.view or not any(study.masks.iterdir())
-    return files if is_drawn else None

@@ -25,7 +25,7 @@ RARE = 0.99  # of images held back have less that is foreign than the limit
 
 
 class Usual(nn.Module):
-    """What the images of one modality look like.
+    """What the images of one kind look like.
 
     Args:
         modality: Of the images.

@@ -25,7 +25,7 @@ from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
 from medgen.latents.writer import Told, Writer
-from medgen.modality import FACTS, Modality
+from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.archive_train import ArchiveTrainConfig
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.cross_items import CrossTraining
@@ -152,7 +152,7 @@ def _needed(config: Any) -> tuple[Modality, ...]:
         case ReportTrainConfig() | WriterTrainConfig():
             return (Modality.TEXT,)
         case FinderTrainConfig():
-            return config.finder.modalities[:1]
+            return (Kind.parse(config.finder.kinds[0]).modality,)
     return (Modality.CT, Modality.MRI)
 
 
@@ -324,14 +324,14 @@ def _report_work(config: ReportTrainConfig) -> Work:
 
 
 def _finder_work(config: FinderTrainConfig) -> Work:
-    modality = config.finder.modalities[0]
-    is_flat = FACTS[modality].axes == 2
+    kind = Kind.parse(config.finder.kinds[0])
+    is_flat = FACTS[kind.modality].axes == 2
     space = (config.standard.side,) * 2 if is_flat else config.standard.shape
 
     def work(network: nn.Module) -> Tensor:
         assert isinstance(network, Finder)
-        image = torch.randn(config.fit.batch, channels_of(modality), *space)
-        return network(network.tokens(modality, image)).odds.square().mean()
+        image = torch.randn(config.fit.batch, channels_of(kind.modality), *space)
+        return network(network.tokens(kind, image)).odds.square().mean()
 
     return work
 

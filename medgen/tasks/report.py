@@ -23,7 +23,7 @@ from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.device import choose_device
 from medgen.tasks.facts import Fact
-from medgen.tasks.finder_model import LoadedFinder, load_finder
+from medgen.tasks.finder_model import Calibration, LoadedFinder, load_finder
 from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.report_latent import Walk, latent_words
 from medgen.tasks.report_prose import Prose, prose_of, read_back
@@ -179,9 +179,11 @@ def report(
     if config.engine == "latent" and heard and len(heard) < len(images):
         warnings.append(f"--engine latent: hears {len(heard)} of {len(images)} images in its prose")
     found, grids, tokens = _found(seen, loaded)
-    threshold = threshold_of(loaded.finder.calibration, config.operating_point)
+    worth = loaded.finder.calibration.of([one.kind for one in seen])
+    threshold = threshold_of(worth, config.operating_point)
     maps = _maps(found, grids, loaded.finder.finder.config.claims)
-    rows = [_placed(row, maps[row.claim]) for row in _rows(found, config, loaded)]
+    rows = _rows(found, worth, threshold, loaded.finder)
+    rows = [_placed(row, maps[row.claim]) for row in rows]
     if before is not None:
         rows = compared(rows, before)
     candidates = _ranked(_candidates(heard or images, rows, tokens, config, loaded), heard, loaded)
@@ -194,8 +196,10 @@ def report(
 def rows_of(images: Sequence[MedicalImage], config: ReportConfig) -> list[Row]:
     """The table of a study alone, without words and without a look at the range."""
     loaded = load_reporter(config)
-    found, _, _ = _found(_seen(images, loaded), loaded)
-    return _rows(found, config, loaded)
+    seen = _seen(images, loaded)
+    worth = loaded.finder.calibration.of([one.kind for one in seen])
+    found, _, _ = _found(seen, loaded)
+    return _rows(found, worth, threshold_of(worth, config.operating_point), loaded.finder)
 
 
 def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> list[Fact]:
@@ -203,17 +207,16 @@ def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> lis
     return facts_in(rows_of(images, config))
 
 
-def _rows(found: Found, config: ReportConfig, loaded: Reporter) -> list[Row]:
-    shape, calibration = loaded.finder.finder.config, loaded.finder.calibration
-    threshold = threshold_of(calibration, config.operating_point)
-    return table_of(found, shape.claims, shape.regions, calibration, threshold)
+def _rows(found: Found, worth: Calibration, threshold: float, finder: LoadedFinder) -> list[Row]:
+    shape = finder.finder.config
+    return table_of(found, shape.claims, shape.regions, worth, threshold)
 
 
 class _Seen(NamedTuple):
     """An image as the finder takes it: a batch of one standard view."""
 
     name: str
-    modality: Modality
+    kind: Kind
     view: Tensor
 
 
@@ -221,37 +224,37 @@ def _seen(images: Sequence[MedicalImage], loaded: Reporter) -> list[_Seen]:
     """The images of a study; ModelError if the finder does not read one of them."""
     seen = []
     for image in images:
-        modality = _modality(image, loaded)
-        view = standard_view(image, modality, loaded.finder.standard)
+        kind = _kind(image, loaded)
+        view = standard_view(image, kind.modality, loaded.finder.standard)
         name = str(image.source.path) if image.source else "image"
-        seen.append(_Seen(name, modality, view[None].float().to(loaded.device)))
+        seen.append(_Seen(name, kind, view[None].float().to(loaded.device)))
     return seen
 
 
 def _unlike(seen: Sequence[_Seen], config: ReportConfig, loaded: Reporter) -> Iterator[str]:
     """How images differ from those of training, one line each."""
-    for name, modality, view in seen:
-        limit = loaded.finder.calibration.foreign.get(str(modality))
+    for name, kind, view in seen:
+        limit = loaded.finder.calibration.foreign.get(str(kind))
         if limit is None:
             continue
-        foreign = loaded.finder.usual[modality].foreign(view[0])
-        line = f"{name}: {foreign:.0%} of it is unlike any {modality} of training"
+        foreign = loaded.finder.usual[str(kind)].foreign(view[0])
+        line = f"{name}: {foreign:.0%} of it is unlike any {kind} of training"
         if foreign > max(FOREIGN, limit) and not config.force:
             raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
         if foreign > limit:
             yield f"{line}; believe its findings less"
 
 
-def _modality(image: MedicalImage, loaded: Reporter) -> Modality:
+def _kind(image: MedicalImage, loaded: Reporter) -> Kind:
     name = image.source.path if image.source else "image"
-    modality = image.kind.modality if image.kind else Modality.XRAY
-    known = loaded.finder.finder.config.modalities
-    if modality not in known:
+    kind = (image.kind or Kind(Modality.XRAY)).plain
+    known = loaded.finder.finder.config.kinds
+    if str(kind) not in known:
         raise ModelError(
             f"{name}: is {image.kind}; {loaded.finder.card.name} reports {', '.join(known)} only; "
             "name another --model"
         )
-    return modality
+    return kind
 
 
 Cells = tuple[int, ...]
@@ -261,8 +264,8 @@ Cells = tuple[int, ...]
 def _found(seen: Sequence[_Seen], loaded: Reporter) -> tuple[Found, list[Cells], Tensor]:
     """The answers, the grid of each image's tokens, and all tokens."""
     finder, tokens, grids = loaded.finder.finder, [], []
-    for _, modality, view in seen:
-        stack = finder.stack(modality)
+    for _, kind, view in seen:
+        stack = finder.stack(kind)
         coarsest = stack(view)[-1]
         tokens.append(stack.tokens(coarsest))
         grids.append(tuple(coarsest.shape[2:]))

@@ -74,15 +74,15 @@ class Written:
     warnings: tuple[str, ...]
 
 
-def given_of(study: Study, modalities: Sequence[Modality]) -> list[Given]:
+def given_of(study: Study, kinds: Sequence[str]) -> list[Given]:
     """The images of a manifest's study that the model reads.
 
     Raises:
         UsageError: If there are none.
     """
-    found = [Given(p, kind) for kind, p in study.images.items() if kind.modality in modalities]
+    found = [Given(p, kind) for kind, p in study.images.items() if str(kind.plain) in kinds]
     if not found:
-        words = ", ".join(modalities)
+        words = ", ".join(kinds)
         raise UsageError(f"{study.id}: has no {words}, which is all that this model reports")
     return found
 

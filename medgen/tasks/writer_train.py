@@ -275,8 +275,8 @@ def tokens_of(study: Study, found: LoadedFinder, cache: Path | None = None) -> T
     device = found.finder.query.device
     tokens = [torch.zeros(0, shape.width)]
     for kind, path in study.images.items():
-        if kind.modality in shape.modalities:
+        if str(kind.plain) in shape.kinds:
             view = cached_view(path, kind.modality, found.standard, cache)
             seen = torch.from_numpy(view).float()[None].to(device)
-            tokens.append(found.finder.tokens(kind.modality, seen)[0].cpu())
+            tokens.append(found.finder.tokens(kind, seen)[0].cpu())
     return torch.cat(tokens).half()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medgen.encoders.finder import Finder, FinderConfig
-from medgen.modality import Modality
+from medgen.modality import Kind
 
 SHAPE = FinderConfig(("a:left", "a:right", "b"), ("above", "below"), widths=(8, 8), width=16)
 
@@ -18,7 +18,7 @@ def finder() -> Finder:
 @torch.no_grad()
 def tokens(finder: Finder, count: int = 2) -> torch.Tensor:
     images = torch.randn(count, 1, 16, 16, generator=torch.Generator().manual_seed(1))
-    return finder.tokens(Modality.XRAY, images)
+    return finder.tokens(Kind.parse("xray"), images)
 
 
 @torch.no_grad()

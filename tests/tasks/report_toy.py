@@ -12,7 +12,12 @@ FIT = {"steps": 150, "batch": 8, "learning_rate": 5e-3, "warmup": 5, "ema_decay"
 FINDER = {
     "standard": {"side": 32},
     "details": 1.0,
-    "finder": {"widths": [8, 16, 16], "width": 16, "blotted": 0.0},
+    "finder": {
+        "kinds": ["xray", "xray:lateral"],
+        "widths": [8, 16, 16],
+        "width": 16,
+        "blotted": 0.0,
+    },
     "fit": FIT,
 }
 WRITER = {"writer": {"max_tokens": 48, "width": 32, "layers": 1, "heads": 2}, "fit": FIT}

@@ -14,13 +14,15 @@ from PIL import Image
 
 from medgen.config import from_mapping
 from medgen.data.standard import StandardConfig
+from medgen.encoders.finder import FinderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.io import files
 from medgen.modality import Kind
 from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.finder_model import load_finder
-from medgen.tasks.finder_train import finder_studies, train_finder
+from medgen.tasks.finder_studies import finder_studies
+from medgen.tasks.finder_train import _known, train_finder
 from medgen.tasks.fit import MODEL
 from medgen.tasks.report import ReportConfig, rows_of
 from tests.tasks.align_toy import PLACES
@@ -53,7 +55,7 @@ def going_on(corner_reports: SimpleNamespace, **finder: Any) -> FinderTrainConfi
     wanted = FINDER | {
         "init": str(corner_reports.model),
         "standard": {"shape": [16, 16, 16], "spacings": [8.0]},
-        "finder": {"modalities": ["xray", "ct"], **finder},
+        "finder": {"kinds": ["xray", "ct"], **finder},
     }
     return from_mapping(FinderTrainConfig, wanted)
 
@@ -69,7 +71,8 @@ def test_it_reads_another_modality_and_forgets_none(
     device = torch.device("cpu")
     before = load_finder(corner_reports.model, device)
     after = load_finder(tmp_path / "run" / MODEL, device)
-    assert after.finder.config == replace(before.finder.config, modalities=config.finder.modalities)
+    kinds = (*before.finder.config.kinds, "ct")
+    assert after.finder.config == replace(before.finder.config, kinds=kinds)
     assert (after.standard.side, after.standard.shape) == (before.standard.side, (16, 16, 16))
     assert set(after.calibration.foreign) == set(KINDS)
     asked = ReportConfig(model=str(tmp_path / "run" / MODEL), device="cpu")
@@ -93,6 +96,55 @@ def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> 
         )
 
 
+def write_sides(folder: Path) -> Path:
+    """Six noisy radiographs, each with one from the side; their manifest."""
+    generator = np.random.default_rng(1)
+    rows = []
+    for number in range(6):
+        row = {"id": f"s{number}", "patient": f"p{number}", "text": f"{number}.txt"}
+        for kind in ("xray", "xray:lateral"):
+            row[kind] = f"{number}.{kind[-4:]}.png"
+            Image.fromarray(generator.integers(0, 255, (32, 32), np.uint8)).save(folder / row[kind])
+        (folder / f"{number}.txt").write_text("Left pleural effusion." if number % 2 else "Normal.")
+        rows.append(row)
+    path = folder / "sides.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def small(*kinds: str, **more: Any) -> FinderTrainConfig:
+    shape: dict[str, Any] = {"kinds": kinds}
+    if "init" not in more:
+        shape |= {"widths": [8, 8], "width": 16}
+    fit = {"steps": 2, "batch": 4, "learning_rate": 0.1, "warmup": 1}
+    return from_mapping(
+        FinderTrainConfig, {"standard": {"side": 32}, "finder": shape, "fit": fit} | more
+    )
+
+
+def test_a_new_view_begins_as_the_known_one_and_what_is_frozen_stays(tmp_path: Path) -> None:
+    manifest, device = write_sides(tmp_path), torch.device("cpu")
+    for _ in train_finder(small("xray"), tmp_path / "front", manifest=manifest):
+        pass
+    front = load_finder(tmp_path / "front" / MODEL, device)
+    assert set(front.usual) == {"xray"}
+    init = str(tmp_path / "front" / MODEL)
+    still = ["query", "key", "value", "answer", "bias", "louder", "stacks.xray"]
+    wanted = small("xray", "xray:lateral", init=init, freeze=still, calibrate=str(manifest))
+    known = _known(front.finder, replace(front.finder.config, kinds=wanted.finder.kinds))
+    was = front.finder.state_dict()
+    like = {name: name.replace("stacks.xray.", "stacks.xray:lateral.") for name in was}
+    assert all(torch.equal(known[like[name]], was[name]) for name in was)
+    for _ in train_finder(wanted, tmp_path / "both", manifest=manifest):
+        pass
+    both = load_finder(tmp_path / "both" / MODEL, device)
+    now = both.finder.state_dict()
+    assert all(torch.equal(now[name], was[name]) for name in was)  # statistics of images as well
+    stack = [name for name in was if like[name] != name and name.endswith("weight")]
+    assert not any(torch.equal(now[like[name]], was[name]) for name in stack)
+    assert set(both.calibration.foreign) == {"xray", "xray:lateral"}
+
+
 def test_of_each_view_only_its_own_masks_count(tmp_path: Path) -> None:
     grey = np.random.default_rng(1).integers(0, 255, (16, 16), np.uint8)
     masks = tmp_path / "masks"
@@ -103,10 +155,12 @@ def test_of_each_view_only_its_own_masks_count(tmp_path: Path) -> None:
     row = {"id": "s", "patient": "p", "xray": "xray.png", "xray:lateral": "lateral.png"}
     row |= {"text": "report.txt", "masks": "masks"}
     (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n")
-    config = FinderTrainConfig(standard=StandardConfig(side=16))
+    config = FinderTrainConfig(
+        finder=FinderConfig(kinds=("xray", "xray:lateral")), standard=StandardConfig(side=16)
+    )
 
     def drawn() -> list[set[str] | None]:
-        (study,) = finder_studies(config, tmp_path / "m.jsonl")
+        (study,) = finder_studies(config, tmp_path / "m.jsonl", wants_masks=True)
         return [None if one.masks is None else set(one.masks) for one in study.images]
 
     assert drawn() == [set(), set()]  # a folder without a mask: nothing is to be seen

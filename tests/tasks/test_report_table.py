@@ -8,9 +8,10 @@ import torch
 
 from medgen.encoders.finder import Found
 from medgen.finding import Course, Finding, Presence, Side
+from medgen.modality import Kind
 from medgen.tasks.facts import Fact
 from medgen.tasks.finder_calibrate import calibrated
-from medgen.tasks.finder_model import Calibration
+from medgen.tasks.finder_model import Calibration, shown_together
 from medgen.tasks.report_table import Row, box_of, compared, table_of, threshold_of
 
 CLAIMS = ("mass:left", "oedema", "nodule:right")
@@ -93,3 +94,23 @@ def test_calibration_keeps_normal_studies_normal_and_orders_its_points() -> None
     invented = (chances[normal] >= threshold_of(found, 0.05)).any(1).float().mean()
     assert float(invented) <= 0.06
     assert float((chances.mean(0) - truth.mean(0)).abs().max()) < 0.03
+
+
+def test_answers_are_worth_what_the_images_they_rest_on_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = (torch.rand(600, 1, generator=generator) < 0.3).float()
+    noise = torch.randn(600, 1, generator=generator)
+    shown = ["xray"] * 300 + ["ct"] * 300
+    sharp = torch.cat([torch.full((300, 1), 0.2), torch.full((300, 1), 2.0)])
+    found = calibrated(sharp * (2 * truth - 1) + noise, truth, shown)
+    xray, ct = (found.of([Kind.parse(word)]) for word in ("xray", "ct"))
+    assert xray.scale[0] < found.scale[0] < ct.scale[0]
+    for worth, rows in ((xray, slice(300)), (ct, slice(300, None))):
+        odds = (sharp * (2 * truth - 1) + noise)[rows] * worth.scale[0] + worth.shift[0]
+        assert float(odds.sigmoid().mean() - truth[rows].mean()) == pytest.approx(0, abs=0.01)
+    both = [Kind.parse("ct"), Kind.parse("xray")]
+    assert found.of(both) == found  # of these together nothing is known
+    few = calibrated(sharp * truth, truth, ["xray"] * 590 + ["ct"] * 10)
+    assert set(few.apart) == {"xray"}
+    assert Kind.parse("mri:t1").plain == Kind.parse("mri")
+    assert shown_together([both[1], both[0], Kind.parse("ct")]) == "ct+xray"
