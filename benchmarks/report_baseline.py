@@ -13,11 +13,12 @@ from benchmarks.chains import Line, run_chains, shown
 from benchmarks.train_flows import SAYS_2, train_line
 
 UNTOLD, NORMALS = "report-untold", "report-normals"
-LATERALS, FOLLOW_UPS = "report-laterals", "report-follow-ups"
+LATERALS, VOLUMES, FOLLOW_UPS = "report-laterals", "report-volumes", "report-follow-ups"
 SETS = {
     # Some have a large heart, and are left out when they are counted.
     NORMALS: "--with text,xray --ill 0 -n 240 --seed 4711",
-    LATERALS: "--with text,xray,xray:lateral --held-out -n 140 --seed 8801",
+    LATERALS: "--with text,xray,xray:lateral --held-out -n 280 --seed 8801",
+    VOLUMES: "--with text,xray,ct --held-out -n 150 --seed 8901",
     FOLLOW_UPS: "--with text,xray --follow-up -n 100 --seed 9101",
 }
 

@@ -1,8 +1,9 @@
 """What reports gain by more than one radiograph: a CT, a view from the side, an earlier study.
 
-Three sets of chests that nothing was trained on: the held-out ones with their CT, others seen from
-the front and from the side, and patients who come twice (`benchmarks.report_baseline` makes the
-last two). Each is reported with and without; what differs is compared patient by patient.
+Three sets of chests that nothing was trained on: the held-out ones and others with their CT, others
+seen from the front and from the side, and patients who come twice (`benchmarks.report_baseline`
+makes all but the first). Each is reported with and without; what differs is compared patient by
+patient.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report_baseline import FOLLOW_UPS, LATERALS
+from benchmarks.report_baseline import FOLLOW_UPS, LATERALS, VOLUMES
 from benchmarks.reporting_sets import Sets
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
@@ -33,6 +34,7 @@ from medgen.tasks.report_table import Row, compared
 RADIOGRAPH, CT, BOTH = "radiograph", "CT", "radiograph and CT"
 FRONT, VIEWS = "from the front", "from the front and the side"
 ALONE = ("xray",)
+IMAGES, MORE_IMAGES, SIDES = "images", "images of more chests", "views"  # subjects
 BY_IMAGES = {RADIOGRAPH: ALONE, CT: ("ct",), BOTH: ("xray", "ct")}
 BY_VIEWS = {FRONT: ALONE, VIEWS: ("xray", "xray:lateral")}
 PRIOR = "prior"
@@ -51,15 +53,19 @@ def more(sets: Sets) -> dict[tuple[str, str], Callable[[], Scores]]:
         return report(with_kinds(list(map(files.read, paths)), kinds), sets.config).prose.text
 
     if Modality.CT in sets.reads:
+        chests = {IMAGES: sets.held_out}
+        if (sets.studies / VOLUMES / MANIFEST).exists():
+            others = read_manifest(sets.studies / VOLUMES / MANIFEST)
+            chests[MORE_IMAGES] = [*sets.held_out, *others]
         makers |= {
-            ("images", name): partial(_compared, say, sets.held_out, kinds)
+            (subject, name): partial(_compared, say, studies, kinds)
+            for subject, studies in chests.items()
             for name, kinds in BY_IMAGES.items()
         }
-    if (sets.studies / LATERALS / MANIFEST).exists():
+    if "xray:lateral" in sets.reads and (sets.studies / LATERALS / MANIFEST).exists():
         seen = [one for one in read_manifest(sets.studies / LATERALS / MANIFEST) if one.laterals]
         makers |= {
-            ("views", name): partial(_compared, say, seen, kinds)
-            for name, kinds in BY_VIEWS.items()
+            (SIDES, name): partial(_compared, say, seen, kinds) for name, kinds in BY_VIEWS.items()
         }
     if (sets.studies / FOLLOW_UPS / MANIFEST).exists():
         makers |= {(PRIOR, name): partial(_after, sets, one) for name, one in PRIORS.items()}

@@ -55,9 +55,9 @@ class Sets:
         return list(read_manifest(self.studies / REFERENCE))
 
     @cached_property
-    def reads(self) -> tuple[Modality, ...]:
+    def reads(self) -> tuple[str, ...]:
         """Of which images the finder knows something."""
-        return load_finder(self.model, CPU).finder.config.modalities
+        return load_finder(self.model, CPU).finder.config.kinds
 
     @property
     def config(self) -> ReportConfig:
