@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from medgen.checkpoint import Card
-from medgen.modality import Modality
+from medgen.modality import Kind, Modality
 
 TRANSLATOR, FINDER = "translator", "finder"
 ANYTHING = (Modality.TEXT, Modality.XRAY, Modality.CT, Modality.MRI)
@@ -30,7 +30,8 @@ def directions_of(card: Card) -> list[Direction]:
     """All that a model can do."""
     finder = card.parts.get(FINDER)
     shape = finder.config["finder"] if finder else {}
-    return directions(card.parts, reads=[Modality(one) for one in shape.get("modalities", ())])
+    kinds = [Kind.parse(one) for one in shape.get("kinds", ())]
+    return directions(card.parts, reads=dict.fromkeys(kind.modality for kind in kinds))
 
 
 def directions(parts: Collection[str], reads: Collection[Modality] = ()) -> list[Direction]:

@@ -125,7 +125,7 @@ def test_images_that_are_not_what_they_are_said_to_be(
         with_kinds([volume()], [Kind.parse("mri:t1")])
     with pytest.raises(UsageError, match=f"12 images: a report is of 1 to {MOST}"):
         with_kinds([xray] * 12, [None] * 12)
-    with pytest.raises(ModelError, match="is ct; reports reports xray only"):
+    with pytest.raises(ModelError, match="is ct; reports reports xray, xray:lateral only"):
         report(with_kinds([volume()], [None]), config)
 
 
