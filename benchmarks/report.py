@@ -20,6 +20,7 @@ FLOWS += ("instruct", "refine")
 MODEL_OF = dict.fromkeys(FLOWS, "flows")  # others: "model"
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured
+EARLIER, OR = "; earlier ones: ", " / "  # machines
 OPENING = """\
 # Benchmarks
 
@@ -112,8 +113,9 @@ def _about(about: dict[str, Any], before: _Page) -> str:
         if key in LISTS and key in before.about:
             said = ", ".join(sorted({*value, *before.about[key][0].split(", ")}))
         if key == MACHINE and key in before.about:
-            older = before.about[key][0]
-            said = older if said in older else f"{said}; earlier ones: {older}"
+            last, _, older = before.about[key][0].partition(EARLIER)
+            others = [one for one in (last, *older.split(OR)) if one not in (said, "")]
+            said = f"{said}{EARLIER}{OR.join(others)}" if others else said
         listed.append(f"| {_spaced(key)} | {said} |")
     return "\n".join(["| run | |", "|---|---|", *listed, ""])
 

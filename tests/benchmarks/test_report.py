@@ -171,6 +171,10 @@ def test_a_page_remembers_every_machine() -> None:
     first = page_of(about, parts)
     second = page_of(about | {"machine": {"processor": "two"}}, parts, first)
     assert "| machine | processor two; earlier ones: processor one |" in second
+    third = page_of(about | {"machine": {"processor": "three"}}, parts, second)
+    assert "| machine | processor three; earlier ones: processor two / processor one |" in third
+    again = page_of(about | {"machine": {"processor": "two"}}, parts, third)
+    assert "| machine | processor two; earlier ones: processor three / processor one |" in again
     assert page_of(about, parts, second).count("processor one") == 1
 
 
