@@ -54,6 +54,7 @@ class Stage:
         settings: What differs from the defaults.
         init: The run whose model it goes on with.
         again: How many have taught the same before, which it goes on with.
+        calibrates: The folder of studies that calibrate it; None: some of the manifest.
     """
 
     teaches: str
@@ -62,6 +63,7 @@ class Stage:
     settings: dict[str, str] = field(default_factory=dict)
     init: str | None = None
     again: int = 0
+    calibrates: str | None = None
 
     @property
     def folder(self) -> str:
@@ -106,7 +108,9 @@ FINDS_5 = Stage("report:finder", READ[3], 2000, DEEPER, FINDS_4.folder, again=4)
 STILL = '["query","key","value","answer","bias","louder","stacks.ct"]'
 ASIDE = SIDES | {"finder.kinds": '["xray","xray:lateral"]', "freeze": STILL, "drop": "0.25"}
 ASIDE |= {"fit.learning_rate": "1.5e-3", "fit.seed": "6"}
-FINDS_6 = Stage("report:finder", READ[4], 1500, ASIDE, FINDS_5.folder, again=5)
+FINDS_6 = Stage(
+    "report:finder", READ[4], 1500, ASIDE, FINDS_5.folder, again=5, calibrates=CALIBRATING
+)
 SAYS_2 = Stage("report:words", READ[0], 700, QUICK, FINDS_6.folder, again=1)
 FINDS_ON = (FINDS_2, FINDS_3, FINDS_4, FINDS_5, FINDS_6)
 DEEP = (CUTS, CUTS_ON, *FINDS_ON, SAYS_2)
@@ -183,8 +187,8 @@ def train_line(stage: Stage, out: Path, *, folder: str | None = None) -> Line:
     settings = [w for key, value in stage.settings.items() for w in ("--set", f"{key}={value}")]
     cache = [] if stage is WRITES else ["--cache", str(out / "views")]
     start = ["--init", str(out / stage.init / MODEL)] if stage.init else []
-    if stage is FINDS_6:
-        start += ["--set", f"calibrate={out / CALIBRATING / MANIFEST}"]
+    if stage.calibrates:
+        start += ["--set", f"calibrate={out / stage.calibrates / MANIFEST}"]
     return [
         *("-m", "medgen", what[0], str(out / stage.manifest), *what[1:], *start),
         *("--card", str(CARD), "-o", str(out / (folder or stage.folder))),

@@ -7,7 +7,6 @@ Source: scaling log-odds by held-out likelihood is Platt 1999, here with a pull 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -77,9 +76,9 @@ def _worth(odds: Odds, truth: Odds, usual: Worth | None) -> Worth:
         if usual is not None:
             shift = scale * torch.tensor(usual.shift) + shift
             scale = scale * torch.tensor(usual.scale)
-    own = Worth(_rounded(scale), _rounded(shift), thresholds)
-    too_few = usual is not None and is_normal.sum() < NORMAL
-    return replace(own, threshold=usual.threshold) if too_few and usual else own
+    if usual is not None and is_normal.sum() < NORMAL:
+        thresholds = usual.threshold
+    return Worth(_rounded(scale), _rounded(shift), thresholds)
 
 
 def _rounded(numbers: Tensor) -> tuple[float, ...]:

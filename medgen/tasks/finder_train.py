@@ -70,10 +70,11 @@ def train_finder(
         config = _going_on(config, before)
     wants_masks = bool(config.looking or config.grounding)
     studies = finder_studies(config, manifest, wants_masks=wants_masks)
-    learned, held = _held_back(studies)
     if config.calibrate:
         learned = studies
         held = finder_studies(config, Path(config.calibrate), wants_masks=False)
+    else:
+        learned, held = _held_back(studies)
     config = replace(config, finder=_with_claims(config.finder, learned))
     names = _drawn(learned) if wants_masks else ()
     torch.manual_seed(config.fit.seed)
@@ -127,12 +128,13 @@ def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainCon
 
 def _known(before: Finder, shape: FinderConfig) -> dict[str, Tensor]:
     """The weights that a finder goes on with; a new view begins as the view that is known."""
-    state = before.state_dict()
+    known = before.state_dict()
+    state = dict(known)
     for kind in set(shape.kinds) - set(before.config.kinds):
         like = f"stacks.{Kind.parse(kind).modality}."
         state |= {
             f"stacks.{kind}.{name.removeprefix(like)}": tensor
-            for name, tensor in before.state_dict().items()
+            for name, tensor in known.items()
             if name.startswith(like)
         }
     return state

@@ -23,7 +23,7 @@ from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.device import choose_device
 from medgen.tasks.facts import Fact
-from medgen.tasks.finder_model import Calibration, LoadedFinder, load_finder
+from medgen.tasks.finder_model import LoadedFinder, load_finder
 from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.report_latent import Walk, latent_words
 from medgen.tasks.report_prose import Prose, prose_of, read_back
@@ -179,10 +179,8 @@ def report(
     if config.engine == "latent" and heard and len(heard) < len(images):
         warnings.append(f"--engine latent: hears {len(heard)} of {len(images)} images in its prose")
     found, grids, tokens = _found(seen, loaded)
-    worth = loaded.finder.calibration.of([one.kind for one in seen])
-    threshold = threshold_of(worth, config.operating_point)
+    rows, threshold = _rows(found, seen, config, loaded.finder)
     maps = _maps(found, grids, loaded.finder.finder.config.claims)
-    rows = _rows(found, worth, threshold, loaded.finder)
     rows = [_placed(row, maps[row.claim]) for row in rows]
     if before is not None:
         rows = compared(rows, before)
@@ -197,19 +195,13 @@ def rows_of(images: Sequence[MedicalImage], config: ReportConfig) -> list[Row]:
     """The table of a study alone, without words and without a look at the range."""
     loaded = load_reporter(config)
     seen = _seen(images, loaded)
-    worth = loaded.finder.calibration.of([one.kind for one in seen])
     found, _, _ = _found(seen, loaded)
-    return _rows(found, worth, threshold_of(worth, config.operating_point), loaded.finder)
+    return _rows(found, seen, config, loaded.finder)[0]
 
 
 def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> list[Fact]:
     """What an earlier study's images show, to compare with."""
     return facts_in(rows_of(images, config))
-
-
-def _rows(found: Found, worth: Calibration, threshold: float, finder: LoadedFinder) -> list[Row]:
-    shape = finder.finder.config
-    return table_of(found, shape.claims, shape.regions, worth, threshold)
 
 
 class _Seen(NamedTuple):
@@ -229,6 +221,15 @@ def _seen(images: Sequence[MedicalImage], loaded: Reporter) -> list[_Seen]:
         name = str(image.source.path) if image.source else "image"
         seen.append(_Seen(name, kind, view[None].float().to(loaded.device)))
     return seen
+
+
+def _rows(
+    found: Found, seen: Sequence[_Seen], config: ReportConfig, finder: LoadedFinder
+) -> tuple[list[Row], float]:
+    """The table of these images, and the probability from which it tells a finding."""
+    shape, worth = finder.finder.config, finder.calibration.of([one.kind for one in seen])
+    threshold = threshold_of(worth, config.operating_point)
+    return table_of(found, shape.claims, shape.regions, worth, threshold), threshold
 
 
 def _unlike(seen: Sequence[_Seen], config: ReportConfig, loaded: Reporter) -> Iterator[str]:
