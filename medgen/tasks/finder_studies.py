@@ -6,7 +6,7 @@ import torch
 
 from medgen.data.manifest import read_manifest
 from medgen.data.masks import mask_files
-from medgen.data.study import Study
+from medgen.data.study import Split, Study
 from medgen.data.view_cache import cached_mask, cached_view
 from medgen.errors import MedgenError, UsageError
 from medgen.metrics.phrases import Phrases, load_phrases
@@ -17,27 +17,29 @@ from medgen.tasks.finder_items import FinderImage, FinderStudy
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.unreadable import Unreadable
 
+USES = {Split.TRAIN: "train on", Split.VALIDATION: "calibrate with"}
+
 
 def finder_studies(
-    config: FinderTrainConfig, manifest: Path, *, wants_masks: bool
+    config: FinderTrainConfig, manifest: Path, *, wants_masks: bool, split: Split = Split.TRAIN
 ) -> list[FinderStudy]:
     """The studies of a manifest in memory; what cannot be read is left out and told once.
 
     Args:
         config: Which images, and as what views.
-        manifest: Those of split `train`, or without one, count.
+        manifest: Where they are listed.
         wants_masks: Whether to read where the findings lie.
+        split: Those of it, or of none, count.
 
     Raises:
         UsageError: If no study has such images, or facts or a report.
         InputError: If the manifest is wrong, or too many studies cannot be read.
     """
     give_back_large_arrays()
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [one for one in listed if one.is_for_training and _images(one, config)]
+    chosen = _chosen(config, manifest, split)
     if not chosen:
         words = ", ".join(config.finder.kinds)
-        raise UsageError(f"{manifest}: no study to train on has {words}")
+        raise UsageError(f"{manifest}: no study to {USES[split]} has {words}")
     unreadable = Unreadable(len(chosen), config.max_bad)
     phrases, studies = load_phrases(), []
     for at, study in enumerate(chosen):
@@ -49,8 +51,28 @@ def finder_studies(
         if read is not None:
             studies.append(read)
     if not studies:
-        raise UsageError(f"{manifest}: no study to train on has facts or a report")
+        raise UsageError(f"{manifest}: no study to {USES[split]} has facts or a report")
     return studies
+
+
+def keep_apart(config: FinderTrainConfig, manifest: Path, calibrating: Path) -> None:
+    """Raises UsageError if an image would be learned from and calibrate the answers as well."""
+    learned = {
+        path.resolve()
+        for study in _chosen(config, manifest, Split.TRAIN)
+        for _, path in _images(study, config)
+    }
+    for study in _chosen(config, calibrating, Split.VALIDATION):
+        for _, path in _images(study, config):
+            if path.resolve() in learned:
+                raise UsageError(
+                    f"calibrate: {calibrating}: {path} is learned from as well; name other patients"
+                )
+
+
+def _chosen(config: FinderTrainConfig, manifest: Path, split: Split) -> list[Study]:
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    return [one for one in listed if one.split in (None, split) and _images(one, config)]
 
 
 def _images(study: Study, config: FinderTrainConfig) -> list[tuple[Kind, Path]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import model_folder, read_card
+from medgen.data.study import Split
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
@@ -28,7 +29,7 @@ from medgen.tasks.finder_model import (
     save_finder,
     shown_together,
 )
-from medgen.tasks.finder_studies import finder_studies
+from medgen.tasks.finder_studies import finder_studies, keep_apart
 from medgen.tasks.finder_usual import RARE, Usual
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.freeze import freeze
@@ -53,7 +54,7 @@ def train_finder(
         out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
         manifest: Studies with images and either facts or reports; those of split `train`, or
             without one. Every tenth calibrates the answers instead of being learned from, unless
-            `config.calibrate` names others.
+            `config.calibrate` lists others, of split `validation` or without one.
         resume: Continue the run in `out`.
 
     Yields:
@@ -68,11 +69,15 @@ def train_finder(
     before = _before(config)
     if before:
         config = _going_on(config, before)
+    if config.calibrate:
+        keep_apart(config, manifest, Path(config.calibrate))
     wants_masks = bool(config.looking or config.grounding)
     studies = finder_studies(config, manifest, wants_masks=wants_masks)
     if config.calibrate:
         learned = studies
-        held = finder_studies(config, Path(config.calibrate), wants_masks=False)
+        held = finder_studies(
+            config, Path(config.calibrate), wants_masks=False, split=Split.VALIDATION
+        )
     else:
         learned, held = _held_back(studies)
     config = replace(config, finder=_with_claims(config.finder, learned))
@@ -102,6 +107,12 @@ def train_finder(
         init = model_folder(config.init) if config.init else None
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
         save_finder(out / MODEL, card, part, state, usual, beside=init)
+
+
+def as_going_on(config: FinderTrainConfig) -> FinderTrainConfig:
+    """What is asked for, in the shape of the finder of `init` where there is one."""
+    before = _before(config)
+    return _going_on(config, before) if before else config
 
 
 def _before(config: FinderTrainConfig) -> LoadedFinder | None:

@@ -34,9 +34,11 @@ from medgen.tasks.cross_train import CrossTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.finder_config import FinderTrainConfig
+from medgen.tasks.finder_train import as_going_on
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
+from medgen.tasks.freeze import freeze
 from medgen.tasks.instruct_model import new_reader
 from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
@@ -113,7 +115,10 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
 
     Raises:
         InputError: If the manifest is wrong.
+        UsageError: If what is to stay as it is is not there, or is everything.
     """
+    if isinstance(config, FinderTrainConfig):
+        config = as_going_on(config)
     with FakeTensorMode():
         network, work = _built(config)
         parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
@@ -189,6 +194,16 @@ def _timed(config: Any) -> float:
 
 
 def _built(config: Any) -> tuple[nn.Module, Work]:
+    """The network of a round, with what it freezes, and its work."""
+    network, work = _shaped(config)
+    if isinstance(config, FlowTrainConfig | FinderTrainConfig | TrainConfig):
+        freeze(network, config.freeze)
+    elif isinstance(network, CodecTraining):
+        freeze(network.codec, config.freeze)
+    return network, work
+
+
+def _shaped(config: Any) -> tuple[nn.Module, Work]:
     match config:
         case FlowTrainConfig():
             return Flow(config.flow), _flow_work(config)

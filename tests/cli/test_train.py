@@ -171,4 +171,8 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(*words, "--json", "--steps", 7) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["steps"] == 7
+    assert run(*words, "--json", "--freeze", "network.encoder") == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] < plan["parameters"]
+    assert run(*words, "--freeze", "encoder") == 2
+    assert "--freeze encoder: no such part; parts: " in capsys.readouterr().err
     assert not out.exists()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from medgen.config import from_mapping
 from medgen.data.standard import StandardConfig
+from medgen.data.study import Split
 from medgen.encoders.finder import FinderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
@@ -98,6 +99,7 @@ def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> 
 
 def write_sides(folder: Path) -> Path:
     """Six noisy radiographs, each with one from the side; their manifest."""
+    folder.mkdir(exist_ok=True)
     generator = np.random.default_rng(1)
     rows = []
     for number in range(6):
@@ -130,7 +132,8 @@ def test_a_new_view_begins_as_the_known_one_and_what_is_frozen_stays(tmp_path: P
     assert set(front.usual) == {"xray"}
     init = str(tmp_path / "front" / MODEL)
     still = ["query", "key", "value", "answer", "bias", "louder", "stacks.xray"]
-    wanted = small("xray", "xray:lateral", init=init, freeze=still, calibrate=str(manifest))
+    others = write_sides(tmp_path / "others")
+    wanted = small("xray", "xray:lateral", init=init, freeze=still, calibrate=str(others))
     known = _known(front.finder, replace(front.finder.config, kinds=wanted.finder.kinds))
     was = front.finder.state_dict()
     like = {name: name.replace("stacks.xray.", "stacks.xray:lateral.") for name in was}
@@ -143,6 +146,25 @@ def test_a_new_view_begins_as_the_known_one_and_what_is_frozen_stays(tmp_path: P
     stack = [name for name in was if like[name] != name and name.endswith("weight")]
     assert not any(torch.equal(now[like[name]], was[name]) for name in stack)
     assert set(both.calibration.foreign) == {"xray", "xray:lateral"}
+
+
+def test_what_calibrates_is_not_learned_from(tmp_path: Path) -> None:
+    manifest = write_sides(tmp_path)
+    config = small("xray", calibrate=str(manifest))
+    with pytest.raises(UsageError, match=r"0\.xray\.png is learned from as well; name other pat"):
+        next(iter(train_finder(config, tmp_path / "run", manifest=manifest)))
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows:
+        row["split"] = "validation" if row["id"] > "s3" else "train"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    held = finder_studies(config, manifest, wants_masks=False, split=Split.VALIDATION)
+    assert [study.id for study in held] == ["s4", "s5"]
+    for _ in train_finder(config, tmp_path / "run", manifest=manifest):
+        pass
+    unused = [json.dumps(row | {"split": "test"}) for row in rows]
+    manifest.write_text("\n".join(unused))
+    with pytest.raises(UsageError, match="no study to calibrate with has xray"):
+        finder_studies(config, manifest, wants_masks=False, split=Split.VALIDATION)
 
 
 def test_of_each_view_only_its_own_masks_count(tmp_path: Path) -> None:
