@@ -5,12 +5,13 @@ their reports again. Then chests are there: the encoder of radiographs learns to
 codec learns the radiographs, and a flow for each, images and reports, learns to make what the codec
 can write out; that of radiographs goes on, longer, with more chests. A finder learns what
 radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
-chests, and the finder to read CTs, and then radiographs from the side, with a writer again. Two
-chains of commands run side by side, and what they have trained is joined at the end. Stopped at any
-moment, the same command continues. The encoders of CT and MRI are another matter: `python -m
-benchmarks.train_align`. Two things no command says: the bundled codec of reports was trained when
-its loss was a mean over all tokens, and not yet over each report's first; and the finder's fourth
-and fifth runs read radiographs from the side too, by what reads those from the front.
+chests, and the finder to read CTs, then radiographs from the side, with a writer again, and to look
+for what is small in CTs. Two chains of commands run side by side, and what they have trained is
+joined at the end. Stopped at any moment, the same command continues. The encoders of CT and MRI are
+another matter: `python -m benchmarks.train_align`. Two things no command says: the bundled codec of
+reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
+and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
+the front.
 """
 
 import argparse
@@ -112,8 +113,12 @@ FINDS_6 = Stage(
     "report:finder", READ[4], 1500, ASIDE, FINDS_5.folder, again=5, calibrates=CALIBRATING
 )
 SAYS_2 = Stage("report:words", READ[0], 700, QUICK, FINDS_6.folder, again=1)
-FINDS_ON = (FINDS_2, FINDS_3, FINDS_4, FINDS_5, FINDS_6)
-DEEP = (CUTS, CUTS_ON, *FINDS_ON, SAYS_2)
+SPOT = QUICK | {"spots": '["nodule","mass"]', "fit.warmup": "50", "fit.seed": "7"}
+SPOTS = Stage(
+    "report:spots", f"{DEEP_CHESTS}/{MANIFEST}", 5000, SPOT, FINDS_6.folder, calibrates=CALIBRATING
+)
+FINDS_ON = (FINDS_2, FINDS_3, FINDS_4, FINDS_5, FINDS_6, SAYS_2, SPOTS)
+DEEP = (CUTS, CUTS_ON, *FINDS_ON)
 STAGES = (*FLAT, *DEEP)
 
 
@@ -162,8 +167,7 @@ def before_volumes(out: Path) -> list[Chain]:
 
 def after_volumes(out: Path) -> list[Chain]:
     """Chains that end with a codec of CT, and with a finder of several views and its writer."""
-    codec, finder = (CUTS, CUTS_ON), (*FINDS_ON, SAYS_2)
-    return [[train_line(stage, out) for stage in stages] for stages in (codec, finder)]
+    return [[train_line(stage, out) for stage in stages] for stages in ((CUTS, CUTS_ON), FINDS_ON)]
 
 
 def joining(out: Path) -> Line:

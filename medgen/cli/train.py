@@ -25,7 +25,7 @@ def train(
             "--round",
             metavar="NAME",
             help="Of: translator, codec:xray|ct|mri|text, flow:xray|ct|mri|text, text-xray, "
-            "text-ct, ct-mri, report:finder, report:words, retrieval, instruct, "
+            "text-ct, ct-mri, report:finder, report:spots, report:words, retrieval, instruct, "
             "each [:ct|mri], refine:xray|ct|mri.",
         ),
     ] = "translator",

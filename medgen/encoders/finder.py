@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from medgen.data.standard import channels_of
 from medgen.encoders.image import OCTAVES, Grid, places
+from medgen.encoders.spots import Spots
 from medgen.modality import FACTS, Kind
 from medgen.shapes import Context, Image
 
 SEVERITIES = ("small", "moderate", "large")
+SIDES = 2  # of a patient
 RARE = -2.0  # log-odds that every claim starts with
 
 
@@ -33,6 +35,8 @@ class FinderConfig:
         widths: Channels of every level of these, finest first; each level halves the grid.
         width: Of the tokens.
         blotted: Share of the tokens' channels that training drops.
+        spots: Findings that are also looked for voxel by voxel, in volumes only.
+        spot_width: Channels of the convolutions that do.
     """
 
     claims: tuple[str, ...] = ()
@@ -41,6 +45,8 @@ class FinderConfig:
     widths: tuple[int, ...] = (16, 32, 64, 128)
     width: int = 128
     blotted: float = 0.2
+    spots: tuple[str, ...] = ()
+    spot_width: int = 24
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Found:
         region: Log-odds of each region.
         attention: Where each claim looks: shares of all cells of all images; they sum to 1.
         state: What it saw there.
+        heard: What spots say for each claim, 0 or more; already in `odds`.
     """
 
     odds: Float[Tensor, "batch claims"]
@@ -62,10 +69,14 @@ class Found:
     region: Float[Tensor, "batch claims regions"]
     attention: Float[Tensor, "batch claims tokens"]
     state: Float[Tensor, "batch claims width"]
+    heard: Float[Tensor, "batch claims"]
 
 
 class Stack(nn.Module):
     """Strided convolutions, and the coarsest grid as tokens that know their place.
+
+    Behind a token's own channels stand the peaks of the `spots` in its cell, for either side of the
+    patient; 0 in radiographs.
 
     Args:
         kind: Of the images.
@@ -74,7 +85,7 @@ class Stack(nn.Module):
 
     def __init__(self, kind: Kind, config: FinderConfig) -> None:
         super().__init__()
-        axes = FACTS[kind.modality].axes
+        axes, channels = FACTS[kind.modality].axes, channels_of(kind.modality)
         convolution, norm = Conv[Conv.CONV, axes], Norm[Norm.BATCH, axes]
         self.levels = nn.ModuleList(
             nn.Sequential(
@@ -85,10 +96,14 @@ class Stack(nn.Module):
                 norm(below),
                 nn.ReLU(),
             )
-            for above, below in pairwise((channels_of(kind.modality), *config.widths))
+            for above, below in pairwise((channels, *config.widths))
         )
         self.cell = nn.Linear(config.widths[-1], config.width)
         self.place = nn.Linear(2 * OCTAVES * axes, config.width)
+        self.peaks = SIDES * len(config.spots)
+        self.spots = None
+        if config.spots and axes == 3:
+            self.spots = Spots(channels, len(config.spots), config.spot_width)
 
     def forward(self, image: Image) -> list[Grid]:
         """One grid a level, the finest first."""
@@ -97,11 +112,15 @@ class Stack(nn.Module):
             grids.append(level(grids[-1]))
         return grids[1:]
 
-    def tokens(self, coarsest: Grid) -> Context:
-        """The cells of the coarsest grid; its last axis is the fastest."""
+    def tokens(self, coarsest: Grid, image: Image) -> Context:
+        """The cells of the coarsest grid of an image; its last axis is the fastest."""
         cells = coarsest.flatten(2).mT  # (batch, tokens, channels)
         where: Tensor = self.place(places(coarsest.shape[2:]).to(cells))
-        return self.cell(cells) + where
+        tokens: Context = self.cell(cells) + where
+        peaks = tokens.new_zeros(*tokens.shape[:2], self.peaks)
+        if self.spots is not None:
+            peaks = self.spots.peaks(image, coarsest.shape[2:]).flatten(2).mT.to(tokens)
+        return torch.cat([tokens, peaks], dim=-1)
 
 
 class Finder(nn.Module):
@@ -109,6 +128,8 @@ class Finder(nn.Module):
 
     A claim scores every cell. It looks where its scores are high, and it is the surer the more
     they stand out: the mean of their exponentials, in which an image seen twice counts as once.
+    Peaks of the spots of its finding and side draw its look, and the highest of them speaks for
+    itself, as loud as the claim `hears` it: studies that spots have not learned from tell how loud.
 
     Source: the attention is that of Ilse et al. 2018 (arXiv:1802.04712), one for each claim.
     """
@@ -127,6 +148,9 @@ class Finder(nn.Module):
         self.answer = nn.Parameter(torch.randn(claims, answers, width) * 0.05)
         self.bias = nn.Parameter(torch.zeros(claims, answers))
         self.louder = nn.Parameter(torch.ones(claims))
+        self.hears = nn.Parameter(torch.ones(claims), requires_grad=False) if config.spots else None
+        self.own: Tensor
+        self.register_buffer("own", _own_peaks(config), persistent=False)
         nn.init.constant_(self.bias[:, 0], RARE)
 
     def stack(self, kind: Kind) -> Stack:
@@ -137,19 +161,23 @@ class Finder(nn.Module):
         return found
 
     def tokens(self, kind: Kind, image: Image) -> Context:
-        """The tokens of a batch of images of one kind."""
+        """The tokens of a batch of images of one kind, with their peaks."""
         stack = self.stack(kind)
-        return stack.tokens(stack(image)[-1])
+        return stack.tokens(stack(image)[-1], image)
 
     def forward(self, tokens: Context, mask: Float[Tensor, "batch tokens"] | None = None) -> Found:
         """The answers from the tokens of all images of each study.
 
         Args:
-            tokens: In any order.
+            tokens: In any order, with their peaks.
             mask: 0 where there is no token, 1 elsewhere; None if all are there. A study needs one.
         """
+        tokens, peaks = tokens[..., : self.config.width], tokens[..., self.config.width :]
         tokens = F.dropout(tokens, self.config.blotted, self.training)
         scores = self.query @ self.key(tokens).mT / self.config.width**0.5
+        evidence = self.own @ peaks.mT  # (batch, claims, tokens)
+        heard = evidence.amax(-1)
+        scores = scores + evidence
         count = scores.new_full(scores.shape[:1], tokens.shape[1])
         if mask is not None:
             scores = scores.masked_fill(mask[:, None] == 0, float("-inf"))
@@ -162,4 +190,13 @@ class Finder(nn.Module):
             (1, len(SEVERITIES), len(self.config.regions)), dim=-1
         )
         odds = answers[..., 0] + self.louder * stands_out
-        return Found(odds, size[..., 0], severity, region, attention, state)
+        if self.hears is not None:
+            odds = odds + self.hears * heard
+        return Found(odds, size[..., 0], severity, region, attention, state, heard)
+
+
+def _own_peaks(config: FinderConfig) -> Float[Tensor, "claims peaks"]:
+    """1 where a peak is of a claim's finding and side, of either side where it has none."""
+    peaks = [f"{name}:{side}" for side in ("left", "right") for name in config.spots]
+    own = [[claim in (one, one.partition(":")[0]) for one in peaks] for claim in config.claims]
+    return torch.tensor(own, dtype=torch.float).view(len(config.claims), len(peaks))

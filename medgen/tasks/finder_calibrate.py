@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from medgen.tasks.finder_model import Calibration, Worth
@@ -25,23 +25,65 @@ NORMAL = 40  # studies without any finding from which on it has thresholds of it
 Odds = Float[Tensor, "studies claims"]
 
 
-def calibrated(odds: Odds, truth: Odds, shown: Sequence[str] = ()) -> Calibration:
+def calibrated(
+    odds: Odds, truth: Odds, shown: Sequence[str] = (), alike: Sequence[str] = ()
+) -> Calibration:
     """Scale and shift of every claim, and the thresholds of all operating points.
 
     Args:
         odds: Answers to the claims, of studies held back.
         truth: 1, 0, or NaN where nobody knows.
         shown: What each answer rests on, see `shown_together`.
+        alike: What else it rests on that makes answers worth about the same; all are, if not given.
     """
     everything = _worth(odds, truth, None)
     apart = {}
-    for word in sorted(set(shown)):
-        rows = torch.tensor([one == word for one in shown])
-        if ENOUGH <= rows.sum() < len(shown):
-            apart[word] = _worth(odds[rows], truth[rows], everything)
+    for group in sorted(set(alike or ("",) * len(shown))):
+        words = [word for at, word in enumerate(shown) if not alike or alike[at] == group]
+        rows = _rows(shown, words)
+        usual = _worth(odds[rows], truth[rows], None) if len(words) < len(shown) else everything
+        for word in sorted(set(words)):
+            rows = _rows(shown, [word])
+            if ENOUGH <= rows.sum() < len(shown):
+                apart[word] = _worth(odds[rows], truth[rows], usual)
     return Calibration(
         everything.scale, everything.shift, everything.threshold, apart, invented=INVENTED
     )
+
+
+def _rows(shown: Sequence[str], words: Sequence[str]) -> Bool[Tensor, "studies"]:
+    known = set(words)
+    return torch.tensor([word in known for word in shown])
+
+
+def loudness(own: Odds, heard: Odds, truth: Odds) -> Float[Tensor, "claims"]:
+    """How much louder than it is what spots say should be, beside the other odds of each claim.
+
+    Those may know the studies of training by heart, and spots less so; hence this is no weight of
+    the network's.
+
+    Args:
+        own: Log-odds without what spots say, of studies held back.
+        heard: What spots say, 0 or more.
+        truth: 1, 0, or NaN where nobody knows.
+    """
+    known, right = ~truth.isnan(), truth.nan_to_num(0.0)
+    logs = torch.zeros(2, own.shape[1], requires_grad=True)
+    shift = torch.zeros(own.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([logs, shift], max_iter=STEPS)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        scale, gain = logs.exp()
+        odds = own * scale + heard * gain + shift
+        wrong = F.binary_cross_entropy_with_logits(odds, right, reduction="none")
+        total = (wrong * known).sum() + PULL * (logs.square().sum() + shift.square().sum())
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    scale, gain = logs.detach().exp()
+    return torch.where(heard.any(0), gain / scale, torch.ones_like(gain))
 
 
 def _worth(odds: Odds, truth: Odds, usual: Worth | None) -> Worth:

@@ -104,9 +104,10 @@ class FinderTraining(nn.Module):
     def train(self, mode: bool = True) -> "FinderTraining":
         """Train, or not; what is frozen works as it will, its statistics too."""
         super().train(mode)
-        for stack in self.finder.stacks.children():
-            if not any(parameter.requires_grad for parameter in stack.parameters()):
-                stack.eval()
+        for part in self.finder.stacks.modules():
+            learns = [parameter.requires_grad for parameter in part.parameters()]
+            if learns and not any(learns):
+                part.eval()
         return self
 
 
@@ -168,8 +169,9 @@ def _see(training: FinderTraining, kind: Kind, items: Sequence[FinderItem], seen
         return
     device = training.finder.query.device
     stack = training.finder.stack(kind)
-    grids = stack(torch.stack([view for _, view, _ in shown]).to(device))
-    for (at, _, _), tokens in zip(shown, stack.tokens(grids[-1]), strict=True):
+    views = torch.stack([view for _, view, _ in shown]).to(device)
+    grids = stack(views)
+    for (at, _, _), tokens in zip(shown, stack.tokens(grids[-1], views), strict=True):
         seen.tokens[at].append(tokens)
     if not training.names:
         return

@@ -17,6 +17,7 @@ from medgen.tasks.finder_items import FinderImage, FinderStudy
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.unreadable import Unreadable
 
+HELD_BACK = 10  # every so many-th study calibrates the answers and is not learned from
 USES = {Split.TRAIN: "train on", Split.VALIDATION: "calibrate with"}
 
 
@@ -55,7 +56,27 @@ def finder_studies(
     return studies
 
 
-def keep_apart(config: FinderTrainConfig, manifest: Path, calibrating: Path) -> None:
+def learned_and_held(
+    config: FinderTrainConfig, manifest: Path, *, wants_masks: bool
+) -> tuple[list[FinderStudy], list[FinderStudy]]:
+    """What is learned from, and what calibrates: `config.calibrate`, or every tenth study.
+
+    Of very few studies, all do both. Raises as `finder_studies` does.
+
+    Raises:
+        UsageError: If an image would be learned from and calibrate.
+    """
+    if config.calibrate:
+        calibrating = Path(config.calibrate)
+        _keep_apart(config, manifest, calibrating)
+        held = finder_studies(config, calibrating, wants_masks=False, split=Split.VALIDATION)
+        return finder_studies(config, manifest, wants_masks=wants_masks), held
+    studies = finder_studies(config, manifest, wants_masks=wants_masks)
+    kept = [study for at, study in enumerate(studies, start=1) if at % HELD_BACK]
+    return kept, studies[HELD_BACK - 1 :: HELD_BACK] or kept
+
+
+def _keep_apart(config: FinderTrainConfig, manifest: Path, calibrating: Path) -> None:
     """Raises UsageError if an image would be learned from and calibrate the answers as well."""
     learned = {
         path.resolve()

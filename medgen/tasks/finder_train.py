@@ -3,20 +3,17 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import model_folder, read_card
-from medgen.data.study import Split
-from medgen.encoders.finder import Finder, FinderConfig
+from medgen.encoders.finder import Finder, FinderConfig, Stack
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, answers_of, claims_of, regions_of
-from medgen.tasks.finder_calibrate import calibrated
 from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.finder_items import FinderItems, FinderLoss, FinderStudy, FinderTraining
 from medgen.tasks.finder_model import (
@@ -27,10 +24,10 @@ from medgen.tasks.finder_model import (
     load_finder,
     new_usual,
     save_finder,
-    shown_together,
 )
-from medgen.tasks.finder_studies import finder_studies, keep_apart
+from medgen.tasks.finder_studies import learned_and_held
 from medgen.tasks.finder_usual import RARE, Usual
+from medgen.tasks.finder_worth import learn_worth
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.freeze import freeze
 from medgen.tasks.run_card import card_of, descended, facts_of
@@ -38,7 +35,6 @@ from medgen.tasks.shape import keep_shape
 from medgen.tasks.snapshots import averaged_weights
 
 LOG = logging.getLogger(__name__)
-HELD_BACK = 10  # every so many-th study calibrates the answers and is not learned from
 
 
 def train_finder(
@@ -47,7 +43,8 @@ def train_finder(
     """Train a finder and write `out/model`: all of `init`, and the finder.
 
     The finder of `init` goes on, and learns to read other kinds of images beside its own; of a
-    radiograph from the side it first sees what it would see from the front.
+    radiograph from the side it first sees what it would see from the front. Spots stay as
+    `--round report:spots` has taught them; how loud they are heard is learned anew.
 
     Args:
         config: What to train, on what, and how.
@@ -66,20 +63,13 @@ def train_finder(
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, "reports", "report")  # its mistakes must not wait for the end
+    if config.finder.spots:
+        raise UsageError("finder.spots: --round report:spots teaches them, to the finder of --init")
     before = _before(config)
     if before:
         config = _going_on(config, before)
-    if config.calibrate:
-        keep_apart(config, manifest, Path(config.calibrate))
     wants_masks = bool(config.looking or config.grounding)
-    studies = finder_studies(config, manifest, wants_masks=wants_masks)
-    if config.calibrate:
-        learned = studies
-        held = finder_studies(
-            config, Path(config.calibrate), wants_masks=False, split=Split.VALIDATION
-        )
-    else:
-        learned, held = _held_back(studies)
+    learned, held = learned_and_held(config, manifest, wants_masks=wants_masks)
     config = replace(config, finder=_with_claims(config.finder, learned))
     names = _drawn(learned) if wants_masks else ()
     torch.manual_seed(config.fit.seed)
@@ -87,6 +77,9 @@ def train_finder(
     if before:
         finder.load_state_dict(finder.state_dict() | _known(before.finder, config.finder))
     freeze(finder, config.freeze)
+    for stack in finder.stacks.children():
+        if isinstance(stack, Stack) and stack.spots is not None:
+            stack.spots.requires_grad_(requires_grad=False)
     training = FinderTraining(finder, names).train()
     items = FinderItems(learned, config, names)
     facts = {"config": facts_of(config), "studies": len(learned), "masks": names}
@@ -106,7 +99,7 @@ def train_finder(
         extra = {"training-finder": facts_of(config)}
         init = model_folder(config.init) if config.init else None
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
-        save_finder(out / MODEL, card, part, state, usual, beside=init)
+        save_finder(out / MODEL, card, part, finder.state_dict(), usual, beside=init)
 
 
 def as_going_on(config: FinderTrainConfig) -> FinderTrainConfig:
@@ -129,12 +122,18 @@ def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainCon
         UsageError: If another shape is asked for.
     """
     own, usual = before.finder.config, FinderConfig()
-    keep_shape(*(replace(one, kinds=()) for one in (config.finder, own, usual)))
+    keep_shape(*(_without_spots(one) for one in (config.finder, own, usual)))
     reads = tuple(dict.fromkeys((*own.kinds, *config.finder.kinds)))
     standard = before.standard
     if all(FACTS[Kind.parse(each).modality].axes == 2 for each in own.kinds):
         standard = replace(config.standard, side=standard.side)  # it knows no volumes yet
     return replace(config, finder=replace(own, kinds=reads), standard=standard)
+
+
+def _without_spots(shape: FinderConfig) -> FinderConfig:
+    """A shape but for what a finder may get later."""
+    usual = FinderConfig()
+    return replace(shape, kinds=(), spots=usual.spots, spot_width=usual.spot_width)
 
 
 def _known(before: Finder, shape: FinderConfig) -> dict[str, Tensor]:
@@ -155,13 +154,6 @@ def _calibration(
     finder: Finder, shape: FinderConfig, learned: Sequence[FinderStudy], held: Sequence[FinderStudy]
 ) -> Calibration:
     """What the answers are worth, and which of them tell more."""
-    shown, odds, truth = [], [], []
-    for study in held:
-        there = answers_of(study.facts, shape.claims, shape.regions).there
-        for kinds, answer in _answered(finder, study):
-            shown.append(kinds)
-            odds.append(answer)
-            truth.append(there)
     taught = [answers_of(study.facts, shape.claims, shape.regions) for study in learned]
 
     def told(is_told: Callable[[Answers], Tensor]) -> tuple[str, ...]:
@@ -169,28 +161,11 @@ def _calibration(
         return tuple(claim for claim, count in zip(shape.claims, times, strict=True) if count)
 
     return replace(
-        calibrated(torch.stack(odds), torch.stack(truth), shown),
+        learn_worth(finder, held),
         sized=told(lambda one: ~one.size.isnan()),
         graded=told(lambda one: one.severity >= 0),
         placed=told(lambda one: one.region >= 0),
     )
-
-
-@torch.no_grad()
-def _answered(finder: Finder, study: FinderStudy) -> list[tuple[str, Tensor]]:
-    """Log-odds of a study as users may show it: every choice of its kinds, and one of several."""
-    device = finder.query.device
-    tokens: dict[Kind, list[Tensor]] = {}
-    for image in study.images:
-        view = image.view[None].float().to(device)
-        tokens.setdefault(image.kind, []).append(finder.tokens(image.kind, view))
-    choices = [some for n in range(len(tokens)) for some in combinations(tokens, n + 1)]
-    seen = [(some, [one for kind in some for one in tokens[kind]]) for some in choices]
-    seen += [((kind,), several[:1]) for kind, several in tokens.items() if len(several) > 1]
-    return [
-        (shown_together(some), finder(torch.cat(parts, dim=1)).odds[0].float().cpu())
-        for some, parts in seen
-    ]
 
 
 def _looks(
@@ -214,15 +189,6 @@ def _looks(
 
 def _views(studies: Sequence[FinderStudy], kind: str) -> list[Tensor]:
     return [one.view for study in studies for one in study.images if str(one.kind) == kind]
-
-
-def _held_back(
-    studies: Sequence[FinderStudy],
-) -> tuple[list[FinderStudy], list[FinderStudy]]:
-    """What is learned from, and what calibrates; of very few studies, all do both."""
-    kept = [study for at, study in enumerate(studies, start=1) if at % HELD_BACK]
-    held = list(studies[HELD_BACK - 1 :: HELD_BACK])
-    return (kept, held) if held else (kept, kept)
 
 
 def _with_claims(shape: FinderConfig, studies: Sequence[FinderStudy]) -> FinderConfig:

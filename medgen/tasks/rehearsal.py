@@ -18,6 +18,7 @@ from medgen.data.manifest import read_manifest
 from medgen.data.standard import channels_of
 from medgen.diffusion.conditioner import Condition
 from medgen.encoders.finder import Finder
+from medgen.encoders.spots import Spots
 from medgen.errors import ModelError
 from medgen.instruct.reader import Reader, gathered
 from medgen.instruct.refiner import Refiner
@@ -44,6 +45,7 @@ from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
 from medgen.tasks.refine_train import RefineTrainConfig, refiner_shape
 from medgen.tasks.report_train import ReportTrainConfig
+from medgen.tasks.spots_train import CELLS, SpotsTrainConfig
 from medgen.tasks.train import TrainConfig
 from medgen.tasks.translator import TARGETS, Translator
 from medgen.tasks.writer_train import WriterTrainConfig
@@ -52,6 +54,7 @@ COPIES = 5  # weights, gradients, two moments, and the average
 BYTES = 4  # of a number
 TRIED = 2  # steps, of which the faster one counts
 PROMPT_TOKENS = 128
+CT_CHANNELS = channels_of(Modality.CT)
 EMBEDDING = 256  # of the space that texts and images share
 GIGABYTE = 1e9
 
@@ -158,6 +161,8 @@ def _needed(config: Any) -> tuple[Modality, ...]:
             return (Modality.TEXT,)
         case FinderTrainConfig():
             return (Kind.parse(config.finder.kinds[0]).modality,)
+        case SpotsTrainConfig():
+            return (Modality.CT,)
     return (Modality.CT, Modality.MRI)
 
 
@@ -222,6 +227,10 @@ def _shaped(config: Any) -> tuple[nn.Module, Work]:
             return ReportCodec(config.codec), _report_work(config)
         case FinderTrainConfig():
             return Finder(config.finder), _finder_work(config)
+        case SpotsTrainConfig():
+            return Spots(CT_CHANNELS, max(1, len(config.spots)), config.spot_width), _spots_work(
+                config
+            )
         case WriterTrainConfig():
             return Writer(config.writer), _writer_work(config)
         case TrainConfig():
@@ -347,6 +356,14 @@ def _finder_work(config: FinderTrainConfig) -> Work:
         assert isinstance(network, Finder)
         image = torch.randn(config.fit.batch, channels_of(kind.modality), *space)
         return network(network.tokens(kind, image)).odds.square().mean()
+
+    return work
+
+
+def _spots_work(config: SpotsTrainConfig) -> Work:
+    def work(network: nn.Module) -> Tensor:
+        crops = torch.randn(config.fit.batch, CT_CHANNELS, *[2 * CELLS] * 3)
+        return network(crops).square().mean()
 
     return work
 

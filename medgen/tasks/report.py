@@ -263,15 +263,15 @@ Cells = tuple[int, ...]
 
 @torch.no_grad()
 def _found(seen: Sequence[_Seen], loaded: Reporter) -> tuple[Found, list[Cells], Tensor]:
-    """The answers, the grid of each image's tokens, and all tokens."""
+    """The answers, the grid of each image's tokens, and all tokens without their peaks."""
     finder, tokens, grids = loaded.finder.finder, [], []
     for _, kind, view in seen:
         stack = finder.stack(kind)
         coarsest = stack(view)[-1]
-        tokens.append(stack.tokens(coarsest))
+        tokens.append(stack.tokens(coarsest, view))
         grids.append(tuple(coarsest.shape[2:]))
     joined = torch.cat(tokens, dim=1)
-    return finder(joined), grids, joined
+    return finder(joined), grids, joined[..., : finder.config.width]
 
 
 def _maps(

@@ -21,6 +21,7 @@ from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
 from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
+from medgen.tasks.spots_train import SpotsTrainConfig, train_spots
 from medgen.tasks.train import TrainConfig, train
 from medgen.tasks.writer_train import WriterTrainConfig, train_writer
 
@@ -223,6 +224,9 @@ ROUNDS = {
         train_finder,
         ("finder", "widths"),
         {"tiny": {"finder": {"widths": [16, 16, 32], "width": 32}}},
+    ),
+    "report:spots": Round(
+        SpotsTrainConfig, train_spots, ("spot_width",), {"tiny": {"spot_width": 16}}
     ),
     "report:words": Round(
         WriterTrainConfig,

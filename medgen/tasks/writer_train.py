@@ -278,5 +278,5 @@ def tokens_of(study: Study, found: LoadedFinder, cache: Path | None = None) -> T
         if str(kind.plain) in shape.kinds:
             view = cached_view(path, kind.modality, found.standard, cache)
             seen = torch.from_numpy(view).float()[None].to(device)
-            tokens.append(found.finder.tokens(kind, seen)[0].cpu())
+            tokens.append(found.finder.tokens(kind, seen)[0, :, : shape.width].cpu())
     return torch.cat(tokens).half()

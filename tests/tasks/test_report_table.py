@@ -10,7 +10,7 @@ from medgen.encoders.finder import Found
 from medgen.finding import Course, Finding, Presence, Side
 from medgen.modality import Kind
 from medgen.tasks.facts import Fact
-from medgen.tasks.finder_calibrate import calibrated
+from medgen.tasks.finder_calibrate import calibrated, loudness
 from medgen.tasks.finder_model import Calibration, shown_together
 from medgen.tasks.report_table import Row, box_of, compared, table_of, threshold_of
 
@@ -30,7 +30,7 @@ def found(*odds: float) -> Found:
     severity = torch.tensor([0.0, 2.0, 1.0]).expand(1, claims, 3)
     size = torch.full((1, claims), 3.0)
     nothing = torch.zeros(1, claims, 0)
-    return Found(torch.tensor([odds]), size, severity, nothing, nothing, nothing)
+    return Found(torch.tensor([odds]), size, severity, *[nothing] * 3, size)
 
 
 def test_the_threshold_follows_the_operating_point() -> None:
@@ -94,6 +94,30 @@ def test_calibration_keeps_normal_studies_normal_and_orders_its_points() -> None
     invented = (chances[normal] >= threshold_of(found, 0.05)).any(1).float().mean()
     assert float(invented) <= 0.06
     assert float((chances.mean(0) - truth.mean(0)).abs().max()) < 0.03
+
+
+def test_what_spots_say_counts_where_the_other_odds_are_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = (torch.rand(600, 2, generator=generator) < 0.3).float()
+    noise = torch.randn(600, 2, generator=generator)
+    said = torch.nn.functional.softplus(4 * truth - 2 + torch.randn(600, 2, generator=generator))
+    own = torch.stack([2 * noise[:, 0], 4 * truth[:, 1] - 2 + noise[:, 1]], 1)
+    said[:, 1] = said[:, 1].roll(1)  # of the second claim they say nothing
+    noisy, sure = loudness(own, said, truth).tolist()
+    assert noisy > 3 > 0.3 > sure
+    nothing = loudness(own, torch.zeros_like(own), truth)
+    assert nothing.tolist() == [1, 1]  # as it was: nobody has said anything
+
+
+def test_a_kind_is_not_pulled_to_what_another_group_is_worth() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = (torch.rand(600, 1, generator=generator) < 0.3).float()
+    shown = ["xray"] * 60 + ["ct"] * 540
+    worth = torch.tensor([1.0] * 60 + [0.05] * 540)[:, None]  # odds of CTs are 20 times too loud
+    odds = (2 * (2 * truth - 1) + torch.randn(600, 1, generator=generator)) / worth
+    one, other = calibrated(odds, truth, shown), calibrated(odds, truth, shown, shown)
+    assert other.apart["xray"].scale[0] > 2 * one.apart["xray"].scale[0]
+    assert other.apart["ct"].scale[0] < 0.2
 
 
 def test_answers_are_worth_what_the_images_they_rest_on_are() -> None:
