@@ -34,7 +34,8 @@ def calibrated(
         odds: Answers to the claims, of studies held back.
         truth: 1, 0, or NaN where nobody knows.
         shown: What each answer rests on, see `shown_together`.
-        alike: What else it rests on that makes answers worth about the same; all are, if not given.
+        alike: A word for each answer; kinds of images under one word have answers that are worth
+            about the same. All kinds have, if it is not given.
     """
     everything = _worth(odds, truth, None)
     apart = {}

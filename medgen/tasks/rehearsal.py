@@ -45,7 +45,8 @@ from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
 from medgen.tasks.refine_train import RefineTrainConfig, refiner_shape
 from medgen.tasks.report_train import ReportTrainConfig
-from medgen.tasks.spots_train import CELLS, SpotsTrainConfig
+from medgen.tasks.spots_items import CELLS
+from medgen.tasks.spots_train import SpotsTrainConfig
 from medgen.tasks.train import TrainConfig
 from medgen.tasks.translator import TARGETS, Translator
 from medgen.tasks.writer_train import WriterTrainConfig

@@ -20,14 +20,8 @@ from medgen.tasks.finder_items import FinderImage
 from medgen.tasks.finder_model import load_finder
 from medgen.tasks.finder_train import train_finder
 from medgen.tasks.fit import MODEL
-from medgen.tasks.spots_train import (
-    ABOUT,
-    CELLS,
-    SpotItems,
-    SpotsTrainConfig,
-    spots_loss,
-    train_spots,
-)
+from medgen.tasks.spots_items import ABOUT, CELLS, SpotItems, spots_loss
+from medgen.tasks.spots_train import SpotsTrainConfig, train_spots
 
 DEVICE = torch.device("cpu")
 
