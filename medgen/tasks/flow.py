@@ -40,6 +40,8 @@ class FlowConfig:
         conditioner: What reads the conditions.
         spacings: Voxel sizes of its volumes, mm, of which each has the finest that holds the body;
             none for text and radiographs.
+        knows_place: The network is told where each patch lies. Convolutions alone learn slowly what
+            is left and what is right.
         says_clean: The network says the clean latent, from which the flow follows. What it says of
             the flow holds all of the noise, and a network that is narrower than a patch of cells
             cannot say that.
@@ -56,6 +58,7 @@ class FlowConfig:
     conditioner: ConditionerConfig = field(default_factory=ConditionerConfig)
     spacings: tuple[float, ...] = ()
     says_clean: bool = False
+    knows_place: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for a network that cannot be built."""
@@ -77,7 +80,9 @@ def base_flow(modality: Modality) -> FlowConfig:
     if modality is Modality.TEXT:
         return FlowConfig(modality, 32, (24,), 1, (128,), 6, (True,))
     if FACTS[modality].axes == 3:
-        return FlowConfig(modality, grid=(28, 28, 28), spacings=(2.0, 3.0), says_clean=True)
+        return FlowConfig(
+            modality, grid=(28, 28, 28), spacings=(2.0, 3.0), says_clean=True, knows_place=True
+        )
     return FlowConfig(modality)
 
 
@@ -132,8 +137,7 @@ class Flow(nn.Module):
         if self.config.modality is Modality.TEXT:
             prediction: Latent = self.network(noisy, time, context)
             return prediction
-        patch = self.config.patch
-        said = unfolded(self.network(folded(noisy, patch), time, context), patch)
+        said = unfolded(self.network(self._patches(noisy), time, context), self.config.patch)
         if not self.config.says_clean:
             return said
         mix = self.process.at(time.clamp(min=EARLIEST))
@@ -170,7 +174,16 @@ class Flow(nn.Module):
             UsageError: If it is a flow of text, which has no such half.
         """
         time = torch.zeros(1, device=clean.device)
-        return self.unet.lowered(folded(clean, self.config.patch), time, context)
+        return self.unet.lowered(self._patches(clean), time, context)
+
+    def _patches(self, latent: Latent) -> Float[Tensor, "batch channels *coarse"]:
+        """What the U-Net takes: patches as cells, and where they lie if it is to know."""
+        patches = folded(latent, self.config.patch)
+        if not self.config.knows_place:
+            return patches
+        axes = [torch.linspace(-1, 1, size, device=latent.device) for size in patches.shape[2:]]
+        where = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+        return torch.cat([patches, where.to(patches).expand(len(patches), *where.shape)], dim=1)
 
 
 def folded(latent: Latent, patch: int) -> Float[Tensor, "batch folded *coarse"]:
@@ -199,10 +212,12 @@ def unfolded(latent: Float[Tensor, "batch folded *coarse"], patch: int) -> Laten
 
 
 def _unet_config(config: FlowConfig) -> UNetConfig:
+    axes = len(config.grid)
+    folded_channels = config.channels * config.patch**axes
     return UNetConfig(
-        spatial_dims=len(config.grid),
-        in_channels=config.channels * config.patch ** len(config.grid),
-        out_channels=config.channels * config.patch ** len(config.grid),
+        spatial_dims=axes,
+        in_channels=folded_channels + axes * config.knows_place,
+        out_channels=folded_channels,
         widths=config.widths,
         res_blocks=config.res_blocks,
         attention=config.attention,

@@ -56,6 +56,7 @@ class FlowTrainConfig:
     told: tuple[Modality, ...] = tuple(Modality)  # what it may be told; never its own modality
     drop: float = 0.1  # share of the items that are told nothing
     short: float = 0.15  # share of the things told by their place in the shared space alone
+    regrid: bool = False  # a flow of volumes goes on with the grid and spacings asked for
     focus: float = 0.0  # what an error counts more where the text finds something; with masks
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -70,6 +71,8 @@ class FlowTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
+        if self.regrid and not self.flow.spacings:
+            raise UsageError("regrid: only flows of volumes fit other grids")
         if self.focus < 0 or (self.focus and self.modality is Modality.TEXT):
             raise UsageError("focus is 0 or more, and findings are only drawn in images")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
@@ -162,6 +165,9 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig, Card | None]
     if flow_part(config.modality) in card.parts:
         flow = load_flow(config.init, config.modality, torch.device("cpu")).flow.train()
         own = flow.config
+        if config.regrid:
+            own = replace(own, grid=config.flow.grid, spacings=config.flow.spacings)
+            flow.config = own  # its convolutions fit any grid
         keep_shape(_like(config.flow, own), own, _like(base_flow(config.modality), own))
         return flow, replace(config, flow=own), card
     config = replace(config, flow=_fitting(config))

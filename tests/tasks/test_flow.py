@@ -84,3 +84,19 @@ def test_refusals() -> None:
         replace(IMAGE, grid=(9, 8))
     with pytest.raises(UsageError, match="cannot have 2 axes"):
         replace(TEXT, grid=(8, 8))
+
+
+def test_a_network_that_knows_its_place_tells_left_from_right() -> None:
+    torch.manual_seed(0)
+    network = flow(replace(IMAGE, knows_place=True))
+    noisy, time = torch.zeros(1, 2, 8, 8), torch.tensor([0.5])
+    mirrored = {}
+    for name, made in (("blind", flow(IMAGE)), ("placed", network)):
+        for layer in made.network.modules():  # without edges, which also tell where one is
+            if isinstance(layer, torch.nn.Conv2d) and layer.padding == (1, 1):
+                layer.padding_mode = "circular"
+        with torch.no_grad():
+            said = made(noisy, time, conditions_of(told(1)[:1]))
+        mirrored[name] = float((folded(said, 2) - folded(said, 2).flip(-1)).abs().max())
+    assert mirrored["blind"] < 1e-5
+    assert mirrored["placed"] > 1e-3

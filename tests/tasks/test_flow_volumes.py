@@ -72,6 +72,23 @@ def made(
     return folder / "flow" / MODEL
 
 
+def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
+    manifest = made.parents[1] / "manifest.jsonl"
+    shape = FLOW | {"grid": [12, 12, 12], "spacings": [2.0, 3.0]}
+    fit = replace(FIT, steps=1)
+    asked = replace(from_mapping(FlowTrainConfig, {"flow": shape}), init=str(made), fit=fit)
+    with pytest.raises(UsageError, match="has another shape"):
+        list(train_flow(asked, tmp_path / "no", manifest=manifest))
+    list(train_flow(replace(asked, regrid=True), tmp_path / "finer", manifest=manifest))
+    config = GenerateConfig("ct", model=str(tmp_path / "finer" / MODEL), device="cpu", steps=2)
+    config = replace(config, spacing=3.0)
+    (sample,) = generate(understood(CHEST, config), [], config)
+    assert sample.image.voxels.shape == (48, 48, 48)
+    assert sample.image.geometry.spacing == (3.0, 3.0, 3.0)
+    with pytest.raises(UsageError, match="only flows of volumes fit other grids"):
+        FlowTrainConfig(regrid=True)
+
+
 @pytest.fixture
 def config(made: Path) -> GenerateConfig:
     return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=4, guidance=1.0)
