@@ -104,6 +104,7 @@ class Stack(nn.Module):
         self.spots = None
         if config.spots and axes == 3:
             self.spots = Spots(channels, len(config.spots), config.spot_width)
+            self.spots.requires_grad_(requires_grad=False)  # they learn from crops alone
 
     def forward(self, image: Image) -> list[Grid]:
         """One grid a level, the finest first."""

@@ -61,7 +61,6 @@ class Spots(nn.Module):
         nothing learns through them.
         """
         evidence = F.softplus(self(volume))
-        middle = evidence.shape[2] // 2
-        left, right = evidence.clone(), evidence.clone()
-        left[:, :, middle:], right[:, :, :middle] = 0, 0
-        return F.adaptive_max_pool3d(torch.cat([left, right], dim=1), tuple(cells))
+        left = evidence.clone()
+        left[:, :, evidence.shape[2] // 2 :] = 0
+        return F.adaptive_max_pool3d(torch.cat([left, evidence - left], dim=1), tuple(cells))

@@ -21,21 +21,13 @@ from medgen.modality import Modality
 from medgen.tasks.align_studies import (
     Masks,
     ReadStudy,
-    Stack,
     View,
     augment_for,
     one_of,
-    stacked,
 )
+from medgen.tasks.patches import Patch, patch_from
 
 FOCUSED = 0.6  # share of the patches that hold a finding, every finding as often
-
-
-class Patch(NamedTuple):
-    """Part of an image, and the share of each finding there at half the resolution."""
-
-    view: View
-    masks: Stack
 
 
 class _Drawn(NamedTuple):
@@ -83,12 +75,7 @@ class PatchItems:
             place = (torch.rand(len(space), generator=generator) * space).long()
         half = self.side // 2
         before = (torch.rand(len(place), generator=generator) * half).long()
-        most = (torch.tensor(image.shape[1:]) // 2 - half).clamp(min=0)
-        corner = torch.minimum((place - before).clamp(min=0), most).tolist()
-        fine = tuple(slice(2 * at, 2 * at + self.side) for at in corner)
-        coarse = tuple(slice(at, at + half) for at in corner)
-        part = image[(slice(None), *fine)].float()
-        there = stacked(self.findings, {name: mask[coarse] for name, mask in masks.items()}, part)
+        part, there = patch_from(image, masks, self.findings, place - before, half)
         config = replace(augment_for(modality, self.augment), shift=0, erase=0)
         view, moved = augmented_with(part, there, generator, config)
         assert moved is not None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from medgen.tasks.finder_model import Calibration, Worth
@@ -38,23 +38,22 @@ def calibrated(
             about the same. All kinds have, if it is not given.
     """
     everything = _worth(odds, truth, None)
-    apart = {}
-    for group in sorted(set(alike or ("",) * len(shown))):
-        words = [word for at, word in enumerate(shown) if not alike or alike[at] == group]
-        rows = _rows(shown, words)
-        usual = _worth(odds[rows], truth[rows], None) if len(words) < len(shown) else everything
-        for word in sorted(set(words)):
-            rows = _rows(shown, [word])
-            if ENOUGH <= rows.sum() < len(shown):
-                apart[word] = _worth(odds[rows], truth[rows], usual)
+    groups = list(alike) or [""] * len(shown)
+    usual = {group: _of(groups, group, odds, truth, None) for group in set(groups)}
+    apart = {
+        word: _of(shown, word, odds, truth, usual[group])
+        for word, group in sorted(dict(zip(shown, groups, strict=True)).items())
+        if ENOUGH <= list(shown).count(word) < len(shown)
+    }
     return Calibration(
         everything.scale, everything.shift, everything.threshold, apart, invented=INVENTED
     )
 
 
-def _rows(shown: Sequence[str], words: Sequence[str]) -> Bool[Tensor, "studies"]:
-    known = set(words)
-    return torch.tensor([word in known for word in shown])
+def _of(words: Sequence[str], word: str, odds: Odds, truth: Odds, usual: Worth | None) -> Worth:
+    """What the answers under one word are worth."""
+    rows = torch.tensor([one == word for one in words])
+    return _worth(odds[rows], truth[rows], usual)
 
 
 def loudness(own: Odds, heard: Odds, truth: Odds) -> Float[Tensor, "claims"]:
@@ -68,59 +67,47 @@ def loudness(own: Odds, heard: Odds, truth: Odds) -> Float[Tensor, "claims"]:
         heard: What spots say, 0 or more.
         truth: 1, 0, or NaN where nobody knows.
     """
+    (scale, gain), _ = _likeliest([own, heard], truth)
+    return torch.where(heard.any(0), gain / scale, torch.ones_like(gain))
+
+
+def _likeliest(
+    parts: Sequence[Odds], truth: Odds
+) -> tuple[Float[Tensor, "parts claims"], Float[Tensor, "claims"]]:
+    """How often each of the parts of log-odds counts, above 0, and what is added to their sum."""
     known, right = ~truth.isnan(), truth.nan_to_num(0.0)
-    logs = torch.zeros(2, own.shape[1], requires_grad=True)
-    shift = torch.zeros(own.shape[1], requires_grad=True)
+    logs = torch.zeros(len(parts), truth.shape[1], requires_grad=True)
+    shift = torch.zeros(truth.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS([logs, shift], max_iter=STEPS)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        scale, gain = logs.exp()
-        odds = own * scale + heard * gain + shift
+        odds = (torch.stack(list(parts)) * logs.exp()[:, None]).sum(0) + shift
         wrong = F.binary_cross_entropy_with_logits(odds, right, reduction="none")
         total = (wrong * known).sum() + PULL * (logs.square().sum() + shift.square().sum())
         total.backward()
         return total
 
     optimizer.step(loss)
-    scale, gain = logs.detach().exp()
-    return torch.where(heard.any(0), gain / scale, torch.ones_like(gain))
+    return logs.detach().exp(), shift.detach()
 
 
 def _worth(odds: Odds, truth: Odds, usual: Worth | None) -> Worth:
     """What some answers are worth; of `usual` they differ as far as they say so themselves."""
     if usual is not None:
         odds = odds * torch.tensor(usual.scale) + torch.tensor(usual.shift)
-    known = ~truth.isnan()
-    right = truth.nan_to_num(0.0)
-    log_scale = torch.zeros(odds.shape[1], requires_grad=True)
-    shift = torch.zeros(odds.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_scale, shift], max_iter=STEPS)
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        wrong = F.binary_cross_entropy_with_logits(
-            odds * log_scale.exp() + shift, right, reduction="none"
-        )
-        pulled = PULL * (log_scale.square() + shift.square()).sum()
-        total = (wrong * known).sum() + pulled
-        total.backward()
-        return total
-
-    optimizer.step(loss)
-    with torch.no_grad():
-        scale = log_scale.exp()
-        chances = (odds * scale + shift).sigmoid()
-        is_normal = known.all(1) & (right == 0).all(1)
-        surest = chances[is_normal].amax(1) if is_normal.any() else chances.new_tensor([0.5])
-        thresholds = tuple(
-            round(float(surest.quantile(1 - share).clamp(LOWEST, HIGHEST)), 4) for share in INVENTED
-        )
-        if usual is not None:
-            shift = scale * torch.tensor(usual.shift) + shift
-            scale = scale * torch.tensor(usual.scale)
-    if usual is not None and is_normal.sum() < NORMAL:
-        thresholds = usual.threshold
+    (scale,), shift = _likeliest([odds], truth)
+    chances = (odds * scale + shift).sigmoid()
+    is_normal = (truth == 0).all(1)
+    surest = chances[is_normal].amax(1) if is_normal.any() else chances.new_tensor([0.5])
+    thresholds = tuple(
+        round(float(surest.quantile(1 - share).clamp(LOWEST, HIGHEST)), 4) for share in INVENTED
+    )
+    if usual is not None:
+        shift = scale * torch.tensor(usual.shift) + shift
+        scale = scale * torch.tensor(usual.scale)
+        if is_normal.sum() < NORMAL:
+            thresholds = usual.threshold
     return Worth(_rounded(scale), _rounded(shift), thresholds)
 
 

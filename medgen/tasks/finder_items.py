@@ -16,7 +16,7 @@ from medgen.data.standard import in_cells
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import Finder, Found
 from medgen.modality import Kind
-from medgen.tasks.align_studies import augment_for, one_of
+from medgen.tasks.align_studies import augment_for, one_of, stacked
 from medgen.tasks.facts import Answers, Fact, answers_of
 from medgen.tasks.finder_config import FinderTrainConfig
 
@@ -68,12 +68,7 @@ class FinderItems:
         images = []
         for image in (study.images[at] for at in shown):
             view = image.view.float()
-            masks = None
-            if image.masks is not None:
-                nothing = torch.zeros([size // 2 for size in view.shape[1:]])
-                masks = torch.stack(
-                    [image.masks[n].float() if n in image.masks else nothing for n in self.names]
-                )
+            masks = None if image.masks is None else stacked(self.names, image.masks, view)
             augment = augment_for(image.kind.modality, self.config.augment)
             images.append((image.kind, *augmented_with(view, masks, generator, augment)))
         shape = self.config.finder

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import model_folder, read_card
-from medgen.encoders.finder import Finder, FinderConfig, Stack
+from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
 from medgen.tasks.distributed import join
@@ -77,9 +77,6 @@ def train_finder(
     if before:
         finder.load_state_dict(finder.state_dict() | _known(before.finder, config.finder))
     freeze(finder, config.freeze)
-    for stack in finder.stacks.children():
-        if isinstance(stack, Stack) and stack.spots is not None:
-            stack.spots.requires_grad_(requires_grad=False)
     training = FinderTraining(finder, names).train()
     items = FinderItems(learned, config, names)
     facts = {"config": facts_of(config), "studies": len(learned), "masks": names}

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from medgen.align.grounding import PRESENT
 from medgen.diffusion.noise import generator_for
 from medgen.tasks.align_studies import one_of
 from medgen.tasks.finder_items import FinderImage
+from medgen.tasks.patches import patch_from
 
 CELLS = 12  # along each edge of a crop; each is two voxels wide
 OFF = 4  # cells that the middle of a crop may be off its finding's, along each axis
 ABOUT = 0.75  # share of the crops that lie about a finding
 WEIGHT = 5.0  # of a cell with a finding: there are few
+NOTHING = torch.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class SpotItems:
             name: [
                 (volume, cells)
                 for volume in volumes
-                if len(cells := _there(volume, name).nonzero())
+                if len(cells := (_masks(volume).get(name, NOTHING) > PRESENT).nonzero())
             ]
             for name in spots
         }
@@ -59,29 +61,21 @@ class SpotItems:
         if float(torch.rand((), generator=generator)) < ABOUT:
             volume, cells = one_of(self.drawn[one_of(self.spots, generator)], generator)
             off = torch.randint(-OFF, OFF + 1, (3,), generator=generator)
-            return self._cut(volume, one_of(list(cells), generator) + off, generator)
-        volume = one_of(self.volumes, generator)
-        size = torch.tensor(volume.view.shape[1:]) // 2
-        return self._cut(volume, (torch.rand(3, generator=generator) * size).long(), generator)
-
-    def _cut(self, image: FinderImage, middle: Tensor, generator: Generator) -> Crop:
-        there = torch.stack([_there(image, name) for name in self.spots])
-        room = (torch.tensor(there.shape[1:]) - CELLS).clamp(min=0)
-        corner = torch.minimum((middle - CELLS // 2).clamp(min=0), room).tolist()
-        cells = tuple(slice(at, at + CELLS) for at in corner)
-        voxels = tuple(slice(2 * at, 2 * (at + CELLS)) for at in corner)
+            middle = cells[one_of(range(len(cells)), generator)] + off
+        else:
+            volume = one_of(self.volumes, generator)
+            size = torch.tensor(volume.view.shape[1:]) // 2
+            middle = (torch.rand(3, generator=generator) * size).long()
+        start = middle - CELLS // 2
+        part, shares = patch_from(volume.view, _masks(volume), self.spots, start, CELLS)
         axes = [axis for axis in (1, 2, 3) if float(torch.rand((), generator=generator)) < 0.5]
-        volume = image.view[(slice(None), *voxels)].float()
-        part = there[(slice(None), *cells)].float()
-        return Crop(str(image.kind), volume.flip(axes), part.flip(axes))
+        there = (shares > PRESENT).float()
+        return Crop(str(volume.kind), part.flip(axes), there.flip(axes))
 
 
-def _there(image: FinderImage, name: str) -> Tensor:
-    """The cells of a volume in which a finding is drawn."""
+def _masks(image: FinderImage) -> Mapping[str, Tensor]:
     assert image.masks is not None
-    if name not in image.masks:
-        return torch.zeros([size // 2 for size in image.view.shape[1:]], dtype=torch.bool)
-    return image.masks[name] > PRESENT
+    return image.masks
 
 
 def spots_loss(network: nn.Module, items: Sequence[Crop]) -> Mapping[str, Tensor]:

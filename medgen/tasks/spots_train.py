@@ -14,7 +14,7 @@ from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
 from medgen.tasks.distributed import join
 from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_model import FinderPart, LoadedFinder, load_finder, new_usual, save_finder
+from medgen.tasks.finder_model import FinderPart, LoadedFinder, load_finder, save_finder
 from medgen.tasks.finder_studies import learned_and_held
 from medgen.tasks.finder_worth import learn_worth
 from medgen.tasks.fit import MODEL, Progress, fit
@@ -98,7 +98,7 @@ def train_spots(
         )
     torch.manual_seed(config.fit.seed)
     finder = _finder(before, shape)
-    training = nn.ModuleDict({kind: _spots_of(finder, kind) for kind in deep})
+    training = nn.ModuleDict({kind: _spots_of(finder, kind) for kind in deep}).requires_grad_()
     facts = {"config": facts_of(config), "volumes": len(volumes)}
     yield from fit(training, items, spots_loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
@@ -110,12 +110,10 @@ def train_spots(
             worth, sized=was.sized, graded=was.graded, placed=was.placed, foreign=was.foreign
         )
         part = FinderPart(shape, before.standard, worth)
-        usual = new_usual(shape)
-        for kind, one in before.usual.items():
-            usual[kind].load_state_dict(one.state_dict())
         init = model_folder(config.init)
         extra = {"training-spots": facts_of(config)}
         card = descended(replace(card, steps=step, extra=extra), init, "finder")
+        usual = nn.ModuleDict(before.usual)
         save_finder(out / MODEL, card, part, finder.state_dict(), usual, beside=init)
 
 
