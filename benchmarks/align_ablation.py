@@ -19,11 +19,12 @@ from benchmarks.retrieval import encoders_at, figures
 from benchmarks.rows import Row, Store
 from medgen.align.aligner import Aligner
 from medgen.data.manifest import read_manifest
-from medgen.encoders.image import ImageEncoder
+from medgen.encoders.cells import CellEncoder
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
-from medgen.tasks.align import AlignConfig, AlignLoss
+from medgen.tasks.align import AlignLoss
 from medgen.tasks.align_cells import CellItems, Cells, cells_of
+from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import ReadStudy, read_studies
 from medgen.tasks.fit import fit
@@ -126,8 +127,8 @@ def with_new_readers(aligner: Aligner, seed: int) -> Aligner:
     torch.manual_seed(seed)
     for name in IMAGES:
         encoder = aligner.encoders[name]
-        assert isinstance(encoder, ImageEncoder)
-        new = ImageEncoder(encoder.config)
+        assert isinstance(encoder, CellEncoder)
+        new = CellEncoder(encoder.config)
         new.levels.load_state_dict(encoder.levels.state_dict())
         aligner.encoders[name] = new
     return aligner

@@ -184,8 +184,11 @@ def generations(
             for sampler in SAMPLERS
             for steps in STEPS
         }
+    # Some distances lie in the space of the encoder.
+    seen = key + card.parts[Modality.XRAY].sha256[:4]
     for (subject, method), make in makers.items():
-        path = store.path(PART, method, key, subject.replace(" ", "-"))
+        of = seen if subject == "fidelity" else key
+        path = store.path(PART, method, of, subject.replace(" ", "-"))
         if row := store.row(path, partial(_row, subject, method, make)):
             yield row
     yield from generation_speeds(model, key, threads, store)

@@ -41,12 +41,15 @@ from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
 from medgen.tasks.finder_model import FINDER, load_finder
 from medgen.tasks.finder_usual import FOREIGN
 from medgen.tasks.fit import MODEL
+from medgen.tasks.flow_model import flow_part
+from medgen.tasks.report_model import REPORT_PART
 from medgen.tasks.writer_model import WRITER, load_writer
 from medgen.tasks.writer_train import tokens_of, told_of, untold
 
 PART = "reports"
 TOKENS, LATENT = "tokens", "latent"
 NEAREST, COMMONEST, R2GEN = "nearest radiograph", "commonest report", "R2Gen-class"
+LATENT_PARTS = (Modality.XRAY, flow_part(Modality.TEXT), REPORT_PART)
 BINS = 10
 RADIOGRAPH = Kind(Modality.XRAY)
 TIMED, REPEATS = 8, 3
@@ -59,7 +62,8 @@ def reportings(
     card = reporter_at(model)
     if card is None:
         return
-    key = "".join(card.parts[name].sha256[:4] for name in (FINDER, WRITER))
+    key = _key(card, FINDER, WRITER)
+    others = {LATENT: _key(card, *LATENT_PARTS), NEAREST: _key(card, Modality.XRAY)}
     sets = Sets(data, model, studies)
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {
         ("held-out", method): partial(_scores, sets, method)
@@ -74,7 +78,7 @@ def reportings(
         makers |= {("normals", TOKENS): partial(_invented, sets)}
     makers |= more(sets)
     for (subject, method), make in makers.items():
-        path = store.path(PART, method, key, subject.replace(" ", "-"))
+        path = store.path(PART, method, key + others.get(method, ""), subject.replace(" ", "-"))
         if row := store.row(path, partial(_row, subject, method, make)):
             yield row
 
@@ -86,6 +90,11 @@ def reporter_at(model: str) -> Card | None:
     except ModelError:
         return None
     return card if {FINDER, WRITER} <= card.parts.keys() else None
+
+
+def _key(card: Card, *parts: str) -> str:
+    """What a figure rests on; parts that a model lacks make none."""
+    return "".join(card.parts[name].sha256[:4] for name in parts if name in card.parts)
 
 
 def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:

@@ -1,7 +1,7 @@
 """Do the encoders agree on studies that no training saw? Beside a linear probe, and chance.
 
-The studies are those of `benchmarks.heldout_studies`; the probe learns from those of
-`benchmarks.train_align`, and is left out where they are not.
+The studies are those of `benchmarks.heldout_studies`; the probe learns from what the encoders do,
+as `benchmarks.train_flows` makes it, and is left out where that is not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ import torch
 from benchmarks import heldout_studies, probe
 from benchmarks.machine import commit, today
 from benchmarks.rows import Row, Store
+from benchmarks.train_flows import DEEP_CHESTS, MORE
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.errors import ModelError
@@ -22,15 +23,16 @@ from medgen.metrics.retrieval import Agreement
 from medgen.modality import Modality
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.align_studies import read_studies
+from medgen.tasks.batch import MANIFEST
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
 
 PART = "retrieval"
-ENCODERS, HANDWRITTEN, PROBE = "encoders", "handwritten", "probe"
+ENCODERS, CHESTS, HANDWRITTEN, PROBE = "encoders", "chests", "handwritten", "probe"
 TRAINED_ON = {
-    Modality.XRAY: "chests.jsonl",
-    Modality.CT: "bodies.jsonl",
-    Modality.MRI: "heads.jsonl",
+    Modality.XRAY: MORE,
+    Modality.CT: f"{DEEP_CHESTS}/{MANIFEST}",
+    Modality.MRI: "heads.jsonl",  # of `benchmarks.train_align`
 }
 
 
@@ -40,18 +42,22 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
     Args:
         data: The data folder, of whose label maps the held-out heads are made.
         model: Of the encoders, by name or folder; nothing is measured without them.
-        studies: Where `benchmarks.train_align` has its studies; `heldout` is written beside them.
+        studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
         store: Keeps the rows.
     """
     known = encoders_at(model)
     if not known.keys() & TRAINED_ON.keys():
         return
     key = "".join(sha256[:4] for sha256 in known.values())
-    makers = {ENCODERS: partial(_encoders, data, model, studies / "heldout", "heldout.jsonl")}
-    if known.keys() & {Modality.CT, Modality.MRI}:  # a person has reported heads
-        makers[HANDWRITTEN] = partial(
-            _encoders, data, model, studies / "heldout", "handwritten.jsonl"
-        )
+    sets = {
+        ENCODERS: "heldout.jsonl",
+        CHESTS: f"chest/{MANIFEST}",
+        HANDWRITTEN: "handwritten.jsonl",
+    }
+    makers = {
+        method: partial(_encoders, data, model, studies / "heldout", listed)
+        for method, listed in sets.items()
+    }
     listed = {name: of for name, of in TRAINED_ON.items() if name in known}
     if all((studies / of).exists() for of in listed.values()):
         makers[PROBE] = partial(_probe, data, model, studies, listed)

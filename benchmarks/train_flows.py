@@ -6,9 +6,11 @@ codec learns the radiographs, and a flow for each, images and reports, learns to
 can write out; that of radiographs goes on, longer, with more chests. A finder learns what
 radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
 chests, and the finder to read CTs, then radiographs from the side, with a writer again, and to look
-for what is small in CTs. Two chains of commands run side by side, and what they have trained is
-joined at the end. Stopped at any moment, the same command continues. The encoders of CT and MRI are
-another matter: `python -m benchmarks.train_align`. Two things no command says: the bundled codec of
+for what is small in CTs. At last encoders of radiographs and CTs read by the finder's claims, and
+the flow of reports goes on with what they say. Two chains of commands run side by side, and what
+they have trained is joined at the end. Stopped at any moment, the same command continues. Encoders
+that read by convolutions alone, of heads and MRI too, are another matter: `python -m
+benchmarks.train_align`. Two things no command says: the bundled codec of
 reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
 and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
 the front.
@@ -41,6 +43,7 @@ VOLUMES = "codec-volumes.jsonl"
 READ = tuple(f"finder-{number}.jsonl" for number in range(2, 7))  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
+AGAIN = "met-again"  # the model with encoders that read by the finder
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
 
@@ -56,6 +59,7 @@ class Stage:
         init: The run whose model it goes on with.
         again: How many have taught the same before, which it goes on with.
         calibrates: The folder of studies that calibrate it; None: some of the manifest.
+        finder: The run whose finder reads its images; None: convolutions of their own do.
     """
 
     teaches: str
@@ -65,6 +69,7 @@ class Stage:
     init: str | None = None
     again: int = 0
     calibrates: str | None = None
+    finder: str | None = None
 
     @property
     def folder(self) -> str:
@@ -119,7 +124,17 @@ SPOTS = Stage(
 )
 FINDS_ON = (FINDS_2, FINDS_3, FINDS_4, FINDS_5, FINDS_6, SAYS_2, SPOTS)
 DEEP = (CUTS, CUTS_ON, *FINDS_ON)
-STAGES = (*FLAT, *DEEP)
+MEETS = {"cells": "3", "decoys": "4", "invariant": "0", "grounding": "0", "fit.batch": "128"}
+MEETS |= {"fit.learning_rate": "1e-3", "fit.warmup": "50", "fit.ema_decay": "0.99"}
+MEETS |= {"fit.log_every": "20"}
+GENTLY = MEETS | {"fit.learning_rate": "2e-4", "fit.warmup": "10", "fit.ema_decay": "0.95"}
+LOOKS_2 = Stage("align:xray", MORE, 300, MEETS, SPOTS.folder, again=1, finder=SPOTS.folder)
+LOOKS_DEEP = Stage(
+    "align:ct", f"{DEEP_CHESTS}/{MANIFEST}", 60, GENTLY, LOOKS_2.folder, finder=SPOTS.folder
+)
+MET = (LOOKS_2, LOOKS_DEEP)
+TELLS_2 = Stage("flow:text", READ[0], 5000, {"fit.seed": "2"}, AGAIN, again=1)
+STAGES = (*FLAT, *DEEP, *MET, TELLS_2)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -170,6 +185,17 @@ def after_volumes(out: Path) -> list[Chain]:
     return [[train_line(stage, out) for stage in stages] for stages in ((CUTS, CUTS_ON), FINDS_ON)]
 
 
+def after_finder(out: Path) -> list[Chain]:
+    """A chain that ends with encoders that read by the finder, and the flow that they tell."""
+    return [
+        [
+            *(train_line(stage, out) for stage in MET),
+            _joining((*FLAT, *DEEP, *MET), out, AGAIN),
+            train_line(TELLS_2, out),
+        ]
+    ]
+
+
 def joining(out: Path) -> Line:
     """The line that makes one model of all runs."""
     return _joining(STAGES, out, "flows")
@@ -191,6 +217,8 @@ def train_line(stage: Stage, out: Path, *, folder: str | None = None) -> Line:
     settings = [w for key, value in stage.settings.items() for w in ("--set", f"{key}={value}")]
     cache = [] if stage is WRITES else ["--cache", str(out / "views")]
     start = ["--init", str(out / stage.init / MODEL)] if stage.init else []
+    if stage.finder:
+        start += ["--set", f"finder={out / stage.finder / MODEL}"]
     if stage.calibrates:
         start += ["--set", f"calibrate={out / stage.calibrates / MANIFEST}"]
     return [
@@ -257,9 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     out = options.out
     first, second = before_chests(out), after_chests(out)
-    third, fourth, last = before_volumes(out), after_volumes(out), [[joining(out)]]
+    third, fourth = before_volumes(out), after_volumes(out)
+    fifth, last = after_finder(out), [[joining(out)]]
     if options.dry_run:
-        every = (*first, *second, *third, *fourth, *last)
+        every = (*first, *second, *third, *fourth, *fifth, *last)
         print("\n".join(shown(line) for chain in every for line in chain))
         return 0
     link_heads(options.data, out / "training-heads")
@@ -269,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
     if code := run_chains(second) or run_chains(third):
         return code
     list_volumes(out)
-    return run_chains(fourth) or run_chains(last)
+    return run_chains(fourth) or run_chains(fifth) or run_chains(last)
 
 
 if __name__ == "__main__":

@@ -82,12 +82,12 @@ class Aligner(nn.Module):
 
         Args:
             modalities: What learns.
-            has_features: Of images, the convolutions, too.
+            has_features: Of images, what makes their features, too.
         """
         for name, encoder in self.encoders.items():
             encoder.requires_grad_(Modality(name) in modalities)
             if isinstance(encoder, ImageEncoder) and not has_features:
-                encoder.levels.requires_grad_(False)
+                encoder.eyes.requires_grad_(False)
 
     def _embedded(
         self, batch: Batch, encode: Callable[[Modality, Tensor], Encoded]

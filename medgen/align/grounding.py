@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from medgen.encoders.encoded import Encoded
-from medgen.encoders.image import Grid, ImageEncoderConfig
+from medgen.encoders.image import ImageEncoderConfig
+from medgen.encoders.places import Grid
 
 PRESENT = 0.25  # of a voxel: that much of a finding counts
 

@@ -71,8 +71,8 @@ def align(
     """Train encoders in which text, X-ray, CT and MRI meet."""
     from medgen.cli.train_run import run_training
     from medgen.config import resolve
-    from medgen.tasks.align import AlignConfig
     from medgen.tasks.align import align as run
+    from medgen.tasks.align_config import AlignConfig
 
     if export is not None:
         given = {

@@ -4,7 +4,7 @@ A claim is a finding and, where it has one, a side of the patient. Each has a qu
 looks over the cells of all images; where it looks is what its answer rests on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -14,7 +14,7 @@ from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
 from medgen.data.standard import channels_of
-from medgen.encoders.image import OCTAVES, Grid, places
+from medgen.encoders.places import OCTAVES, Grid, places
 from medgen.encoders.spots import Spots
 from medgen.modality import FACTS, Kind
 from medgen.shapes import Context, Image
@@ -160,6 +160,14 @@ class Finder(nn.Module):
         if not isinstance(found, Stack):
             raise TypeError(kind)
         return found
+
+    def alone(self, kind: Kind) -> "Finder":
+        """The same finder, of one kind of images."""
+        spots = self.config.spots if FACTS[kind.modality].axes == 3 else ()
+        one = Finder(replace(self.config, kinds=(str(kind.plain),), spots=spots))
+        state = self.state_dict()
+        one.load_state_dict({name: state[name] for name in one.state_dict()})
+        return one
 
     def tokens(self, kind: Kind, image: Image) -> Context:
         """The tokens of a batch of images of one kind, with their peaks."""

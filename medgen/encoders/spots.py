@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medgen.encoders.image import Grid
+from medgen.encoders.places import Grid
 from medgen.shapes import Image
 
 RARE = -4.0  # log-odds that every cell starts with

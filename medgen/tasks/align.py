@@ -1,20 +1,16 @@
 """Align: studies with reports and images in, encoders that agree on them out."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from medgen.align.aligner import Aligner
-from medgen.align.augment import AugmentConfig
 from medgen.align.central import (
     Batch,
     Given,
-    Pairs,
     alignment_losses,
     invariance_losses,
     met,
@@ -22,86 +18,25 @@ from medgen.align.central import (
 )
 from medgen.align.grounding import Logits, grounding_loss
 from medgen.data.manifest import read_manifest
-from medgen.data.standard import StandardConfig
-from medgen.encoders.image import ImageEncoder
-from medgen.encoders.text import TextEncoder
-from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
+from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
 from medgen.tasks.align_cells import CellItems, cells_of
-from medgen.tasks.align_model import (
-    EncodersConfig,
-    load_aligner,
-    new_aligner,
-    new_encoder,
-    save_aligner,
-)
+from medgen.tasks.align_config import AlignConfig
+from medgen.tasks.align_model import save_aligner
 from medgen.tasks.align_patches import PatchItems, PatchLoss
-from medgen.tasks.align_studies import IMAGES, AlignItem, AlignItems, ReadStudy, read_studies
+from medgen.tasks.align_start import basis_of, started, with_basis
+from medgen.tasks.align_studies import AlignItem, AlignItems, ReadStudy, read_studies
 from medgen.tasks.device import choose_device
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Loss, Progress, fit
-from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.prefetch import MakeItem
 from medgen.tasks.run_card import card_of, facts_of
 from medgen.tasks.snapshots import averaged_weights
 
-LOG = logging.getLogger(__name__)
-UNSEEN = 0.2  # of the words of the reports: more are worth a warning
 BUILT = "aligned"  # its name, if nobody gives it one
-
-
-@dataclass(frozen=True)
-class AlignConfig:
-    """What `medgen align` is asked to do."""
-
-    init: str | None = None  # encoders to start from, with their tokenizer
-    train: tuple[str, ...] = tuple(Modality)  # encoders that learn; of images, no other is used
-    pairs: Pairs = "hub"  # which modalities meet: each the text, or all of them
-    wordings: float = 1.0  # weight of: two reports of a study say the same; while text learns
-    decoys: int = 1  # reports with one fact changed, of each study, that mislead its images
-    grounding: float = 1.0  # weight of: cells of an image say which findings are there; with masks
-    patch: int = 0  # side of patches that encoders of images learn findings from, without reports
-    cells: int = 0  # views of each image whose features are kept; then only their reader learns
-    invariant: float = 0.1  # weight of the visual invariant
-    diag_weight: float = 1.0  # of its diagonal; 0 is the paper's literal statement
-    vocabulary: int = 2048  # most pieces of text that the tokenizer learns
-    max_bad: float = 0.05  # share of the studies that may be unreadable
-    allow_outside: bool = False  # the manifest may name files outside its folder
-    cache: str | None = None  # folder that keeps images as the encoders take them
-    card: str | None = None  # TOML with name, summary, licence and data of the model
-    encoders: EncodersConfig = field(default_factory=EncodersConfig)
-    standard: StandardConfig = field(default_factory=StandardConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    fit: FitConfig = field(
-        default_factory=lambda: FitConfig(
-            steps=5000, batch=16, learning_rate=3e-4, weight_decay=0.05, device="auto"
-        )
-    )
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for a number that makes no sense."""
-        if self.fit.batch < 2:
-            raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
-        if self.invariant < 0 or self.grounding < 0 or not 0 <= self.max_bad <= 1:
-            raise UsageError("weights must not be negative, and max_bad must be in [0, 1]")
-        strides = [2 ** len(getattr(self.encoders, name).widths) for name in self.images]
-        if self.patch < 0 or any(self.patch % stride for stride in strides):
-            raise UsageError(f"patches of {self.patch}: choose a multiple of {max(strides)}")
-        if self.cells < 0 or (self.cells and self.patch):
-            raise UsageError("choose cells, 1 or more views of each image, or patch, or neither")
-        if not 1 <= self.decoys <= 100:
-            raise UsageError(f"{self.decoys} decoys: choose 1 to 100")
-        if unknown := sorted(set(self.train) - set(Modality)) or not self.train:
-            words = ", ".join(Modality)
-            raise UsageError(f"train {unknown or 'nothing'}: choose from {words}")
-
-    @property
-    def images(self) -> tuple[Modality, ...]:
-        """The images that meet the text."""
-        return tuple(each for each in IMAGES if each in self.train)
 
 
 def align(
@@ -120,15 +55,18 @@ def align(
 
     Raises:
         UsageError: If there is nothing to learn from, or a setting does not fit.
+        ModelError: If what it starts from is damaged, or has no such finder.
         InputError: If the manifest is wrong, or too many studies cannot be read.
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, BUILT, "align")  # its mistakes must not wait for the end
+    basis = basis_of(config)
+    config = with_basis(config, basis)
     studies = _studies(config, manifest)
-    aligner, tokenizer, config, known = _start(config, studies)
+    aligner, tokenizer, config = started(config, basis, studies)
     given = {modality for study in studies for modality in _modalities(study)}
     # The text is what all images are held against: without it, nobody could go on.
-    learned = known | (given & set(map(Modality, config.train))) | {Modality.TEXT}
+    learned = basis.learned | (given & set(map(Modality, config.train))) | {Modality.TEXT}
     aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
     findings = _findings(studies) if config.grounding and not config.cells else ()
     if findings:
@@ -338,53 +276,3 @@ def _findings(studies: Sequence[ReadStudy]) -> tuple[str, ...]:
 
 def _modalities(study: ReadStudy) -> set[Modality]:
     return {*study.images, *([Modality.TEXT] if study.text else [])}
-
-
-def _start(
-    config: AlignConfig, studies: Sequence[ReadStudy]
-) -> tuple[Aligner, Tokenizer, AlignConfig, set[Modality]]:
-    """The encoders and tokenizer of `init`, or new ones; and which of them have learned before."""
-    torch.manual_seed(config.fit.seed)
-    if config.init is not None:
-        loaded = load_aligner(config.init, torch.device("cpu"))
-        known: dict[str, Any] = {name: one.config for name, one in loaded.aligner.encoders.items()}
-        encoders = replace(config.encoders, **known)
-        config = replace(config, encoders=encoders, standard=loaded.standard)
-        _warn_of_new_words(loaded.tokenizer, studies)
-        aligner = _completed(loaded.aligner, encoders)
-        return aligner.train(), loaded.tokenizer, config, set(map(Modality, known))
-    tokenizer = train_tokenizer(_texts(studies), config.vocabulary)
-    text = replace(config.encoders.text, vocabulary=tokenizer.size)
-    config = replace(config, encoders=replace(config.encoders, text=text))
-    return new_aligner(config.encoders), tokenizer, config, set()
-
-
-def _completed(aligner: Aligner, config: EncodersConfig) -> Aligner:
-    """The same with new encoders of what it lacks."""
-    encoders = {
-        name: cast(TextEncoder | ImageEncoder, aligner.encoders[name])
-        if name in aligner.encoders
-        else new_encoder(config, name)
-        for name in Modality
-    }
-    whole = Aligner(encoders)
-    whole.temperature.load_state_dict(aligner.temperature.state_dict())
-    return whole
-
-
-def _warn_of_new_words(tokenizer: Tokenizer, studies: Sequence[ReadStudy]) -> None:
-    shares = [tokenizer.unseen_share(study.text) for study in studies if study.text]
-    share = sum(shares) / max(1, len(shares))
-    if share > UNSEEN:
-        LOG.warning(
-            "%.0f %% of the reports' words are new to the text encoder; "
-            "it reads what it was trained on: let `text` learn, or start without --init",
-            100 * share,
-        )
-
-
-def _texts(studies: Sequence[ReadStudy]) -> Iterator[str]:
-    """Everything that is said of the studies."""
-    for study in studies:
-        yield from (study.text,) if study.text else ()
-        yield from (text for pair in study.counterfactuals for text in (pair.says, pair.changed))

@@ -12,6 +12,8 @@ from medgen.align.aligner import Aligner
 from medgen.checkpoint import Card, load_part, model_folder, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.data.standard import StandardConfig, channels_of
+from medgen.encoders.cells import CellEncoder
+from medgen.encoders.claims import ClaimEncoder
 from medgen.encoders.image import ImageEncoder, ImageEncoderConfig
 from medgen.encoders.text import TextEncoder, TextEncoderConfig
 from medgen.encoders.tokenizer import Tokenizer
@@ -80,11 +82,10 @@ class LoadedAligner:
 
 def new_encoder(config: EncodersConfig, name: Modality) -> TextEncoder | ImageEncoder:
     """An encoder that has learned nothing; the global random state decides its weights."""
-    return (
-        TextEncoder(config.text)
-        if name is Modality.TEXT
-        else ImageEncoder(getattr(config, str(name)))
-    )
+    if name is Modality.TEXT:
+        return TextEncoder(config.text)
+    own: ImageEncoderConfig = getattr(config, str(name))
+    return ClaimEncoder(own) if own.finder else CellEncoder(own)
 
 
 def new_aligner(config: EncodersConfig) -> Aligner:

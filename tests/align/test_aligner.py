@@ -9,7 +9,8 @@ from medgen.align.aligner import Aligner
 from medgen.align.central import Given, alignment_losses
 from medgen.checkpoint import Card, load_part, save_model, verify
 from medgen.config import from_mapping, to_mapping
-from medgen.encoders.image import ImageEncoder, ImageEncoderConfig
+from medgen.encoders.cells import CellEncoder
+from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoder, TextEncoderConfig
 from medgen.encoders.tokenizer import END, START
 from medgen.modality import Modality
@@ -25,7 +26,7 @@ IMAGE_CONFIGS = {
 @pytest.fixture
 def aligner() -> Aligner:
     torch.manual_seed(0)
-    images = {modality: ImageEncoder(config) for modality, config in IMAGE_CONFIGS.items()}
+    images = {modality: CellEncoder(config) for modality, config in IMAGE_CONFIGS.items()}
     return Aligner({TEXT: TextEncoder(TEXT_CONFIG), **images})
 
 
@@ -87,7 +88,7 @@ def test_the_hub_trains_every_encoder(aligner: Aligner) -> None:
 def test_lengths_that_differ_are_refused() -> None:
     other = TextEncoder(TextEncoderConfig(20, 8, width=16, layers=0, heads=2, embedding=9))
     with pytest.raises(ValueError, match=r"'text': 9, 'ct': 12"):
-        Aligner({TEXT: other, CT: ImageEncoder(IMAGE_CONFIGS[CT])})
+        Aligner({TEXT: other, CT: CellEncoder(IMAGE_CONFIGS[CT])})
 
 
 def test_every_encoder_is_a_part_of_a_model_folder(aligner: Aligner, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_every_encoder_is_a_part_of_a_model_folder(aligner: Aligner, tmp_path: P
     card = verify(tmp_path / "model")
     config = from_mapping(ImageEncoderConfig, card.parts["xray"].config)
     assert config == IMAGE_CONFIGS[XRAY]
-    loaded = ImageEncoder(config)
+    loaded = CellEncoder(config)
     loaded.load_state_dict(load_part(tmp_path / "model", card, "xray"))
     image = studies()[XRAY].rows
     one, other = loaded(image).embedding, aligner.encoders["xray"](image).embedding

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from medgen.align.grounding import Grounding, grounding_loss
-from medgen.encoders.image import ImageEncoder, ImageEncoderConfig
+from medgen.encoders.cells import CellEncoder
+from medgen.encoders.image import ImageEncoderConfig
 
 CONFIG = ImageEncoderConfig(2, 1, (8, 8), width=16, layers=1, heads=2, embedding=12)
 KNOWN = torch.tensor([True, True])
@@ -60,7 +61,7 @@ def test_an_image_without_masks_does_not_count() -> None:
 
 def test_a_patch_is_read_as_in_its_image() -> None:
     """What a level makes of a place does not depend on the rest of the image."""
-    encoder = ImageEncoder(CONFIG).eval()
+    encoder = CellEncoder(CONFIG).eval()
     image = torch.randn(1, 1, 32, 32)
     brighter = image.clone()
     brighter[..., 24:] = 9
@@ -72,7 +73,7 @@ def test_a_patch_is_read_as_in_its_image() -> None:
 
 def test_spots_are_found_in_places_never_trained() -> None:
     torch.manual_seed(0)
-    encoder, heads = ImageEncoder(CONFIG), Grounding(CONFIG, 1)
+    encoder, heads = CellEncoder(CONFIG), Grounding(CONFIG, 1)
     optimizer = torch.optim.Adam([*encoder.parameters(), *heads.parameters()], 1e-2)
 
     def spots(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,7 +94,7 @@ def test_spots_are_found_in_places_never_trained() -> None:
 
 
 def test_the_context_has_a_head_of_its_own() -> None:
-    encoder, heads = ImageEncoder(CONFIG), Grounding(CONFIG, 3)
+    encoder, heads = CellEncoder(CONFIG), Grounding(CONFIG, 3)
     features = encoder.features(torch.randn(2, 1, 16, 24))
     found = heads(features, encoder.read(features[-1]))
     assert [tuple(each.shape) for each in found] == [(2, 96, 3), (2, 24, 3), (2, 24, 3)]

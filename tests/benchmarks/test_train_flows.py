@@ -11,6 +11,7 @@ from benchmarks.train_flows import (
     STAGES,
     TRAINING,
     after_chests,
+    after_finder,
     after_volumes,
     before_chests,
     before_volumes,
@@ -21,7 +22,7 @@ from medgen.checkpoint import Card
 from medgen.config import from_mapping, read_mapping, resolve
 from medgen.data.manifest import read_manifest, write_manifest
 from medgen.data.study import Study
-from medgen.tasks.align import AlignConfig
+from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.rounds import round_named
 
 OUT = Path("runs")
@@ -29,13 +30,14 @@ OUT = Path("runs")
 
 def test_every_run_goes_on_with_a_model_that_is_there() -> None:
     made: set[str] = set()
-    for part in (before_chests, after_chests, before_volumes, after_volumes):
+    for part in (before_chests, after_chests, before_volumes, after_volumes, after_finder):
         ends = []  # what each chain has; of other chains nobody knows how far they are
         for chain in part(OUT):
             before = set(made)
             for line in chain:
-                if "--init" in line:
-                    assert line[line.index("--init") + 1] in before
+                starts = [line[at + 1] for at, word in enumerate(line) if word == "--init"]
+                starts += [w.partition("=")[2] for w in line if w.startswith("finder=")]
+                assert before.issuperset(starts)
                 out = line[line.index("-o") + 1]
                 before |= {out, f"{out}/model"}
             ends.append(before)

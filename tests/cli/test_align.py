@@ -44,7 +44,7 @@ def test_encoders_come_of_made_up_chests(
         ("", ["--pairs", "some"], 2, "pairs"),
         ("", ["--max-bad", "3"], 2, "max-bad"),
         ("", ["--set", "fit.batch=1"], 2, "batch of one"),
-        ("", ["--init", "nothing-there"], 4, "has no studies"),
+        ("", ["--init", "nothing-there"], 5, "no such model"),
         ("", ["--export", "e.npz"], 2, "--init"),
         ("", ["--export", "e.npz", "--init", "m", "--steps", "2"], 2, "leave --steps out"),
         ("", ["--export", "e.txt", "--init", "m"], 2, ".npz"),

@@ -7,7 +7,8 @@ from medgen.config import from_mapping
 from medgen.data.standard import StandardConfig
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
-from medgen.tasks.align import AlignConfig, align
+from medgen.tasks.align import align
+from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.align_model import EncodersConfig
 from medgen.tasks.codec_train import CodecTrainConfig, train_codec
 from medgen.tasks.fit import MODEL

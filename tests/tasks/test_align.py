@@ -17,7 +17,8 @@ from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
 from medgen.errors import InputError, ModelError, UsageError
 from medgen.modality import Modality
-from medgen.tasks.align import AlignConfig, align
+from medgen.tasks.align import align
+from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.align_model import EncodersConfig, load_aligner
 from medgen.tasks.fit import MODEL
 from medgen.tasks.fit_config import FitConfig

@@ -13,8 +13,9 @@ from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
 from medgen.errors import UsageError
 from medgen.modality import Modality
-from medgen.tasks.align import AlignConfig, align
+from medgen.tasks.align import align
 from medgen.tasks.align_cells import CellItems, cells_of
+from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner
 from medgen.tasks.align_studies import ReadStudy
 from medgen.tasks.fit import MODEL

@@ -146,6 +146,7 @@ def test_dsrdump_reads_the_content_of_a_report(tool: Tool, reports: dict[str, Pa
             [tool("dsrdump"), "+Pl", str(path)],
             capture_output=True,
             text=True,
+            errors="replace",  # what it prints is not always text
             timeout=30,
             check=False,
         )

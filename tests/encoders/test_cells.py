@@ -5,14 +5,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medgen.encoders.image import ImageEncoder, ImageEncoderConfig, places
+from medgen.encoders.cells import CellEncoder
+from medgen.encoders.image import ImageEncoderConfig
+from medgen.encoders.places import places
 
 SPACES = {2: (24, 16), 3: (16, 8, 8)}
 
 
-def encoder_of(spatial_dims: int) -> ImageEncoder:
+def encoder_of(spatial_dims: int) -> CellEncoder:
     torch.manual_seed(0)
-    return ImageEncoder(
+    return CellEncoder(
         ImageEncoderConfig(spatial_dims, 1, (8, 8, 16), width=16, heads=2, embedding=12)
     )
 

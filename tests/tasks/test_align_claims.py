@@ -1,0 +1,89 @@
+"""Images that a finder reads: it stays, and what reads its claims meets the text."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from medgen.encoders.claims import ClaimEncoder
+from medgen.errors import ModelError, UsageError
+from medgen.modality import Kind, Modality
+from medgen.tasks.align import align
+from medgen.tasks.align_model import load_aligner
+from medgen.tasks.finder_model import load_finder
+from medgen.tasks.fit import MODEL
+from tests.tasks.align_toy import write_corners
+from tests.tasks.report_toy import toy_reporter
+from tests.tasks.test_align_cells import CONFIG
+
+CPU = torch.device("cpu")
+XRAY = Modality.XRAY
+
+
+@pytest.fixture(scope="module")
+def corners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Studies, encoders of them, and a finder of radiographs."""
+    folder = tmp_path_factory.mktemp("claims")
+    manifest = write_corners(folder)
+    first = replace(CONFIG, cells=0, fit=replace(CONFIG.fit, steps=120))
+    list(align(first, folder / "first", manifest=manifest))
+    return (
+        manifest,
+        folder / "first" / MODEL,
+        toy_reporter(manifest, folder / "first" / MODEL, folder),
+    )
+
+
+def test_what_reads_the_claims_learns(corners: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    manifest, init, reporter = corners
+    config = replace(CONFIG, init=str(init), finder=str(reporter), train=("xray",))
+    *_, last = align(config, tmp_path, manifest=manifest)
+    assert last.loss["text-xray"] < 0.5
+    loaded, finder = load_aligner(tmp_path / MODEL, CPU), load_finder(reporter, CPU)
+    assert loaded.standard == finder.standard
+    encoder = loaded.encoder_of(XRAY)
+    assert isinstance(encoder, ClaimEncoder)
+    mine, theirs = encoder.finder.state_dict(), finder.finder.state_dict()
+    assert mine
+    assert all(torch.equal(one, theirs[name]) for name, one in mine.items())
+    worth = finder.calibration.of([Kind(XRAY)])
+    assert encoder.scale.tolist() == pytest.approx(worth.scale, abs=2e-3)
+    text = load_aligner(init, CPU).aligner.text_encoder.state_dict()
+    assert all(
+        torch.equal(one, text[name])
+        for name, one in loaded.aligner.text_encoder.state_dict().items()
+    )
+
+
+def test_it_goes_on_without_the_finders_model(
+    corners: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    manifest, init, reporter = corners
+    short = replace(CONFIG, train=("xray",), fit=replace(CONFIG.fit, steps=2))
+    list(
+        align(
+            replace(short, init=str(init), finder=str(reporter)), tmp_path / "a", manifest=manifest
+        )
+    )
+    again = replace(short, init=str(tmp_path / "a" / MODEL))
+    list(align(again, tmp_path / "b", manifest=manifest))
+    one, two = (load_aligner(tmp_path / run / MODEL, CPU).encoder_of(XRAY) for run in "ab")
+    assert isinstance(two, ClaimEncoder)
+    assert isinstance(one, ClaimEncoder)
+    assert not torch.equal(one.which, two.which)
+    before, after = one.finder.state_dict(), two.finder.state_dict()
+    assert all(torch.equal(weights, after[name]) for name, weights in before.items())
+    with pytest.raises(UsageError, match="cells=3"):
+        list(align(replace(again, cells=0), tmp_path / "c", manifest=manifest))
+
+
+def test_a_finder_that_does_not_read_such_images_is_refused(
+    corners: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    manifest, init, reporter = corners
+    config = replace(CONFIG, init=str(init), finder=str(reporter), train=("ct",))
+    with pytest.raises(ModelError, match="reads xray, xray:lateral, not ct"):
+        list(align(config, tmp_path, manifest=manifest))
+    with pytest.raises(ModelError, match="cannot report"):
+        list(align(replace(config, finder=str(init)), tmp_path, manifest=manifest))
