@@ -1,25 +1,26 @@
 """What the visual invariant and the hub are worth: the same readers, trained with and without.
 
-The convolutions and the text encoder are those of the finished encoders, and stay; what reads the
+The features and the text encoder are those of the finished encoders, and stay; what reads the
 features of radiographs and CTs of the training chests begins anew for each variant, with the same
 seed, steps and order of studies, and is then asked about the held-out chests.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from benchmarks import heldout_studies
 from benchmarks.machine import commit, today
 from benchmarks.probe import GALLERY
 from benchmarks.retrieval import encoders_at, figures
 from benchmarks.rows import Row, Store
+from benchmarks.train_flows import DEEP_CHESTS
 from medgen.align.aligner import Aligner
 from medgen.data.manifest import read_manifest
-from medgen.encoders.cells import CellEncoder
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
 from medgen.tasks.align import AlignLoss
@@ -27,6 +28,7 @@ from medgen.tasks.align_cells import CellItems, Cells, cells_of
 from medgen.tasks.align_config import AlignConfig
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import ReadStudy, read_studies
+from medgen.tasks.batch import MANIFEST
 from medgen.tasks.fit import fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
@@ -40,7 +42,7 @@ SEEDS = (0, 1)
 BASIS = AlignConfig(
     train=("xray", "ct"),
     cells=VIEWS,
-    decoys=12,
+    decoys=4,
     grounding=0.0,
     invariant=0.0,
     fit=FitConfig(steps=250, batch=32, learning_rate=2e-3, warmup=50, ema_decay=0.98),
@@ -55,11 +57,19 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Chests:
-    """What every variant is given: training chests with kept features, and held-out chests."""
+    """What every variant is given.
+
+    Attributes:
+        studies: Training chests, without their images.
+        cells: Features of these.
+        heldout: Held-out chests.
+        known: Reports that the text encoder, which is the same for all, has embedded already.
+    """
 
     studies: Sequence[ReadStudy]
     cells: Sequence[Cells]
     heldout: Sequence[ReadStudy]
+    known: dict[str, Tensor] = field(default_factory=dict)
 
 
 def ablations(data: Path, model: str, studies: Path, out: Path, store: Store) -> Iterator[Row]:
@@ -68,11 +78,11 @@ def ablations(data: Path, model: str, studies: Path, out: Path, store: Store) ->
     Args:
         data: The data folder.
         model: The finished encoders, by name or folder.
-        studies: Where `benchmarks.train_align` has its studies; nothing is measured without either.
+        studies: Where `benchmarks.train_flows` has its studies; nothing is measured without either.
         out: Keeps the runs.
         store: Keeps the rows.
     """
-    listed = studies / "chests.jsonl"
+    listed = studies / DEEP_CHESTS / MANIFEST
     if not set(IMAGES) <= encoders_at(model).keys() or not listed.exists():
         return
 
@@ -111,7 +121,7 @@ def _measured(
     aligner = with_new_readers(loaded.aligner, seed).train()
     aligner.train_only(IMAGES, has_features=False)
     items = CellItems(given.studies, given.cells, seed, config.invariant > 0, config.decoys)
-    loss = AlignLoss(loaded.tokenizer, config, has_wordings=True)
+    loss = AlignLoss(loaded.tokenizer, config, has_wordings=True, known=given.known)
     for _ in fit(aligner, items, loss, replace(config.fit, seed=seed), folder, resume=True):
         pass
     _, state = averaged_weights(folder)
@@ -123,12 +133,14 @@ def _measured(
 
 
 def with_new_readers(aligner: Aligner, seed: int) -> Aligner:
-    """The same convolutions; what reads them knows nothing."""
+    """The same features; what reads them knows nothing."""
     torch.manual_seed(seed)
     for name in IMAGES:
-        encoder = aligner.encoders[name]
-        assert isinstance(encoder, CellEncoder)
-        new = CellEncoder(encoder.config)
-        new.levels.load_state_dict(encoder.levels.state_dict())
+        encoder = aligner.image_encoder(name)
+        new = type(encoder)(encoder.config)
+        eyes = {id(parameter) for parameter in encoder.eyes.parameters()}
+        reading = {name for name, one in encoder.named_parameters() if id(one) not in eyes}
+        kept = {name: one for name, one in encoder.state_dict().items() if name not in reading}
+        new.load_state_dict(kept, strict=False)
         aligner.encoders[name] = new
     return aligner

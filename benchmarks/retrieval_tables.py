@@ -30,7 +30,7 @@ SIZE_NOTE = "Recall at 5, by the largest lesion that the report measures."
 
 ABLATION_NOTE = (
     "What reads the features of radiographs and CTs, trained anew for 250 steps on the training "
-    "chests and asked about the 100 held-out ones; convolutions and text encoder are the finished "
+    "chests and asked about the 100 held-out ones; features and text encoder are the finished "
     "ones. Recall at 5 in galleries of 100, and the share of right choices; mean ± SD over seeds."
 )
 ABLATED = {  # heading: figure
