@@ -52,6 +52,7 @@ from medgen.tasks.generate import SAMPLERS, GenerateConfig
 PART = "generation"
 TUTORIAL = "tutorial"  # folder of its runs
 OURS, UNTOLD, NEAREST, REAL, FLOOR = "flow", "no text", "nearest report", "real", "floor"
+CHOSEN, CANDIDATES = "best of 8", 8
 MONAI = "monai"
 SAMPLES = 5  # of each of the 100 prompts
 STEPS = (2, 4, 8, 12, 25, 50)
@@ -118,6 +119,10 @@ class Sets:
         """Of all prompts."""
         return self.made([one.text for one in self.prompts])
 
+    def chosen(self) -> Pictures:
+        """One of each prompt: of several, the one that the encoders find most like it."""
+        return self.made([one.text for one in self.prompts], number=1, best_of=CANDIDATES)
+
     def untold(self) -> Pictures:
         """As many without a prompt."""
         return self.made([""], number=SAMPLES * len(self.prompts))
@@ -167,6 +172,7 @@ def generations(
         return
     parts = (flow_part(Modality.XRAY), codec_part(Modality.XRAY))
     key = "".join(card.parts[name].sha256[:4] for name in parts)
+    seen = key + card.parts[Modality.XRAY].sha256[:4]  # by the encoder as well
     has_studies = all((studies / name).exists() for name in (MORE, REFERENCE))
     sets = Sets(data, model, studies, store.folder / "generated" / key)
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
@@ -175,6 +181,8 @@ def generations(
         makers |= {("codecs", OURS): partial(_codecs, sets)}
         makers |= {("volumes", OURS): partial(volume_scores, model, data, store.folder)}
         makers |= {("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)}
+        judged_by_encoder = replace(sets, keep=store.folder / "generated" / seen)
+        makers |= {("facts", CHOSEN): partial(_facts, judged_by_encoder, CHOSEN)}
         makers |= {("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR)}
         if (studies / TUTORIAL / "flow").is_dir():
             makers |= {("fidelity", MONAI): partial(distances, MONAI)}
@@ -184,10 +192,8 @@ def generations(
             for sampler in SAMPLERS
             for steps in STEPS
         }
-    # Some distances lie in the space of the encoder.
-    seen = key + card.parts[Modality.XRAY].sha256[:4]
     for (subject, method), make in makers.items():
-        of = seen if subject == "fidelity" else key
+        of = seen if subject == "fidelity" or method == CHOSEN else key
         path = store.path(PART, method, of, subject.replace(" ", "-"))
         if row := store.row(path, partial(_row, subject, method, make)):
             yield row
@@ -220,8 +226,13 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
     if method == REAL:
         pictures, repeats = sets.real(sets.held_out), 1
     else:
-        of = {OURS: sets.ours, UNTOLD: sets.untold, NEAREST: sets.nearest}[method]
-        pictures, repeats = of(), SAMPLES
+        of = {
+            OURS: sets.ours,
+            CHOSEN: sets.chosen,
+            UNTOLD: sets.untold,
+            NEAREST: sets.nearest,
+        }[method]
+        pictures, repeats = of(), 1 if method == CHOSEN else SAMPLES
     seen = judged(judge, pictures) > 0.5
     hits: Mapping[str, list[bool]] = defaultdict(list)
     for at, prompt in enumerate(p for p in sets.prompts for _ in range(repeats)):

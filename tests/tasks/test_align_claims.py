@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from medgen.encoders.claims import ClaimEncoder
+from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import ModelError, UsageError
 from medgen.modality import Kind, Modality
 from medgen.tasks.align import align
 from medgen.tasks.align_model import load_aligner
+from medgen.tasks.align_start import Basis, with_basis
 from medgen.tasks.finder_model import load_finder
 from medgen.tasks.fit import MODEL
 from tests.tasks.align_toy import write_corners
@@ -87,3 +89,18 @@ def test_a_finder_that_does_not_read_such_images_is_refused(
         list(align(config, tmp_path, manifest=manifest))
     with pytest.raises(ModelError, match="cannot report"):
         list(align(replace(config, finder=str(init)), tmp_path, manifest=manifest))
+
+
+def test_an_encoder_that_stays_keeps_its_views(corners: tuple[Path, Path, Path]) -> None:
+    _, init, reporter = corners
+    deep = FinderConfig(("mass:left",), ("upper_lobe",), ("ct",), widths=(8, 8), width=8)
+    finder = replace(load_finder(reporter, CPU), finder=Finder(deep))
+    basis = Basis(load_aligner(init, CPU), finder)
+    config = replace(CONFIG, init=str(init), finder=str(reporter), train=("ct",))
+    with pytest.raises(UsageError, match=f"xray: {init} reads it as other views"):
+        with_basis(config, basis)
+    assert basis.loaded is not None
+    alike = replace(finder, standard=replace(finder.standard, side=basis.loaded.standard.side))
+    found = with_basis(config, replace(basis, finder=alike))
+    assert found.encoders.ct.finder == deep
+    assert found.encoders.ct.embedding == basis.loaded.aligner.embedding
