@@ -70,12 +70,12 @@ def train_finder(
         config = _going_on(config, before)
     wants_masks = bool(config.looking or config.grounding)
     learned, held = learned_and_held(config, manifest, wants_masks=wants_masks)
-    config = replace(config, finder=_with_claims(config.finder, learned))
+    config = replace(config, finder=_with_claims(config, learned))
     names = _drawn(learned) if wants_masks else ()
     torch.manual_seed(config.fit.seed)
     finder = Finder(config.finder)
     if before:
-        finder.load_state_dict(finder.state_dict() | _known(before.finder, config.finder))
+        finder.load_state_dict(_known(before.finder, finder))
     freeze(finder, config.freeze)
     training = FinderTraining(finder, names).train()
     items = FinderItems(learned, config, names)
@@ -133,18 +133,24 @@ def _without_spots(shape: FinderConfig) -> FinderConfig:
     return replace(shape, kinds=(), spots=usual.spots, spot_width=usual.spot_width)
 
 
-def _known(before: Finder, shape: FinderConfig) -> dict[str, Tensor]:
-    """The weights that a finder goes on with; a new view begins as the view that is known."""
+def _known(before: Finder, new: Finder) -> dict[str, Tensor]:
+    """The weights that a finder goes on with; a new view begins as the view that is known.
+
+    Claims and regions that are new stand behind those that are known, and begin as in `new`.
+    """
     known = before.state_dict()
     state = dict(known)
-    for kind in set(shape.kinds) - set(before.config.kinds):
+    for kind in set(new.config.kinds) - set(before.config.kinds):
         like = f"stacks.{Kind.parse(kind).modality}."
         state |= {
             f"stacks.{kind}.{name.removeprefix(like)}": tensor
             for name, tensor in known.items()
             if name.startswith(like)
         }
-    return state
+    grown = {name: one.clone() for name, one in new.state_dict().items()}
+    for name, tensor in state.items():
+        grown[name][tuple(slice(size) for size in tensor.shape)] = tensor
+    return grown
 
 
 def _calibration(
@@ -188,16 +194,21 @@ def _views(studies: Sequence[FinderStudy], kind: str) -> list[Tensor]:
     return [one.view for study in studies for one in study.images if str(one.kind) == kind]
 
 
-def _with_claims(shape: FinderConfig, studies: Sequence[FinderStudy]) -> FinderConfig:
+def _with_claims(config: FinderTrainConfig, studies: Sequence[FinderStudy]) -> FinderConfig:
     """The finder's shape with the claims and regions of the studies."""
+    shape = config.finder
     facts = [study.facts for study in studies]
-    told = claims_of(facts)
-    claims = shape.claims or told
-    if not claims:
+    told, named = claims_of(facts), regions_of(facts)
+    if not (shape.claims or told):
         raise UsageError("nothing to learn from: no study to train on has a finding")
-    if left_out := sorted(set(told) - set(claims)):
-        LOG.warning("the finder does not ask about %s", ", ".join(left_out))
-    return replace(shape, claims=claims, regions=shape.regions or regions_of(facts))
+    if config.grows or not shape.claims:
+        claims = tuple(dict.fromkeys((*shape.claims, *told)))
+        return replace(shape, claims=claims, regions=tuple(dict.fromkeys((*shape.regions, *named))))
+    if left_out := sorted(set(told) - set(shape.claims)):
+        LOG.warning(
+            "the finder does not ask about %s; it would with --set grows=true", ", ".join(left_out)
+        )
+    return replace(shape, regions=shape.regions or named)
 
 
 def _drawn(studies: Sequence[FinderStudy]) -> tuple[str, ...]:

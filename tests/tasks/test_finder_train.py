@@ -15,7 +15,7 @@ from PIL import Image
 from medgen.config import from_mapping
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Split
-from medgen.encoders.finder import FinderConfig
+from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.io import files
@@ -134,7 +134,8 @@ def test_a_new_view_begins_as_the_known_one_and_what_is_frozen_stays(tmp_path: P
     still = ["query", "key", "value", "answer", "bias", "louder", "stacks.xray"]
     others = write_sides(tmp_path / "others")
     wanted = small("xray", "xray:lateral", init=init, freeze=still, calibrate=str(others))
-    known = _known(front.finder, replace(front.finder.config, kinds=wanted.finder.kinds))
+    shape = replace(front.finder.config, kinds=wanted.finder.kinds)
+    known = _known(front.finder, Finder(shape))
     was = front.finder.state_dict()
     like = {name: name.replace("stacks.xray.", "stacks.xray:lateral.") for name in was}
     assert all(torch.equal(known[like[name]], was[name]) for name in was)
@@ -146,6 +147,42 @@ def test_a_new_view_begins_as_the_known_one_and_what_is_frozen_stays(tmp_path: P
     stack = [name for name in was if like[name] != name and name.endswith("weight")]
     assert not any(torch.equal(now[like[name]], was[name]) for name in stack)
     assert set(both.calibration.foreign) == {"xray", "xray:lateral"}
+
+
+@torch.no_grad()
+def test_claims_that_are_new_stand_behind_those_that_are_known() -> None:
+    torch.manual_seed(0)
+    shape = FinderConfig(("mass:left", "oedema"), ("upper_lobe",), widths=(8, 8), width=16)
+    more = replace(shape, claims=(*shape.claims, "infarct:left"), regions=("upper_lobe", "frontal"))
+    before, after = Finder(shape).eval(), Finder(more).eval()
+    fresh = after.query[2].clone()
+    after.load_state_dict(_known(before, after))
+    image = torch.randn(2, 1, 16, 16)
+    one, other = (each(each.tokens(Kind.parse("xray"), image)) for each in (before, after))
+    torch.testing.assert_close(other.odds[:, :2], one.odds)
+    torch.testing.assert_close(other.state[:, :2], one.state)
+    torch.testing.assert_close(other.region[:, :2, :1], one.region)
+    assert torch.equal(after.query[2], fresh)
+
+
+def test_a_finder_that_grows_asks_about_what_is_new(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = write_sides(tmp_path)
+    for _ in train_finder(small("xray"), tmp_path / "first", manifest=manifest):
+        pass
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text("Infarct in the left frontal lobe.")
+    for grows in (False, True):
+        wanted = small("xray", init=str(tmp_path / "first" / MODEL), grows=grows)
+        for _ in train_finder(wanted, tmp_path / f"{grows}", manifest=manifest):
+            pass
+        found = load_finder(tmp_path / f"{grows}" / MODEL, torch.device("cpu")).finder.config
+        new = ("infarct:left",) if grows else ()
+        assert found.claims == ("pleural_effusion:left", *new)
+        assert found.regions == ("frontal",)  # it knew none
+    assert caplog.text.count("does not ask about infarct:left") == 1
+    assert "grows=true" in caplog.text
 
 
 def test_what_calibrates_is_not_learned_from(tmp_path: Path) -> None:
