@@ -138,8 +138,7 @@ def with_new_readers(aligner: Aligner, seed: int) -> Aligner:
     for name in IMAGES:
         encoder = aligner.image_encoder(name)
         new = type(encoder)(encoder.config)
-        eyes = {id(parameter) for parameter in encoder.eyes.parameters()}
-        reading = {name for name, one in encoder.named_parameters() if id(one) not in eyes}
+        reading = encoder.reading()
         kept = {name: one for name, one in encoder.state_dict().items() if name not in reading}
         new.load_state_dict(kept, strict=False)
         aligner.encoders[name] = new

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.machine import commit, today
 from benchmarks.retrieval import encoders_at
-from benchmarks.rows import Row, Store
+from benchmarks.rows import Row, Store, key_of
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.instruct.retrieval import Neighbours, neighbours
@@ -80,7 +80,7 @@ def archives(model: str, studies: Path, store: Store) -> Iterator[Row]:
         store: Keeps the rows.
     """
     known, bench = encoders_at(model), Bench(model, studies)
-    key = "".join(sha256[:4] for sha256 in known.values())
+    key = key_of(*known.values())
     for index, modality in INDEXES.items():
         for name, cap in CAPS.items():
             row = Row(PART, index, "", str(modality), name, {}, 0.0, commit(), today())

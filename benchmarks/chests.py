@@ -29,7 +29,7 @@ from benchmarks.generation import (
 )
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
-from benchmarks.rows import Row, Store
+from benchmarks.rows import Row, Store, key_of
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.intensity import HOUNSFIELD
 from medgen.data.manifest import read_manifest
@@ -180,7 +180,7 @@ def chests(data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]
     names = (flow_part(Modality.CT), codec_part(Modality.CT))
     if not parts.keys() >= set(names):
         return
-    key = "".join(parts[name].sha256[:4] for name in names)
+    key = key_of(*(parts[name].sha256 for name in names))
     sets = Sets(data, model, studies, store.folder / "chests" / key)
     makers = {
         **{("facts", method): partial(_facts, sets, method) for method in FACTS},

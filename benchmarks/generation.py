@@ -31,7 +31,7 @@ from benchmarks.radiograph_sets import (
     real_pictures,
     stated,
 )
-from benchmarks.rows import Row, Store
+from benchmarks.rows import Row, Store, key_of
 from benchmarks.train_flows import MORE, REFERENCE
 from benchmarks.tutorial import tutorial_pictures
 from medgen.checkpoint import Card, model_folder, read_card
@@ -170,9 +170,9 @@ def generations(
     card = flows_at(model)
     if card is None:
         return
-    parts = (flow_part(Modality.XRAY), codec_part(Modality.XRAY))
-    key = "".join(card.parts[name].sha256[:4] for name in parts)
-    seen = key + card.parts[Modality.XRAY].sha256[:4]  # by the encoder as well
+    names = (flow_part(Modality.XRAY), codec_part(Modality.XRAY), Modality.XRAY)
+    flow, codec, encoder = (card.parts[name].sha256 for name in names)
+    key, seen = key_of(flow, codec), key_of(flow, codec, encoder)
     has_studies = all((studies / name).exists() for name in (MORE, REFERENCE))
     sets = Sets(data, model, studies, store.folder / "generated" / key)
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
@@ -224,7 +224,7 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
     judge = load_judge()
     trusted = _trusted(judge, sets)
     if method == REAL:
-        pictures, repeats = sets.real(sets.held_out), 1
+        pictures = sets.real(sets.held_out)
     else:
         of = {
             OURS: sets.ours,
@@ -232,7 +232,8 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
             UNTOLD: sets.untold,
             NEAREST: sets.nearest,
         }[method]
-        pictures, repeats = of(), 1 if method == CHOSEN else SAMPLES
+        pictures = of()
+    repeats = len(pictures) // len(sets.prompts)
     seen = judged(judge, pictures) > 0.5
     hits: Mapping[str, list[bool]] = defaultdict(list)
     for at, prompt in enumerate(p for p in sets.prompts for _ in range(repeats)):

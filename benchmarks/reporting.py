@@ -21,7 +21,7 @@ from benchmarks.machine import commit, today
 from benchmarks.report_baseline import NORMALS, UNTOLD
 from benchmarks.reporting_more import more
 from benchmarks.reporting_sets import CPU, Sets
-from benchmarks.rows import Row, Store
+from benchmarks.rows import Row, Store, key_of
 from benchmarks.speed import usage_of
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.study import Study
@@ -94,7 +94,7 @@ def reporter_at(model: str) -> Card | None:
 
 def _key(card: Card, *parts: str) -> str:
     """What a figure rests on; parts that a model lacks make none."""
-    return "".join(card.parts[name].sha256[:4] for name in parts if name in card.parts)
+    return key_of(*(card.parts[name].sha256 for name in parts if name in card.parts))
 
 
 def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import heldout_studies, probe
 from benchmarks.machine import commit, today
-from benchmarks.rows import Row, Store
+from benchmarks.rows import Row, Store, key_of
 from benchmarks.train_flows import DEEP_CHESTS, MORE
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
@@ -48,7 +48,7 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
     known = encoders_at(model)
     if not known.keys() & TRAINED_ON.keys():
         return
-    key = "".join(sha256[:4] for sha256 in known.values())
+    key = key_of(*known.values())
     sets = {
         ENCODERS: "heldout.jsonl",
         CHESTS: f"chest/{MANIFEST}",

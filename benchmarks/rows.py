@@ -24,6 +24,11 @@ from medgen.tasks.translator import CT
 ERRORS_KEPT = 300_000  # voxels of a case: coverage is then known to 0.001
 
 
+def key_of(*hashes: str) -> str:
+    """What a figure rests on, of the SHA-256 of all that it rests on."""
+    return "".join(one[:4] for one in hashes)
+
+
 @dataclass(frozen=True)
 class Row:
     """One measurement.

@@ -7,11 +7,10 @@ import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from medgen.encoders.encoded import Encoded
 from medgen.encoders.image import ImageEncoder, ImageEncoderConfig
 from medgen.encoders.places import OCTAVES, Grid, places
 from medgen.encoders.reader import Reader
-from medgen.shapes import Image
+from medgen.shapes import Context, Image
 
 SLOPE = 0.1  # of the activation below 0
 FLAT = 1e-2  # variance beneath which a cell's channels are noise
@@ -98,8 +97,7 @@ class CellEncoder(ImageEncoder):
             grids.append(level(grids[-1]))
         return grids[1:]
 
-    def read(self, coarsest: Grid) -> Encoded:
-        """What the transformer makes of the coarsest grid; its last axis is the fastest."""
-        cells = self.cell(coarsest.flatten(2).mT)  # (batch, tokens, width)
-        tokens = cells + self.place(places(coarsest.shape[2:]).to(cells))
-        return self.reader(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
+    def tokens(self, coarsest: Grid) -> Context:
+        """The cells of the coarsest grid, with their places; its last axis is the fastest."""
+        cells: Context = self.cell(coarsest.flatten(2).mT)
+        return cells + self.place(places(coarsest.shape[2:]).to(cells))

@@ -8,13 +8,12 @@ and they mean the same whatever shows them, so that it reads those of CTs like t
 import torch
 from torch import Tensor, nn
 
-from medgen.encoders.encoded import Encoded
 from medgen.encoders.finder import SEVERITIES, Finder, FinderConfig, Found
 from medgen.encoders.image import ImageEncoder, ImageEncoderConfig
 from medgen.encoders.places import Grid
 from medgen.encoders.reader import Reader
 from medgen.modality import Kind
-from medgen.shapes import Image
+from medgen.shapes import Context, Image
 
 SURE = 8.0  # log-odds beyond which an answer is no surer
 
@@ -67,14 +66,11 @@ class ClaimEncoder(ImageEncoder):
         Returns:
             Whether the two are alike; if not, nothing happens.
         """
-        weights = [
-            {name: one for name, one in each.named_parameters() if not name.startswith("finder.")}
-            for each in (self, other)
-        ]
-        mine, learned = ({name: one.shape for name, one in each.items()} for each in weights)
-        if mine != learned or self.finder.config.claims != other.finder.config.claims:
+        mine, learned = self.reading(), other.reading()
+        shapes = [{name: one.shape for name, one in each.items()} for each in (mine, learned)]
+        if shapes[0] != shapes[1] or self.finder.config.claims != other.finder.config.claims:
             return False
-        self.load_state_dict(weights[1], strict=False)
+        self.load_state_dict(learned, strict=False)
         return True
 
     def features(self, image: Image) -> list[Grid]:
@@ -87,10 +83,10 @@ class ClaimEncoder(ImageEncoder):
         # What a finding is like counts as far as there is one.
         return [torch.cat([odds / SURE, chance, *(chance * one for one in like)], dim=-1).mT]
 
-    def read(self, coarsest: Grid) -> Encoded:
-        """What the transformer makes of the claims."""
-        tokens = self.claim(coarsest.mT) + self.which
-        return self.reader(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
+    def tokens(self, coarsest: Grid) -> Context:
+        """The claims, each with which it is."""
+        claims: Context = self.claim(coarsest.mT)
+        return claims + self.which
 
 
 def _likeness(config: FinderConfig) -> int:

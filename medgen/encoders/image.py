@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from medgen.config import check_parts
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.finder import FinderConfig
 from medgen.encoders.places import Grid
-from medgen.shapes import Image
+from medgen.encoders.reader import Reader
+from medgen.shapes import Context, Image
 
 NOTHING = -1.0  # the lowest value of every normalised image; air in CT
 
@@ -55,6 +57,8 @@ class ImageEncoder(nn.Module, ABC):
         config: What it is built of.
     """
 
+    reader: Reader
+
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -73,8 +77,19 @@ class ImageEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
+    def tokens(self, coarsest: Grid) -> Context:
+        """What the reader is given of the coarsest features."""
+
     def read(self, coarsest: Grid) -> Encoded:
         """What the coarsest features amount to."""
+        tokens = self.tokens(coarsest)
+        encoded: Encoded = self.reader(tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
+        return encoded
+
+    def reading(self) -> dict[str, nn.Parameter]:
+        """All that learns to read features, by name: every parameter but those of the eyes."""
+        eyes = set(self.eyes.parameters())
+        return {name: one for name, one in self.named_parameters() if one not in eyes}
 
     def forward(self, image: Image) -> Encoded:
         """Encode a batch of images.
