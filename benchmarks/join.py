@@ -1,12 +1,11 @@
 """One model of the parts that several runs trained.
 
 `python -m benchmarks.join RUN... -o MODEL` takes the model of each run; of a part that several
-have, the last one's. The runs' journals come along, by the names of their folders.
+have, the last one's. The runs' journals come along, thinned, by the names of their folders.
 """
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,8 +41,20 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
     whole = replace(said, steps=steps, extra=extra)
     written = save_model(target, whole, parts, configs=configs, overwrite=True)
     for run in runs:
-        shutil.copyfile(run / JOURNAL, target / f"{run.name}.jsonl")
+        lines = thinned((run / JOURNAL).read_text(encoding="utf-8").splitlines(keepends=True))
+        (target / f"{run.name}.jsonl").write_text("".join(lines), encoding="utf-8")
     return written
+
+
+def thinned(lines: Sequence[str], most: int = 100) -> list[str]:
+    """At most so many of a journal's lines, evenly spread; the last is among them.
+
+    Example:
+        >>> thinned("abcdefg", most=3)
+        ['a', 'd', 'g']
+    """
+    every = -(-len(lines) // most)
+    return list(lines[(len(lines) - 1) % every :: every]) if lines else []
 
 
 def _own_steps(run: Path) -> int:

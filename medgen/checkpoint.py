@@ -12,6 +12,7 @@ from typing import Any
 from medgen.config import config_hash, from_mapping, to_mapping
 from medgen.errors import ModelError, SafetyError, UsageError
 from medgen.io.atomic import atomic_folder
+from medgen.packing import pack, unpack
 
 CARD_FILE = "model.json"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -182,18 +183,13 @@ def load_part(folder: Path, card: Card, name: str) -> dict[str, Any]:
     """Tensors of a part by name, checked against the card; fp32, on the CPU.
 
     Raises:
-        ModelError: If the card has no such part, or the file is missing or damaged.
+        ModelError: If the card has no such part, or the file, or that of a part that shares a
+            tensor with it, is missing or damaged.
         SafetyError: If the file is a pickle.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     data = _part_bytes(folder, card, name)
-    try:
-        tensors = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder / card.parts[name].file}: not safetensors ({error})") from None
-    return {key: t.float() if t.is_floating_point() else t for key, t in tensors.items()}
+    source = folder / card.parts[name].file
+    return unpack(data, lambda other: _part_bytes(folder, card, other), source)
 
 
 def save_model(
@@ -209,7 +205,8 @@ def save_model(
     Args:
         folder: Where the model will be.
         card: Everything but `parts`, which is filled in here.
-        parts: A module, or its state dict, by name of the part. Stored in fp16.
+        parts: A module, or its state dict, by name of the part. Stored in fp16; a tensor that
+            several parts have is stored once.
         configs: What each part's network is built from.
         overwrite: Replace an older model of the same parts; files beside them, such as a
             training log, stay.
@@ -221,21 +218,21 @@ def save_model(
         ModelError: If a weight is not finite in fp16.
         OutputError: If the folder is taken, or cannot be written.
     """
-    packed = {name: _packed(name, weights) for name, weights in parts.items()}
+    packed = pack(parts)
     entries = {
         name: Part(
             file=f"{name}.safetensors",
-            sha256=hashlib.sha256(data).hexdigest(),
-            parameters=count,
+            sha256=hashlib.sha256(one.data).hexdigest(),
+            parameters=one.parameters,
             config=dict((configs or {}).get(name, {})),
         )
-        for name, (data, count) in packed.items()
+        for name, one in packed.items()
     }
     # Through JSON once, so that the card in memory is the card that will be read.
     plain = json.loads(_card_text(dataclasses.replace(card, parts=entries)))
     plain.pop("digest")
     card = from_mapping(Card, plain, origin="card")
-    files = {entries[name].file: data for name, (data, _) in packed.items()}
+    files = {entries[name].file: one.data for name, one in packed.items()}
     files[CARD_FILE] = _card_text(card).encode()
     with atomic_folder(folder, overwrite=overwrite) as draft:
         for name, data in files.items():
@@ -249,22 +246,6 @@ def save_model(
 def _card_text(card: Card) -> str:
     values = to_mapping(card) | {"digest": card.digest}
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def _packed(name: str, weights: Any) -> tuple[bytes, int]:
-    """The safetensors bytes of a part, and how many numbers it has."""
-    import torch
-    from safetensors.torch import save
-
-    state = weights.state_dict() if isinstance(weights, torch.nn.Module) else weights
-    halves = {}
-    for key, tensor in state.items():
-        half = tensor.detach().cpu()
-        half = half.half() if half.is_floating_point() else half
-        if half.is_floating_point() and not half.isfinite().all():
-            raise ModelError(f"part {name}: '{key}' has values that fp16 cannot hold; not saved")
-        halves[key] = half.contiguous().clone()  # safetensors refuses tensors that share memory
-    return save(halves), sum(tensor.numel() for tensor in halves.values())
 
 
 def _part_bytes(folder: Path, card: Card, name: str) -> bytes:

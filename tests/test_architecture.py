@@ -20,6 +20,7 @@ LAYERS = [  # a layer may import the ones above it in this list; names on one li
     {"diffusion"},
     {"crossguide"},
     {"concepts", "instruct"},
+    {"packing"},
     {"checkpoint", "record", "metrics"},
     {"tasks"},
     {"cli"},

@@ -1,12 +1,14 @@
 """A joined model has every part, of each the last that was trained, and all journals."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.join import join, main
+from benchmarks.join import join, main, thinned
 from medgen.checkpoint import Card, read_card, save_model, verify
 
 CARD = Card("toy", "1", "generate")
@@ -44,3 +46,13 @@ def test_a_person_says_what_it_is(tmp_path: Path) -> None:
     assert main([str(run), "-o", str(tmp_path / "whole"), "--card", str(said)]) == 0
     card = read_card(tmp_path / "whole")
     assert (card.name, card.summary, card.task) == ("mine", "All of it.", "generate")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 99, 100, 101, 250, 1099])
+def test_a_journal_keeps_its_last_line_and_no_more_than_it_may(count: int) -> None:
+    lines = [str(at) for at in range(count)]
+    kept = thinned(lines)
+    assert len(kept) == min(count, len(kept)) <= 100
+    assert kept[-1:] == lines[-1:]
+    assert len({int(b) - int(a) for a, b in pairwise(kept)}) <= 1
+    assert len(kept) > min(count, 100) // 2 or not count
