@@ -2,14 +2,18 @@
 
 import atexit
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from medgen.tasks.device import choose_device
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,23 @@ class World:
         for parameter, gradient, share in zip(parameters, gradients, shares, strict=False):
             parameter.grad = gradient.view_as(parameter) if share > 0 else None
         return shares[len(parameters) :]
+
+    def shared(
+        self, items: Sequence[Item], work: Callable[[Sequence[Item]], Mapping[str, Result]]
+    ) -> dict[str, Result]:
+        """Let each process work on its share of the items, and give all results to all, in order.
+
+        Args:
+            items: The same in every process.
+            work: Makes results, by names that no other item's have, in the order of its items.
+        """
+        if self.size == 1:
+            return dict(work(items))
+        first, behind = (len(items) * at // self.size for at in (self.rank, self.rank + 1))
+        mine = dict(work(items[first:behind]))
+        found: list[dict[str, Result]] = [{} for _ in range(self.size)]
+        dist.all_gather_object(found, mine)
+        return {name: result for each in found for name, result in each.items()}
 
     def from_first(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite the tensors of every process by those of rank 0."""

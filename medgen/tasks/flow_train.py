@@ -232,6 +232,7 @@ def flow_studies(
     if not chosen:
         raise UsageError(f"{manifest}: no study to train on has {config.modality}")
     cache = Path(config.cache) if config.cache else None
+    world = join(config.fit.device)
     read = read_studies(
         chosen,
         encoders.standard,
@@ -254,22 +255,31 @@ def flow_studies(
         latents = report_latents(config.init, texts, device)
     elif config.flow.spacings:
         known = [study for study in chosen if study.id in told]
-        volumes = volume_latents(
-            config.init, config.flow, known, device, max_bad=config.max_bad, grid_of=grid_of
+        volumes = world.shared(
+            known,
+            lambda some: volume_latents(
+                config.init, config.flow, some, device, max_bad=config.max_bad, grid_of=grid_of
+            ),
         )
         latents = {name: one.latents for name, one in volumes.items()}
         scans = {name: one.scans for name, one in volumes.items()}
     else:
         known = [study for study in chosen if study.id in told]
-        latents = image_latents(
-            config.init, config.modality, known, device, cache=cache, max_bad=config.max_bad
+        latents = world.shared(
+            known,
+            lambda some: image_latents(
+                config.init, config.modality, some, device, cache=cache, max_bad=config.max_bad
+            ),
         )
     has_text = Modality.TEXT in config.others
     if not latents:
         raise UsageError(f"{manifest}: no study to train on has {config.modality} that can be read")
     found = {}
     if config.focus:
-        found = _found(config, [study for study in chosen if study.id in latents], cache)
+        drawn = [study for study in chosen if study.id in latents and study.masks]
+        if not drawn:
+            raise UsageError("focus: no study has masks; write them with `medgen phantom --masks`")
+        found = world.shared(drawn, lambda some: _found(config, some, cache))
     return {
         name: FlowStudy(
             of,
@@ -292,7 +302,7 @@ def _found(
     view = StandardConfig(side=codec.frame.side)
     if FACTS[modality].axes == 3:
         view = whole_view(config.flow, codec.codec.stride)
-    found = {
+    return {
         study.id: [
             cells_found(path, modality, study.masks, grid, view, cache)
             for path in study.of(config.modality)
@@ -300,9 +310,6 @@ def _found(
         for study in studies
         if study.masks
     }
-    if not found:
-        raise UsageError("focus: no study has masks; write them with `medgen phantom --masks`")
-    return found
 
 
 def _reports(study: ReadStudy) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ def generate(
         kinds = " or ".join(map(str, config.kinds))
         raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")
     told = {kind: _told(prompt, sources, config, loaded, kind.modality) for kind in config.kinds}
-    spacing = loaded.spacing(prompt, config.spacing)
+    spacing = loaded.spacing(prompt, config.spacing, sources)
     voxel = spacing / 2 if spacing and config.refine else spacing
     chosen = range(config.number) if indices is None else indices
     numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]

@@ -15,9 +15,9 @@ from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance
 from medgen.errors import MedgenError, OutOfRangeError, UsageError
 from medgen.instruct.reader import Reader, instructed
+from medgen.io.image import MedicalImage
 from medgen.latents.codec import pad_to
 from medgen.modality import FACTS, Kind, Modality
-from medgen.phantom import head_findings
 from medgen.shapes import Latent
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.codec_model import LoadedCodec, load_codec
@@ -29,10 +29,8 @@ from medgen.tasks.flow_model import common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
 from medgen.tasks.preflight import unlike_training
-from medgen.tasks.prompt import Prompt
+from medgen.tasks.prompt import CHEST, HEAD, Prompt, anatomy_of
 from medgen.tasks.references import Pointed, deep_pictures, flat_pictures
-
-HEAD, CHEST = "head", "chest"
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Generator:
     def anatomies(self, modality: Modality) -> set[str]:
         """Whose images a flow has seen, by their findings; everybody's, where it knows none."""
         found = self.card.extra.get(f"findings-{modality}") or ()
-        return {_anatomy(name) for name in found} or {HEAD, CHEST}
+        return {anatomy_of(name) for name in found} or {HEAD, CHEST}
 
     def check_anatomy(self, prompt: Prompt | None = None) -> set[str]:
         """The anatomies that all flows have seen, and that a prompt speaks of.
@@ -110,7 +108,7 @@ class Generator:
             UsageError: If flows that are to be walked together have none in common.
         """
         common = set.intersection(*(self.anatomies(name) for name in self.flows))
-        asked = {_anatomy(name) for name in prompt.named} if prompt else set()
+        asked = prompt.anatomies if prompt else set()
         if len(self.flows) > 1 and (not common or (asked and not asked & common)):
             each = "; ".join(
                 f"{name} of a {' or a '.join(sorted(self.anatomies(name)))}" for name in self.flows
@@ -122,12 +120,15 @@ class Generator:
             )
         return (asked & common) or common
 
-    def spacing(self, prompt: Prompt, wanted: float | None) -> float | None:
+    def spacing(
+        self, prompt: Prompt, wanted: float | None, sources: Sequence[MedicalImage] = ()
+    ) -> float | None:
         """Of the voxels of volumes, mm; None if there are none.
 
         Args:
             prompt: Says of what, and so how large.
             wanted: What was asked for; None for what suits.
+            sources: Images that are told; they show what their modality's flow has seen.
 
         Raises:
             UsageError: If the flows do not make such voxels, or nothing says which they shall make.
@@ -138,16 +139,11 @@ class Generator:
             raise UsageError(f"--spacing {wanted:g}: this model makes {words} mm")
         if len(known) < 2 or wanted is not None:
             return wanted or (known[0] if known else None)
-        if prompt.named:
-            return known[0] if prompt.is_of_head else known[-1]
-        (anatomy, *more) = self.check_anatomy()
-        if more:
+        told = [self.anatomies(one.kind.modality) for one in sources if one.kind]
+        possible = prompt.anatomies or self.check_anatomy().intersection(*told)
+        if len(possible) != 1:
             raise UsageError(f"--spacing: say which, {words} mm; the prompt does not say of what")
-        return known[0] if anatomy == HEAD else known[-1]
-
-
-def _anatomy(finding: str) -> str:
-    return HEAD if finding in head_findings.NAMES else CHEST
+        return known[0] if possible == {HEAD} else known[-1]
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """What a prompt says, as far as a flow can hear it, and what it will not hear."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,13 @@ from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.phantom import head_findings
 from medgen.phantom.report import NOUNS, write_report
+
+HEAD, CHEST = "head", "chest"
+PARTS = {
+    HEAD: {"head", "brain", "skull", "cranial", "intracranial", "cerebral"},
+    CHEST: {"chest", "thorax", "thoracic", "lung", "lungs", "pulmonary", "heart", "cardiac"},
+}
+"""Words that say which part of the body is meant, where no finding says it."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,11 @@ class Prompt:
         return (*(one.name for one in self.findings), *self.ignored)
 
     @property
-    def is_of_head(self) -> bool:
-        """Whether it speaks of what only heads have."""
-        return any(name in head_findings.NAMES for name in self.named)
+    def anatomies(self) -> set[str]:
+        """The parts of the body that its findings are of, or else its words; maybe none."""
+        words = set(re.findall(r"[a-z]+", self.text.lower()))
+        spoken_of = {part for part, known in PARTS.items() if known & words}
+        return {anatomy_of(name) for name in self.named} or spoken_of
 
     @property
     def is_misread(self) -> bool:
@@ -57,6 +67,11 @@ class Prompt:
             f"does not fit: '{self.cut}'" if self.cut else "",
         ]
         return "; ".join(filter(None, parts))
+
+
+def anatomy_of(finding: str) -> str:
+    """The part of the body that has a finding."""
+    return HEAD if finding in head_findings.NAMES else CHEST
 
 
 def read_prompt(

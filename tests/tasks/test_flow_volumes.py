@@ -13,7 +13,9 @@ import torch
 from medgen.config import from_mapping
 from medgen.errors import UsageError
 from medgen.io import files
-from medgen.modality import Contrast
+from medgen.io.geometry import Geometry
+from medgen.io.image import MedicalImage
+from medgen.modality import Contrast, Kind
 from medgen.tasks.codec_train import CodecTrainConfig, train_codec
 from medgen.tasks.conditions import SCAN, conditions_of, told_scan
 from medgen.tasks.fit import MODEL
@@ -114,6 +116,41 @@ def test_the_prompt_decides_the_spacing_unless_it_is_given(config: GenerateConfi
         loaded.spacing(nothing, None)
     with pytest.raises(UsageError, match="makes 2 or 4 mm"):
         loaded.spacing(nothing, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "spacing"),
+    [
+        ("CT of the head: unremarkable.", 2.0),
+        ("Normal lungs.", 4.0),
+        ("Small infarct. Lungs not shown.", 2.0),  # a finding says more than a word
+    ],
+)
+def test_words_decide_where_no_finding_does(
+    config: GenerateConfig, text: str, spacing: float
+) -> None:
+    assert load_generator(config).spacing(understood(text, config), None) == spacing
+
+
+def test_an_image_decides_where_the_prompt_does_not(config: GenerateConfig) -> None:
+    loaded = load_generator(config)
+    seen = {"findings-xray": ["pneumothorax"], "findings-mri": ["infarct"]}
+    loaded = replace(loaded, card=replace(loaded.card, extra=loaded.card.extra | seen))
+    nothing = understood("", replace(config, unconditional=True))
+
+    def like(*kinds: str) -> float | None:
+        cube = np.arange(8.0).reshape(2, 2, 2)
+        images = [
+            MedicalImage(cube[0] if kind == "xray" else cube, Geometry(np.eye(4)), Kind.parse(kind))
+            for kind in kinds
+        ]
+        return loaded.spacing(nothing, None, images)
+
+    assert (like("xray"), like("mri:t1"), like("xray", "ct")) == (4.0, 2.0, 4.0)
+    for unclear in (("ct",), ("xray", "mri:t1")):
+        with pytest.raises(UsageError, match="--spacing: say which"):
+            like(*unclear)
+    assert loaded.spacing(understood(HEAD, config), None, []) == 2.0
 
 
 def test_the_scan_is_told(config: GenerateConfig) -> None:
