@@ -1,7 +1,7 @@
 """What a CT of a chest shows, by geometry alone: fluid around the lungs, and how wide the heart is.
 
 Nothing here was learned. The limits were set on a hundred simulated chests of the training seeds;
-`benchmarks.chests` says how often they are right on held-out ones, whose findings are known.
+`benchmarks.cts` says how often they are right on held-out ones, whose findings are known.
 """
 
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class ChestMeasures:
 
     Attributes:
         fluid_ml: Beside each lung; small pools and menisci are only partly counted.
-        fluid_hu: Median of the fluid; NaN without any.
+        density_hu: Median of the fluid; NaN without any.
         heart_ratio: Breadth of the heart without its tip, over that of the lungs; NaN without.
     """
 
     fluid_ml: dict[Side, float]
-    fluid_hu: float
+    density_hu: float
     heart_ratio: float
 
     def shows(self, name: str, side: Side | None) -> bool:

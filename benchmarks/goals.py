@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.archive_tables import archive_goals
-from benchmarks.chests_tables import chests_goals
+from benchmarks.cts import CHESTS, HEADS
+from benchmarks.cts_tables import cts_goals
 from benchmarks.generation_tables import generation_goals
 from benchmarks.instructing_tables import instructing_goals
 from benchmarks.methods import CONSTANT, DIFFUSE, REGRESS, UNET
@@ -39,7 +40,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         "codec": _codec(parts["codec"]),
         "retrieval": retrieval_goals(parts["retrieval"]),
         "generation": generation_goals(parts["generation"]),
-        "chests": chests_goals(parts["chests"]),
+        **{each.part: cts_goals(each, parts[each.part]) for each in (CHESTS, HEADS)},
         "reports": reporting_goals(parts["reports"]),
         "weaving": weaving_goals(parts["weaving"]),
         "segmenting": segmenting_goals(parts["segmenting"]),

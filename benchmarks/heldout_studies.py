@@ -56,6 +56,12 @@ def chests(data: Path, out: Path) -> list[Study]:
     return [study for study in read_manifest(out / "heldout.jsonl") if study.of(Modality.XRAY)]
 
 
+def heads(data: Path, out: Path) -> list[Study]:
+    """The held-out heads, likewise."""
+    write(data, out)
+    return [study for study in read_manifest(out / "heldout.jsonl") if study.of(Modality.MRI)]
+
+
 def fingerprint(folder: Path) -> dict[str, Any]:
     """SHA-256 of a study's texts with the voxels of its images, of its texts, and signatures."""
     every, texts, signatures = hashlib.sha256(), hashlib.sha256(), {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.archive_tables import archive_tables
-from benchmarks.chests_tables import chests_tables
+from benchmarks.cts_tables import cts_tables
 from benchmarks.generation_tables import generation_tables
 from benchmarks.instructing_tables import instructing_tables
 from benchmarks.reporting_tables import reporting_tables
@@ -98,7 +98,7 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *retrieval_tables(parts["retrieval"]),
         ablation_table(parts["ablation"]),
         *generation_tables(parts["generation"]),
-        *chests_tables(parts["chests"]),
+        *cts_tables(parts),
         *reporting_tables(parts["reports"]),
         *weaving_tables(parts["weaving"]),
         segmenting_table(parts["segmenting"]),

@@ -26,7 +26,7 @@ from benchmarks.cases import (
     real_pairs_to_mri,
     rendered,
 )
-from benchmarks.chests import chests
+from benchmarks.cts import CHESTS, HEADS, cts
 from benchmarks.data import data_option
 from benchmarks.figures import draw_lines
 from benchmarks.generation import flows_at, generations
@@ -56,7 +56,7 @@ from medgen.tasks.translation import EngineConfig
 from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
-PARTS += ("retrieval", "ablation", "generation", "chests", "reports")
+PARTS += ("retrieval", "ablation", "generation", "ct-chests", "ct-heads", "reports")
 PARTS += ("weaving", "segmenting", "instruct", "refine", "archive")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
@@ -135,8 +135,9 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return retrievals(data, config.encoders, config.studies, store)
         case "generation":
             return generations(data, config.flows, config.studies, store, config.threads)
-        case "chests":
-            return chests(data, config.flows, config.studies, store)
+        case "ct-chests" | "ct-heads":
+            anatomy = CHESTS if part == CHESTS.part else HEADS
+            return cts(anatomy, data, config.flows, config.studies, store)
         case "reports":
             return reportings(data, config.flows, config.studies, store, config.threads)
         case "weaving":

@@ -35,7 +35,7 @@ def chest(*, fluid_mm: float = 0.0, side: Side = Side.LEFT, heart_mm: float = 45
 def test_a_healthy_chest() -> None:
     found = measure_chest(chest(), SPACING)
     assert set(found.fluid_ml.values()) == {0.0}
-    assert np.isnan(found.fluid_hu)
+    assert np.isnan(found.density_hu)
     assert found.heart_ratio == pytest.approx(90 / 240, abs=0.03)
     assert not found.shows("cardiomegaly", None)
 
@@ -46,7 +46,7 @@ def test_fluid_is_where_it_is(side: Side) -> None:
     there, *others = (found.fluid_ml[each] for each in (side, Side.LEFT, Side.RIGHT))
     assert there == pytest.approx(100 * 140 * 60 / 1000, rel=0.3)  # less its blurred edges
     assert min(others) == 0
-    assert found.fluid_hu == pytest.approx(10, abs=2)
+    assert found.density_hu == pytest.approx(10, abs=2)
     assert [found.shows("pleural_effusion", each) for each in (Side.LEFT, Side.RIGHT)] == [
         side is Side.LEFT,
         side is Side.RIGHT,

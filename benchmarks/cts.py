@@ -1,7 +1,8 @@
-"""How good generated CTs of chests are: what they show by geometry, and how real they look.
+"""How good generated CTs are: what they show by geometry, and how real they look.
 
-The prompts are the reports of held-out chests, told nothing else; what is measured in them
-(`benchmarks.chest_measures`) is measured in the held-out chests themselves first.
+The prompts are the reports of held-out chests or heads, told nothing else; what is measured in them
+(`benchmarks.chest_measures`, `benchmarks.head_measures`) is measured in the held-out studies
+themselves first.
 """
 
 import math
@@ -10,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from benchmarks import heldout_studies
-from benchmarks.chest_measures import ChestMeasures, measure_chest
+from benchmarks.chest_measures import measure_chest
 from benchmarks.generation import (
     FLOOR,
     NEAREST,
@@ -27,6 +29,7 @@ from benchmarks.generation import (
     embeddings,
     shares_of,
 )
+from benchmarks.head_measures import LEAST_MM, measure_head
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
 from benchmarks.rows import Row, Store, key_of
@@ -46,46 +49,106 @@ from medgen.tasks.codec_model import codec_part
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.generate import GenerateConfig, generate, understood
 
-PART = "chests"
-# medgen phantom --anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001
-TRAINING = "volume-chests/manifest.jsonl"
-CLAIMS = (
-    ("pleural_effusion", Side.LEFT),
-    ("pleural_effusion", Side.RIGHT),
-    ("cardiomegaly", None),
-)
 FACTS, FIDELITY = (OURS, UNTOLD, NEAREST, REAL), (OURS, NEAREST, FLOOR)
 PLANES = ("sagittal", "coronal", "axial")
-UNTOLD_CHESTS = 50
-SPACING = 3.0  # of all chests, mm
+TOLD_NOTHING = 50
 
-Volumes = Float[np.ndarray, "chests right anterior superior"]
+Volumes = Float[np.ndarray, "studies right anterior superior"]
+Listed = dict[str, Any]
+
+
+class Measures(Protocol):
+    """What was found in one CT."""
+
+    @property
+    def density_hu(self) -> float:
+        """Of what is there if it is ill; NaN without."""
+
+    def shows(self, name: str, side: Side | None) -> bool:
+        """Whether a finding is there."""
 
 
 @dataclass(frozen=True)
-class Chests:
+class Anatomy:
+    """What the CTs are of, and what is measured in them.
+
+    Attributes:
+        name: `chests` or `heads`.
+        training: Manifest of what the flow has learned from, in the folder of studies.
+        spacing: Of all, mm.
+        claims: Findings, and the side of each that has one.
+        measure: A volume and its spacing in, what it shows out.
+        is_clear: Whether a finding that is there is large enough to be asked about.
+        held_out: The held-out studies, by the data folder and a folder of their own.
+    """
+
+    name: str
+    training: str
+    spacing: float
+    claims: tuple[tuple[str, Side | None], ...]
+    measure: Callable[[np.ndarray, float], Measures]
+    is_clear: Callable[[Listed], bool]
+    held_out: Callable[[Path, Path], list[Study]]
+
+    @property
+    def part(self) -> str:
+        """Of the benchmark."""
+        return f"ct-{self.name}"
+
+
+def _is_clear_in_heads(finding: Listed) -> bool:
+    if finding["name"] == "haemorrhage":
+        return bool(finding["size_mm"] >= LEAST_MM)
+    return bool(finding["severity"] != "small")
+
+
+CHESTS = Anatomy(
+    "chests",
+    # medgen phantom --anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800
+    "volume-chests/manifest.jsonl",
+    3.0,
+    (("pleural_effusion", Side.LEFT), ("pleural_effusion", Side.RIGHT), ("cardiomegaly", None)),
+    measure_chest,
+    lambda _: True,
+    heldout_studies.chests,
+)
+HEADS = Anatomy(
+    "heads",
+    # medgen phantom --anatomy head --with text,ct,mri --counterfactuals 3 --masks -n 500
+    "finder-heads/manifest.jsonl",
+    2.0,
+    (("haemorrhage", Side.LEFT), ("haemorrhage", Side.RIGHT), ("ventriculomegaly", None)),
+    measure_head,
+    _is_clear_in_heads,
+    heldout_studies.heads,
+)
+
+
+@dataclass(frozen=True)
+class Scans:
     """CTs in HU on the grid of the flow, and the spacing of its voxels, mm."""
 
     hu: Volumes
     spacing: float
 
-    @cached_property
-    def measures(self) -> list[ChestMeasures]:
-        """Of each."""
-        return [measure_chest(each, self.spacing) for each in self.hu]
+    def measured(self, anatomy: Anatomy) -> list[Measures]:
+        """What each shows."""
+        return [anatomy.measure(each, self.spacing) for each in self.hu]
 
 
 @dataclass(frozen=True)
 class Sets:
-    """All chests that the figures are about, each made or read once.
+    """All CTs that the figures are about, each made or read once.
 
     Attributes:
+        anatomy: What they are of.
         data: The data folder.
         model: By name or folder.
         studies: Folder of the manifests.
-        keep: Where generated chests are kept.
+        keep: Where generated CTs are kept.
     """
 
+    anatomy: Anatomy
     data: Path
     model: str
     studies: Path
@@ -93,15 +156,16 @@ class Sets:
 
     @property
     def config(self) -> GenerateConfig:
-        """How chests are made: the command's defaults."""
+        """How they are made: the command's defaults."""
+        spacing = self.anatomy.spacing
         return GenerateConfig(
-            "ct", model=self.model, device="cpu", unconditional=True, spacing=SPACING
+            "ct", model=self.model, device="cpu", unconditional=True, spacing=spacing
         )
 
     @cached_property
     def held_out(self) -> list[Study]:
-        """The chests whose reports are the prompts."""
-        return heldout_studies.chests(self.data, self.studies / "heldout")
+        """The studies whose reports are the prompts."""
+        return self.anatomy.held_out(self.data, self.studies / "heldout")
 
     @cached_property
     def prompts(self) -> list[Prompted]:
@@ -111,44 +175,44 @@ class Sets:
     @cached_property
     def training_studies(self) -> list[Study]:
         """What the flow was trained on."""
-        return list(read_manifest(self.studies / TRAINING))
+        return list(read_manifest(self.studies / self.anatomy.training))
 
     @cached_property
-    def real(self) -> Chests:
-        """The held-out chests themselves."""
+    def real(self) -> Scans:
+        """The held-out studies themselves."""
         return self._read(self.held_out)
 
     @cached_property
-    def ours(self) -> Chests:
+    def ours(self) -> Scans:
         """One of each prompt."""
         return self._made([one.text for one in self.prompts], "told")
 
     @cached_property
-    def untold(self) -> Chests:
+    def untold(self) -> Scans:
         """Without a prompt."""
-        return self._made([""] * UNTOLD_CHESTS, "untold")
+        return self._made([""] * TOLD_NOTHING, "untold")
 
     @cached_property
-    def floor(self) -> Chests:
-        """As many of the training chests."""
+    def floor(self) -> Scans:
+        """As many of the training studies."""
         return self._read(self.training_studies[:: len(self.training_studies) // 100][:100])
 
     @cached_property
-    def nearest(self) -> Chests:
-        """The training chests whose reports lie nearest to each prompt: what to beat."""
+    def nearest(self) -> Scans:
+        """The training studies whose reports lie nearest to each prompt: what to beat."""
         loaded = load_aligner(self.model, torch.device("cpu"))
         asked = embeddings(loaded, [one.text for one in self.prompts])
         known = embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
         best = (asked @ known.T).argmax(1).tolist()
         return self._read([self.training_studies[at] for at in best])
 
-    def _read(self, studies: Sequence[Study]) -> Chests:
-        frame = StandardConfig(shape=(CELLS, CELLS, CELLS), spacings=(SPACING,))
+    def _read(self, studies: Sequence[Study]) -> Scans:
+        frame = StandardConfig(shape=(CELLS, CELLS, CELLS), spacings=(self.anatomy.spacing,))
         wholes = [framed_whole(s.of(Modality.CT)[0], Modality.CT, frame) for s in studies]
         hu = np.stack([HOUNSFIELD.denormalise(one.image[0].float().numpy()) for one in wholes])
-        return Chests(hu.astype(np.float32), wholes[0].spacing)
+        return Scans(hu.astype(np.float32), wholes[0].spacing)
 
-    def _made(self, texts: Sequence[str], name: str) -> Chests:
+    def _made(self, texts: Sequence[str], name: str) -> Scans:
         """One of each text, from seeds of its own; kept."""
         path = self.keep / f"{name}.npz"
         if not path.exists():
@@ -161,13 +225,14 @@ class Sets:
             with atomic_file(path, overwrite=True) as draft, draft.open("wb") as file:
                 np.savez_compressed(file, hu=hu, spacing=images[0].geometry.spacing[0])
         with np.load(path) as kept:
-            return Chests(kept["hu"].astype(np.float32), float(kept["spacing"]))
+            return Scans(kept["hu"].astype(np.float32), float(kept["spacing"]))
 
 
-def chests(data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]:
-    """A row of each method and kind of figure; nothing where the model makes no CT.
+def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]:
+    """A row of each method and kind of figure; nothing where the model makes no such CT.
 
     Args:
+        anatomy: What the CTs are of.
         data: The data folder.
         model: By name or folder.
         studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
@@ -181,31 +246,31 @@ def chests(data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]
     if not parts.keys() >= set(names):
         return
     key = key_of(*(parts[name].sha256 for name in names))
-    sets = Sets(data, model, studies, store.folder / "chests" / key)
+    sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / key)
     makers = {
         **{("facts", method): partial(_facts, sets, method) for method in FACTS},
         **{("fidelity", method): partial(_fidelity, sets, method) for method in FIDELITY},
     }
     for (subject, method), make in makers.items():
-        path = store.path(PART, method, key, subject)
-        row = partial(_row, subject, method, make)
-        if (studies / TRAINING).exists() and (found := store.row(path, row)):
+        path = store.path(anatomy.part, method, key, subject)
+        row = partial(_row, anatomy.part, subject, method, make)
+        if (studies / anatomy.training).exists() and (found := store.row(path, row)):
             yield found
 
 
-def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:
-    return Row(PART, subject, "text", "ct", method, make(), 0.0, commit(), today())
+def _row(part: str, subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:
+    return Row(part, subject, "text", "ct", method, make(), 0.0, commit(), today())
 
 
 def _facts(sets: Sets, method: str) -> dict[str, float]:
-    """How often what is said of a chest is what is measured in it."""
+    """How often what is said of a study is what is measured in it."""
     made = {OURS: "ours", UNTOLD: "untold", NEAREST: "nearest", REAL: "real"}[method]
-    measures = getattr(sets, made).measures
+    measures = getattr(sets, made).measured(sets.anatomy)
     hits: Mapping[str, list[bool]] = defaultdict(list)
     for at, prompt in enumerate(sets.prompts):
-        measured: ChestMeasures = measures[at % len(measures)]
-        for name, side in CLAIMS:
-            if (is_said := _is_said(prompt, name, side)) is None:
+        measured: Measures = measures[at % len(measures)]
+        for name, side in sets.anatomy.claims:
+            if (is_said := _is_said(prompt, name, side, sets.anatomy)) is None:
                 continue
             shows = measured.shows(name, side)
             hits["present" if is_said else "absent"].append(shows == is_said)
@@ -213,34 +278,35 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
             hits["all"].append(shows == is_said)
             if is_said:
                 hits[f"{name}, present"].append(shows)
-    fluids = [one.fluid_hu for one in measures if not math.isnan(one.fluid_hu)]
-    return shares_of(hits) | {"fluid hu": float(np.median(fluids)) if fluids else math.nan}
+    found = [one.density_hu for one in measures if not math.isnan(one.density_hu)]
+    return shares_of(hits) | {"density hu": float(np.median(found)) if found else math.nan}
 
 
-def _is_said(prompt: Prompted, name: str, side: Side | None) -> bool | None:
-    """Whether it is true of the prompt's chest; None where nobody knows."""
+def _is_said(prompt: Prompted, name: str, side: Side | None, anatomy: Anatomy) -> bool | None:
+    """Whether it is true of the prompt's study; None where nobody knows, or it is too small."""
     listed = prompt.facts["findings"]
     assert isinstance(listed, list)
     told = [one for one in listed if one["name"] == name]
-    if not told:
+    here = [one for one in told if one["presence"] == "present"]
+    if not told or not all(map(anatomy.is_clear, here)):
         return None
     sides = ("both", None if side is None else str(side))
-    return any(one["presence"] == "present" and one.get("side") in sides for one in told)
+    return any(one.get("side") in sides for one in here)
 
 
 def _fidelity(sets: Sets, method: str) -> dict[str, float]:
-    """How far the middle planes of chests are from those of held-out chests."""
+    """How far the middle planes of CTs are from those of held-out studies."""
     of = getattr(sets, {OURS: "ours", NEAREST: "nearest", FLOOR: "floor"}[method])
     found = {"n": float(len(of.hu))}
     for axis, plane in enumerate(PLANES):
-        one, other = (_features(chests, axis) for chests in (of, sets.real))
+        one, other = (_features(scans, axis) for scans in (of, sets.real))
         found |= distance_in(one, other, plane)
     return found
 
 
 @torch.no_grad()
-def _features(chests: Chests, axis: int) -> Float[np.ndarray, "chests width"]:
+def _features(scans: Scans, axis: int) -> Float[np.ndarray, "scans width"]:
     """Random features of the middle planes across an axis."""
-    planes = chests.hu.take(chests.hu.shape[1 + axis] // 2, axis=1 + axis)
+    planes = scans.hu.take(scans.hu.shape[1 + axis] // 2, axis=1 + axis)
     rows = torch.from_numpy(HOUNSFIELD.normalise(planes))[:, None].float()
     return random_features(rows).double().numpy()
