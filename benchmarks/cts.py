@@ -180,22 +180,22 @@ class Sets:
     @cached_property
     def real(self) -> Scans:
         """The held-out studies themselves."""
-        return self._read(self.held_out)
+        return self.seen(self.held_out)
 
     @cached_property
     def ours(self) -> Scans:
         """One of each prompt."""
-        return self._made([one.text for one in self.prompts], "told")
+        return self.made([one.text for one in self.prompts], "told")
 
     @cached_property
     def untold(self) -> Scans:
         """Without a prompt."""
-        return self._made([""] * TOLD_NOTHING, "untold")
+        return self.made([""] * TOLD_NOTHING, "untold")
 
     @cached_property
     def floor(self) -> Scans:
         """As many of the training studies."""
-        return self._read(self.training_studies[:: len(self.training_studies) // 100][:100])
+        return self.seen(self.training_studies[:: len(self.training_studies) // 100][:100])
 
     @cached_property
     def nearest(self) -> Scans:
@@ -204,15 +204,16 @@ class Sets:
         asked = embeddings(loaded, [one.text for one in self.prompts])
         known = embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
         best = (asked @ known.T).argmax(1).tolist()
-        return self._read([self.training_studies[at] for at in best])
+        return self.seen([self.training_studies[at] for at in best])
 
-    def _read(self, studies: Sequence[Study]) -> Scans:
+    def seen(self, studies: Sequence[Study]) -> Scans:
+        """The CTs of studies."""
         frame = StandardConfig(shape=(CELLS, CELLS, CELLS), spacings=(self.anatomy.spacing,))
         wholes = [framed_whole(s.of(Modality.CT)[0], Modality.CT, frame) for s in studies]
         hu = np.stack([HOUNSFIELD.denormalise(one.image[0].float().numpy()) for one in wholes])
         return Scans(hu.astype(np.float32), wholes[0].spacing)
 
-    def _made(self, texts: Sequence[str], name: str) -> Scans:
+    def made(self, texts: Sequence[str], name: str) -> Scans:
         """One of each text, from seeds of its own; kept."""
         path = self.keep / f"{name}.npz"
         if not path.exists():
@@ -270,19 +271,19 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
     for at, prompt in enumerate(sets.prompts):
         measured: Measures = measures[at % len(measures)]
         for name, side in sets.anatomy.claims:
-            if (is_said := _is_said(prompt, name, side, sets.anatomy)) is None:
+            if (told := is_said(prompt, name, side, sets.anatomy)) is None:
                 continue
             shows = measured.shows(name, side)
-            hits["present" if is_said else "absent"].append(shows == is_said)
-            hits[name].append(shows == is_said)
-            hits["all"].append(shows == is_said)
-            if is_said:
+            hits["present" if told else "absent"].append(shows == told)
+            hits[name].append(shows == told)
+            hits["all"].append(shows == told)
+            if told:
                 hits[f"{name}, present"].append(shows)
     found = [one.density_hu for one in measures if not math.isnan(one.density_hu)]
     return shares_of(hits) | {"density hu": float(np.median(found)) if found else math.nan}
 
 
-def _is_said(prompt: Prompted, name: str, side: Side | None, anatomy: Anatomy) -> bool | None:
+def is_said(prompt: Prompted, name: str, side: Side | None, anatomy: Anatomy) -> bool | None:
     """Whether it is true of the prompt's study; None where nobody knows, or it is too small."""
     listed = prompt.facts["findings"]
     assert isinstance(listed, list)

@@ -13,6 +13,7 @@ from benchmarks.reporting_tables import reporting_goals
 from benchmarks.results import Goal, at_least, at_most
 from benchmarks.retrieval_tables import retrieval_goals
 from benchmarks.rows import Row
+from benchmarks.scarce_tables import scarce_goals
 from benchmarks.segmenting_tables import segmenting_goals
 from benchmarks.speed import HELP
 from benchmarks.tables import mean, subjects_of, values
@@ -43,6 +44,7 @@ def goals(parts: Mapping[str, Sequence[Row]]) -> list[Goal]:
         **{each.part: cts_goals(each, parts[each.part]) for each in (CHESTS, HEADS)},
         "reports": reporting_goals(parts["reports"]),
         "weaving": weaving_goals(parts["weaving"]),
+        "scarce": scarce_goals(parts["scarce"]),
         "segmenting": segmenting_goals(parts["segmenting"]),
         "instruct": instructing_goals(parts["instruct"], parts["refine"]),
         "archive": archive_goals(parts["archive"]),

@@ -167,13 +167,14 @@ def verdicts(judge: Judge, pixels: Pixels, truths: Bool[np.ndarray, "s c"]) -> l
             claim,
             int(truths[:, at].sum()),
             float(((odds[:, at] > 0) == truths[:, at]).mean()),
-            _auc(odds[:, at], truths[:, at]),
+            auc(odds[:, at], truths[:, at]),
         )
         for at, claim in enumerate(CLAIMS)
     ]
 
 
-def _auc(scores: Float[np.ndarray, "studies"], is_true: Bool[np.ndarray, "studies"]) -> float:
+def auc(scores: Float[np.ndarray, "studies"], is_true: Bool[np.ndarray, "studies"]) -> float:
+    """Area under the ROC curve: how often what is there scores higher than what is not."""
     there, not_there = scores[is_true], scores[~is_true]
     if not len(there) or not len(not_there):
         return float("nan")

@@ -10,6 +10,7 @@ from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
 from benchmarks.rows import Row
+from benchmarks.scarce_tables import scarce_table
 from benchmarks.segmenting_tables import segmenting_table
 from benchmarks.tables import (
     ct_table,
@@ -101,6 +102,7 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         *cts_tables(parts),
         *reporting_tables(parts["reports"]),
         *weaving_tables(parts["weaving"]),
+        scarce_table(parts["scarce"]),
         segmenting_table(parts["segmenting"]),
         *instructing_tables(parts["instruct"], parts["refine"]),
         *archive_tables(parts["archive"]),

@@ -42,6 +42,7 @@ from benchmarks.results import write_results
 from benchmarks.retrieval import retrievals
 from benchmarks.roundtrip import roundtrips
 from benchmarks.rows import Row, Store, measure
+from benchmarks.scarce import scarce
 from benchmarks.segmenting import segmentings
 from benchmarks.sigma import coverages
 from benchmarks.skull import real_heads
@@ -57,7 +58,7 @@ from medgen.tasks.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "ct-chests", "ct-heads", "reports")
-PARTS += ("weaving", "segmenting", "instruct", "refine", "archive")
+PARTS += ("scarce", "weaving", "segmenting", "instruct", "refine", "archive")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
 QUICK |= {"head_19-ct-to-t1", "head_19-t1-to-t2"}
 
@@ -142,6 +143,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return reportings(data, config.flows, config.studies, store, config.threads)
         case "weaving":
             return weavings(config.flows, config.studies, store)
+        case "scarce":
+            return scarce(data, config.flows, config.studies, store)
         case "segmenting":
             return segmentings(config.flows, config.studies, store)
         case "instruct":

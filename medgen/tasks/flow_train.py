@@ -138,7 +138,10 @@ def train_flow(
 def _heard(
     config: FlowTrainConfig, studies: Sequence[FlowStudy], before: Card | None
 ) -> dict[str, object]:
-    """What the flow was told of, now or before: modalities, and findings that reports say."""
+    """What the flow was told of: modalities, and findings that reports say; now or before.
+
+    On another grid, before does not count: what it has not seen there it may not show there.
+    """
     phrases = load_phrases()
     counts = Counter(
         name
@@ -155,7 +158,7 @@ def _heard(
         f"findings-{config.modality}": {n for n, count in counts.items() if count >= FEW},
         f"told-{config.modality}": told,
     }
-    earlier = before.extra if before else {}
+    earlier = before.extra if before and not config.regrid else {}
     return {key: sorted(names | set(earlier.get(key, ()))) for key, names in found.items()}
 
 

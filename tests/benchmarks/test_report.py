@@ -21,7 +21,7 @@ from medgen.metrics.retrieval import agreement
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "ct-chests", "ct-heads", "reports")
-PARTS += ("weaving", "segmenting", "instruct", "refine", "archive")
+PARTS += ("scarce", "weaving", "segmenting", "instruct", "refine", "archive")
 RETRIEVAL = ("Encoders: retrieval", "Encoders: contrast sets", "Encoders: by size of the lesion")
 FIGURES = ("mae", "psnr", "ms_ssim", "mae_air", "mae_soft", "mae_bone", "dice_bone")
 

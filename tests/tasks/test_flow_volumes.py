@@ -10,6 +10,7 @@ import pydicom
 import pytest
 import torch
 
+from medgen.checkpoint import read_card, save_model
 from medgen.config import from_mapping
 from medgen.errors import UsageError
 from medgen.io import files
@@ -23,6 +24,7 @@ from medgen.tasks.flow import SOURCES
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
 from medgen.tasks.generate_files import Request, write_samples
+from medgen.tasks.model_parts import parts_of
 from tests.tasks.flow_toy import CONDITIONER, FIT
 
 HEAD, CHEST = "Left frontal haemorrhage.", "Large left pleural effusion."
@@ -89,6 +91,24 @@ def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
     assert sample.image.geometry.spacing == (3.0, 3.0, 3.0)
     with pytest.raises(UsageError, match="only flows of volumes fit other grids"):
         FlowTrainConfig(regrid=True)
+
+
+def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: Path) -> None:
+    parts, configs, extra = parts_of(made)
+    knowing = replace(read_card(made), extra=extra | {"findings-ct": ["mass"]})
+    save_model(tmp_path / "knowing", knowing, parts, configs=configs)
+    again = replace(
+        from_mapping(FlowTrainConfig, {"flow": FLOW}),
+        init=str(tmp_path / "knowing"),
+        fit=replace(FIT, steps=1),
+    )
+    manifest = made.parents[1] / "manifest.jsonl"
+    heard = []
+    for regrid in (False, True):
+        out = tmp_path / str(regrid)
+        list(train_flow(replace(again, regrid=regrid), out, manifest=manifest))
+        heard.append(read_card(out / MODEL).extra["findings-ct"])
+    assert heard == [["mass"], []]  # four studies are too few to learn a finding from
 
 
 @pytest.fixture
