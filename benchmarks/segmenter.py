@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medgen.align.augment import AugmentConfig, augmented_with
 from medgen.data.standard import radiograph_view, squared
 from medgen.diffusion.noise import generator_for
+from medgen.tasks.align_studies import one_of
 
 MOVED = AugmentConfig(blur=0, noise=0.01, erase=0)
 
@@ -23,7 +24,7 @@ class SegmenterConfig:
 
     side: int = 128  # pixels
     widths: tuple[int, ...] = (16, 32, 64, 128)  # channels of each level
-    steps: int = 600
+    steps: int = 1000
     batch: int = 8
     learning_rate: float = 2e-3
     seed: int = 0
@@ -51,11 +52,15 @@ def case_of(
 
 
 def trained(cases: Sequence[Case], config: SegmenterConfig) -> nn.Module:
-    """A segmenter that has learned from cases, drawn alike and moved and lit a little each time."""
+    """A segmenter that has learned from cases, moved and lit a little each time.
+
+    Half of what it sees has the finding, on average, or else it learns to find nothing.
+    """
     torch.manual_seed(config.seed)
-    network = UNet(
-        2, 1, 1, channels=config.widths, strides=(2,) * (len(config.widths) - 1), num_res_units=1
-    )
+    strides = (2,) * (len(config.widths) - 1)
+    # Its usual norm, of each image by itself, takes away how bright an image is.
+    network = UNet(2, 1, 1, channels=config.widths, strides=strides, num_res_units=1, norm="BATCH")
+    kinds = [kind for kind in _by_finding(cases) if kind]
     loss = DiceCELoss(sigmoid=True, batch=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -63,14 +68,20 @@ def trained(cases: Sequence[Case], config: SegmenterConfig) -> nn.Module:
     )
     for step in range(config.steps):
         generator = generator_for(config.seed, step)
-        chosen = torch.randint(len(cases), (config.batch,), generator=generator).tolist()
-        images, masks = zip(*(_moved(cases[at], generator) for at in chosen), strict=True)
+        chosen = [one_of(one_of(kinds, generator), generator) for _ in range(config.batch)]
+        images, masks = zip(*(_moved(case, generator) for case in chosen), strict=True)
         value = loss(network(torch.stack(images)), torch.stack(masks))
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
         schedule.step()
     return network.eval()
+
+
+def _by_finding(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """Those that have the finding, and those that do not."""
+    ill = [case for case in cases if case.mask.any()]
+    return ill, [case for case in cases if not case.mask.any()]
 
 
 def _moved(case: Case, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,8 @@ NOTE = (
     f"A U-Net that segments {FINDING}s, trained as long on eight simulated radiographs with masks "
     "and 48 without the finding; on these and 48 into which a concept was woven that was learned "
     "of the eight; on these and as many into which the eight were pasted. Dice on chests that "
-    "nothing was trained on. Mean ± SD over the chests, [95 % bootstrap interval]."
+    "nothing was trained on, the mean of three segmenters each. Mean ± SD over the chests, [95 % "
+    "bootstrap interval]."
 )
 
 
