@@ -49,7 +49,8 @@ from medgen.tasks.codec_model import codec_part
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.generate import GenerateConfig, generate, understood
 
-FACTS, FIDELITY = (OURS, UNTOLD, NEAREST, REAL), (OURS, NEAREST, FLOOR)
+FACTS, FIDELITY = (OURS, UNTOLD, NEAREST), (OURS, NEAREST, FLOOR)
+GEOMETRY = "geometry"  # key of what no model has a part in
 PLANES = ("sagittal", "coronal", "axial")
 TOLD_NOTHING = 50
 
@@ -230,7 +231,7 @@ class Sets:
 
 
 def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]:
-    """A row of each method and kind of figure; nothing where the model makes no such CT.
+    """A row of each method and kind of figure; of a model that makes no CT, of the measures only.
 
     Args:
         anatomy: What the CTs are of.
@@ -239,24 +240,28 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
         studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
         store: Keeps the rows and the volumes.
     """
+    key = _key(model)
+    sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / (key or ""))
+    makers = {("facts", REAL): (GEOMETRY, partial(_facts, sets, REAL))}
+    if key is not None and (studies / anatomy.training).exists():
+        for method in FACTS:
+            makers["facts", method] = key, partial(_facts, sets, method)
+        for method in FIDELITY:
+            makers["fidelity", method] = key, partial(_fidelity, sets, method)
+    for (subject, method), (own_key, make) in makers.items():
+        path = store.path(anatomy.part, method, own_key, subject)
+        if found := store.row(path, partial(_row, anatomy.part, subject, method, make)):
+            yield found
+
+
+def _key(model: str) -> str | None:
+    """Of what makes CTs; None if nothing does."""
+    names = (flow_part(Modality.CT), codec_part(Modality.CT))
     try:
         parts = read_card(model_folder(model)).parts
     except ModelError:
-        return
-    names = (flow_part(Modality.CT), codec_part(Modality.CT))
-    if not parts.keys() >= set(names):
-        return
-    key = key_of(*(parts[name].sha256 for name in names))
-    sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / key)
-    makers = {
-        **{("facts", method): partial(_facts, sets, method) for method in FACTS},
-        **{("fidelity", method): partial(_fidelity, sets, method) for method in FIDELITY},
-    }
-    for (subject, method), make in makers.items():
-        path = store.path(anatomy.part, method, key, subject)
-        row = partial(_row, anatomy.part, subject, method, make)
-        if (studies / anatomy.training).exists() and (found := store.row(path, row)):
-            yield found
+        return None
+    return key_of(*(parts[name].sha256 for name in names)) if parts.keys() >= set(names) else None
 
 
 def _row(part: str, subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:

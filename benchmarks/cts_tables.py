@@ -122,7 +122,7 @@ def cts_goals(anatomy: Anatomy, rows: Sequence[Row]) -> list[Goal]:
 
 def _facts(words: Words, rows: Sequence[Row]) -> Table:
     columns = (Column("right"), Column("n"), *(Column(word) for word in METHODS.values()))
-    told = scores_in(rows, "facts", OURS)
+    told = scores_in(rows, "facts", REAL)
     lines: list[list[object]] = [
         [word, told[f"{group} n"], *(share_in(scores_in(rows, "facts", m), group) for m in METHODS)]
         for group, word in words.groups.items()
