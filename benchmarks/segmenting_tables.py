@@ -24,7 +24,6 @@ def segmenting_table(rows: Sequence[Row]) -> Table:
         Column("Dice", 3),
         Column("less that of the few", 3),
         Column("cases"),
-        Column("s", 0),
     )
     lines = []
     for arm in ARMS:
@@ -33,7 +32,7 @@ def segmenting_table(rows: Sequence[Row]) -> Table:
             continue
         dice = interval(values(rows, arm, "dice", subjects_of(rows)))
         gain = None if arm == FEW else cell(_gain(rows, arm))
-        lines.append([arm, cell(dice), gain, own[0].scores["cases"], own[0].seconds])
+        lines.append([arm, cell(dice), gain, own[0].scores["cases"]])
     return Table(PART, "Woven cases for a segmenter", NOTE, columns, lines)
 
 
