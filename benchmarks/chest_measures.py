@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from benchmarks.pieces import pieces_of
 from medgen.finding import Side
 
 BLUR_MM = 3.0  # less than the smallest pool of fluid, more than the noise
@@ -67,12 +68,9 @@ def measure_chest(hu: Volume, spacing: float) -> ChestMeasures:
 def _lungs(smooth: Volume, body: Where, spacing: float) -> Where:
     """Large spaces in the body that hold air, but not air alone."""
     airy = ndimage.binary_opening((smooth < LUNG_HU) & body)
-    pieces, count = ndimage.label(airy)
-    numbers = np.arange(1, count + 1)
-    volumes = ndimage.sum_labels(airy, pieces, numbers) * spacing**3 / 1000
-    means = ndimage.mean(smooth, pieces, numbers)
-    found: Where = np.isin(pieces, numbers[(volumes > LUNG_ML) & (means > EMPTY_HU)])
-    return found
+    pieces = pieces_of(airy, spacing)
+    means = ndimage.mean(smooth, pieces.labels, pieces.numbers)
+    return pieces.only((pieces.ml > LUNG_ML) & (means > EMPTY_HU)).where
 
 
 def _fluid(smooth: Volume, body: Where, lungs: Where, spacing: float) -> Where:
@@ -109,17 +107,15 @@ def _heart_ratio(smooth: Volume, lungs: Where, spacing: float) -> float:
     """The breadth of what lies between the lungs and has room for a ball."""
     between = np.maximum.accumulate(lungs, 0) & np.maximum.accumulate(lungs[::-1], 0)[::-1]
     solid = ndimage.binary_opening((smooth > 0) & between & ~lungs, _ball(HEART_MM / spacing))
-    pieces, count = ndimage.label(solid)
-    numbers = np.arange(1, count + 1)
-    volumes = ndimage.sum_labels(solid, pieces, numbers) * spacing**3 / 1000
-    if not (volumes > HEART_ML).any():
+    pieces = pieces_of(solid, spacing)
+    if not (pieces.ml > HEART_ML).any():
         return float("nan")
     across = np.flatnonzero(lungs.any((1, 2)))
     middle = (across[0] + across[-1]) / 2
-    centres = np.array(ndimage.center_of_mass(solid, pieces, numbers))[:, 0]
-    off = np.abs(centres - middle) * spacing - 0.02 * volumes  # the larger may lie more to a side
-    off[volumes <= HEART_ML] = np.inf
-    heart = np.flatnonzero((pieces == numbers[off.argmin()]).any((1, 2)))
+    centres = np.array(ndimage.center_of_mass(solid, pieces.labels, pieces.numbers))[:, 0]
+    off = np.abs(centres - middle) * spacing - 0.02 * pieces.ml  # the larger may lie more to a side
+    off[pieces.ml <= HEART_ML] = np.inf
+    heart = np.flatnonzero((pieces.labels == pieces.numbers[off.argmin()]).any((1, 2)))
     return float((heart[-1] - heart[0] + 1) / (across[-1] - across[0] + 1))
 
 

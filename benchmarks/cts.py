@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 
 from benchmarks import heldout_studies
+from benchmarks.cards import card_at
 from benchmarks.chest_measures import measure_chest
 from benchmarks.generation import (
     FLOOR,
@@ -26,24 +27,21 @@ from benchmarks.generation import (
     REAL,
     UNTOLD,
     distance_in,
-    embeddings,
+    nearest_reports,
     shares_of,
 )
 from benchmarks.head_measures import LEAST_MM, measure_head
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
 from benchmarks.rows import Row, Store, key_of
-from medgen.checkpoint import model_folder, read_card
 from medgen.data.intensity import HOUNSFIELD
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
-from medgen.errors import ModelError
 from medgen.finding import Side
 from medgen.io.atomic import atomic_file
 from medgen.metrics.random_features import random_features
 from medgen.modality import Modality
-from medgen.tasks.align_model import load_aligner
 from medgen.tasks.codec_images import CELLS, framed_whole
 from medgen.tasks.codec_model import codec_part
 from medgen.tasks.flow_model import flow_part
@@ -201,10 +199,8 @@ class Sets:
     @cached_property
     def nearest(self) -> Scans:
         """The training studies whose reports lie nearest to each prompt: what to beat."""
-        loaded = load_aligner(self.model, torch.device("cpu"))
-        asked = embeddings(loaded, [one.text for one in self.prompts])
-        known = embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
-        best = (asked @ known.T).argmax(1).tolist()
+        known = prompts_of(self.training_studies)
+        best = nearest_reports(self.model, self.prompts, known, 1)
         return self.seen([self.training_studies[at] for at in best])
 
     def seen(self, studies: Sequence[Study]) -> Scans:
@@ -240,7 +236,7 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
         studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
         store: Keeps the rows and the volumes.
     """
-    key = _key(model)
+    key = key_at(model)
     sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / (key or ""))
     makers = {("facts", REAL): (GEOMETRY, partial(_facts, sets, REAL))}
     if key is not None and (studies / anatomy.training).exists():
@@ -254,14 +250,11 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
             yield found
 
 
-def _key(model: str) -> str | None:
+def key_at(model: str) -> str | None:
     """Of what makes CTs; None if nothing does."""
     names = (flow_part(Modality.CT), codec_part(Modality.CT))
-    try:
-        parts = read_card(model_folder(model)).parts
-    except ModelError:
-        return None
-    return key_of(*(parts[name].sha256 for name in names)) if parts.keys() >= set(names) else None
+    card = card_at(model, *names)
+    return key_of(*(card.parts[name].sha256 for name in names)) if card else None
 
 
 def _row(part: str, subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:

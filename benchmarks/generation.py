@@ -17,6 +17,7 @@ from jaxtyping import Float
 from monai.metrics.regression import MultiScaleSSIMMetric
 
 from benchmarks import heldout_studies
+from benchmarks.cards import card_at
 from benchmarks.generation_codecs import radiograph_scores, report_scores, volume_scores
 from benchmarks.generation_speed import generation_speeds
 from benchmarks.judge import CLAIMS, Judge, claims_of, load_judge, pixels_of, verdicts
@@ -34,10 +35,9 @@ from benchmarks.radiograph_sets import (
 from benchmarks.rows import Row, Store, key_of
 from benchmarks.train_flows import MORE, REFERENCE
 from benchmarks.tutorial import tutorial_pictures
-from medgen.checkpoint import Card, model_folder, read_card
+from medgen.checkpoint import Card
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
-from medgen.errors import ModelError
 from medgen.metrics.copies import as_points, find_copies, wilson
 from medgen.metrics.distribution import frechet_distance, halves_interval, kernel_distance
 from medgen.metrics.random_features import random_features
@@ -129,11 +129,10 @@ class Sets:
 
     def nearest(self) -> Pictures:
         """The training radiographs whose reports lie nearest to each prompt: what to beat."""
-        loaded = load_aligner(self.model, torch.device("cpu"))
-        asked = embeddings(loaded, [one.text for one in self.prompts])
-        known = embeddings(loaded, [one.text for one in prompts_of(self.training_studies)])
-        best = (asked @ known.T).topk(SAMPLES, dim=1).indices.flatten().numpy()
-        pictures: np.ndarray = self.training[best]
+        known = prompts_of(self.training_studies)
+        pictures: np.ndarray = self.training[
+            nearest_reports(self.model, self.prompts, known, SAMPLES)
+        ]
         return pictures
 
     def tutorial(self) -> Pictures:
@@ -202,11 +201,7 @@ def generations(
 
 def flows_at(model: str) -> Card | None:
     """The card of a model that makes radiographs; None if there is none: nothing is measured."""
-    try:
-        card = read_card(model_folder(model))
-    except ModelError:
-        return None
-    return card if flow_part(Modality.XRAY) in card.parts else None
+    return card_at(model, flow_part(Modality.XRAY))
 
 
 def _row(subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:
@@ -352,6 +347,16 @@ def in_random_space(pictures: Pictures) -> Float[np.ndarray, "images width"]:
     """Random features of pictures."""
     rows = torch.from_numpy(pictures)[:, None].split(16)
     return torch.cat([random_features(each) for each in rows]).double().numpy()
+
+
+def nearest_reports(
+    model: str, asked: Sequence[Prompted], known: Sequence[Prompted], count: int
+) -> list[int]:
+    """Of each that is asked for, the numbers of so many known ones whose reports lie nearest."""
+    loaded = load_aligner(model, torch.device("cpu"))
+    one, other = (embeddings(loaded, [each.text for each in some]) for some in (asked, known))
+    numbers: list[int] = (one @ other.T).topk(count, dim=1).indices.flatten().tolist()
+    return numbers
 
 
 @torch.no_grad()

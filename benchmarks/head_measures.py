@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from benchmarks.pieces import Pieces, pieces_of
 from medgen.finding import Side
 
 BLUR_MM = 2.0  # less than the smallest bleeding that counts, more than the noise
@@ -59,7 +60,8 @@ def measure_head(hu: Volume, spacing: float) -> HeadMeasures:
         spacing: Of its cubic voxels, mm.
     """
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), BLUR_MM / spacing)
-    skull = _large(smooth > BONE_HU, SKULL_ML, spacing)
+    bone = pieces_of(smooth > BONE_HU, spacing)
+    skull = bone.only(bone.ml > SKULL_ML).where
     brain = _brain(smooth, skull, spacing)
     nothing = HeadMeasures({Side.LEFT: 0.0, Side.RIGHT: 0.0}, float("nan"), 0.0)
     if not brain.any():
@@ -68,16 +70,15 @@ def measure_head(hu: Volume, spacing: float) -> HeadMeasures:
     blood = _blood(smooth, brain, from_bone, spacing)
     across = np.flatnonzero(brain.any((1, 2)))
     middle = (across[0] + across[-1] + 1) / 2
-    pieces, count = ndimage.label(blood)
     volumes = {Side.LEFT: 0.0, Side.RIGHT: 0.0}
-    for number in range(1, count + 1):
-        piece = pieces == number
-        side = Side.RIGHT if np.argwhere(piece)[:, 0].mean() >= middle else Side.LEFT
-        volumes[side] = max(volumes[side], float(piece.sum() * spacing**3 / 1000))
+    for number, ml in zip(blood.numbers, blood.ml, strict=True):
+        rightwards = np.argwhere(blood.labels == number)[:, 0].mean()
+        side = Side.RIGHT if rightwards >= middle else Side.LEFT
+        volumes[side] = max(volumes[side], float(ml))
     ventricles = _opened(brain & (smooth < FLUID_HU)) & (from_bone > FROM_SKULL_MM)
     return HeadMeasures(
         volumes,
-        float(smooth[blood].mean()) if blood.any() else float("nan"),
+        float(smooth[blood.where].mean()) if len(blood.ml) else float("nan"),
         float(ventricles.sum() / brain.sum()),
     )
 
@@ -87,11 +88,10 @@ def _brain(smooth: Volume, skull: Where, spacing: float) -> Where:
     inside = _enclosed(skull)
     soft = (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1]) & inside
     depth = ndimage.distance_transform_edt(np.pad(soft, 1))[1:-1, 1:-1, 1:-1] * spacing
-    pieces, count = ndimage.label(depth > CORE_MM)
-    if not count:
+    cores = pieces_of(depth > CORE_MM, spacing)
+    if not len(cores.ml):
         return np.zeros_like(soft)
-    sizes = ndimage.sum_labels(pieces > 0, pieces, np.arange(1, count + 1))
-    core = pieces == 1 + sizes.argmax()
+    core = cores.labels == cores.numbers[cores.ml.argmax()]
     near = ndimage.distance_transform_edt(~core) * spacing < RIM_MM
     found: Where = near & inside & ~skull & (smooth > -20)
     return found
@@ -107,32 +107,20 @@ def _enclosed(skull: Where) -> Where:
     return found
 
 
-def _blood(smooth: Volume, brain: Where, from_bone: Volume, spacing: float) -> Where:
+def _blood(smooth: Volume, brain: Where, from_bone: Volume, spacing: float) -> Pieces:
     """Pieces of the brain that are as dense as fresh blood, and no rims of bone or chalk."""
     usual = float(np.median(smooth[brain]))
     region = brain & (from_bone > FROM_BONE_MM)
-    chalk = _large(region & (smooth >= DENSEST_HU), CHALK_ML, spacing)
+    chalk = pieces_of(region & (smooth >= DENSEST_HU), spacing)
+    rims = ndimage.binary_dilation(chalk.only(chalk.ml > CHALK_ML).where, iterations=2)
     dense = region & (smooth > usual + DENSER_HU) & (smooth < DENSEST_HU)
-    opened = ndimage.binary_opening(dense & ~ndimage.binary_dilation(chalk, iterations=2))
-    pieces, count = ndimage.label(opened)
-    numbers = np.arange(1, count + 1)
-    means = ndimage.mean(smooth, pieces, numbers) - usual
-    depths = ndimage.maximum(from_bone, pieces, numbers)
-    volumes = ndimage.sum_labels(opened, pieces, numbers) * spacing**3 / 1000
-    is_blood = (means > BLOOD_HU) & (depths > DEEP_MM) & (volumes > BLOOD_ML)
-    found: Where = np.isin(pieces, numbers[is_blood])
-    return found
+    lumps = pieces_of(ndimage.binary_opening(dense & ~rims), spacing)
+    means = ndimage.mean(smooth, lumps.labels, lumps.numbers) - usual
+    depths = ndimage.maximum(from_bone, lumps.labels, lumps.numbers)
+    is_blood = (means > BLOOD_HU) & (depths > DEEP_MM) & (lumps.ml > BLOOD_ML)
+    return lumps.only(is_blood)
 
 
 def _opened(where: Where) -> Where:
     found: Where = ndimage.binary_opening(where, iterations=2)
-    return found
-
-
-def _large(where: Where, least_ml: float, spacing: float) -> Where:
-    """Its connected pieces of at least so many millilitres."""
-    pieces, count = ndimage.label(where)
-    numbers = np.arange(1, count + 1)
-    volumes = ndimage.sum_labels(where, pieces, numbers) * spacing**3 / 1000
-    found: Where = np.isin(pieces, numbers[volumes > least_ml])
     return found

@@ -52,14 +52,17 @@ HEADS = StudyConfig(
 
 def chests(data: Path, out: Path) -> list[Study]:
     """The held-out chests, written to `out` where they are not yet."""
-    write(data, out)
-    return [study for study in read_manifest(out / "heldout.jsonl") if study.of(Modality.XRAY)]
+    return _having(Modality.XRAY, data, out)
 
 
 def heads(data: Path, out: Path) -> list[Study]:
     """The held-out heads, likewise."""
+    return _having(Modality.MRI, data, out)
+
+
+def _having(modality: Modality, data: Path, out: Path) -> list[Study]:
     write(data, out)
-    return [study for study in read_manifest(out / "heldout.jsonl") if study.of(Modality.MRI)]
+    return [study for study in read_manifest(out / "heldout.jsonl") if study.of(modality)]
 
 
 def fingerprint(folder: Path) -> dict[str, Any]:

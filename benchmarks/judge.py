@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from benchmarks.brief_fit import fit_briefly
 from benchmarks.radiographs import squared
 from medgen.data.manifest import read_manifest
 from medgen.io import files
@@ -138,16 +139,13 @@ def train_judge(pixels: Pixels, truths: Bool[np.ndarray, "studies claims"]) -> J
     torch.manual_seed(SEED)
     judge, wanted = Judge(), torch.from_numpy(truths).float()
     steps = EPOCHS * -(-len(pixels) // BATCH)
-    optimizer = torch.optim.AdamW(judge.parameters(), PEAK, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(pixels)).split(BATCH):
-            loss = F.binary_cross_entropy_with_logits(judge(_varied(pixels[rows])), wanted[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return judge.eval()
+    losses = (
+        F.binary_cross_entropy_with_logits(judge(_varied(pixels[rows])), wanted[rows])
+        for _ in range(EPOCHS)
+        for rows in torch.randperm(len(pixels)).split(BATCH)
+    )
+    fit_briefly(judge, losses, steps=steps, learning_rate=PEAK, weight_decay=DECAY)
+    return judge
 
 
 def _varied(pixels: Pixels) -> Pixels:

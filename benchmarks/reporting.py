@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.cards import card_at
 from benchmarks.machine import commit, today
 from benchmarks.report_baseline import NORMALS, UNTOLD
 from benchmarks.reporting_more import more
 from benchmarks.reporting_sets import CPU, Sets
 from benchmarks.rows import Row, Store, key_of
 from benchmarks.speed import usage_of
-from medgen.checkpoint import Card, model_folder, read_card
+from medgen.checkpoint import Card
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.encoders.finder import SEVERITIES
-from medgen.errors import ModelError
 from medgen.finding import Presence
 from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.findings import read_findings
@@ -85,11 +85,7 @@ def reportings(
 
 def reporter_at(model: str) -> Card | None:
     """The card of a model that reports; None if there is none: nothing is measured."""
-    try:
-        card = read_card(model_folder(model))
-    except ModelError:
-        return None
-    return card if {FINDER, WRITER} <= card.parts.keys() else None
+    return card_at(model, FINDER, WRITER)
 
 
 def _key(card: Card, *parts: str) -> str:

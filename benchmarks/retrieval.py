@@ -11,12 +11,11 @@ from pathlib import Path
 import torch
 
 from benchmarks import heldout_studies, probe
+from benchmarks.cards import card_at
 from benchmarks.machine import commit, today
 from benchmarks.rows import Row, Store, key_of
 from benchmarks.train_flows import DEEP_CHESTS, MORE
-from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
-from medgen.errors import ModelError
 from medgen.metrics.choice import Choice
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.retrieval import Agreement
@@ -69,10 +68,8 @@ def retrievals(data: Path, model: str, studies: Path, store: Store) -> Iterator[
 
 def encoders_at(model: str) -> dict[Modality, str]:
     """The encoders that are there, with their hashes; none without a model."""
-    try:
-        parts = read_card(model_folder(model)).parts
-    except ModelError:
-        return {}
+    card = card_at(model)
+    parts = card.parts if card else {}
     return {name: parts[str(name)].sha256 for name in Modality if str(name) in parts}
 
 

@@ -18,18 +18,15 @@ from jaxtyping import Bool, Float
 from monai.networks.nets.classifier import Classifier
 from torch import Tensor, nn
 
-from benchmarks.cts import CHESTS, HEADS, Scans, Sets, is_said
+from benchmarks.brief_fit import fit_briefly
+from benchmarks.cts import CHESTS, HEADS, Scans, Sets, is_said, key_at
 from benchmarks.judge import auc
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
-from benchmarks.rows import Row, Store, key_of
+from benchmarks.rows import Row, Store
 from medgen.align.augment import AugmentConfig, augmented_with
-from medgen.checkpoint import model_folder, read_card
 from medgen.data.standard import CT_WINDOWS
 from medgen.diffusion.noise import generator_for
-from medgen.errors import ModelError
-from medgen.modality import Modality
-from medgen.tasks.flow_model import flow_part
 
 PART = "scarce"
 ALONE, BENT, MADE, MORE = "alone", "and augmented", "and generated", "and more studies"
@@ -158,14 +155,9 @@ def scarce(
 ) -> Iterator[Row]:
     """How well each arm tells each claim; nothing where the model makes no CT."""
     config = config or ScarceConfig()
-    try:
-        parts = read_card(model_folder(model)).parts
-    except ModelError:
+    key = key_at(model)
+    if key is None:
         return
-    name = flow_part(Modality.CT)
-    if name not in parts:
-        return
-    key = key_of(parts[name].sha256)
     for anatomy in (CHESTS, HEADS):
         if not (studies / anatomy.training).exists():
             continue
@@ -208,20 +200,21 @@ def trained(lesson: Lesson, moved: AugmentConfig, config: ScarceConfig, seed: in
     network = Classifier(
         (windows, *space), lesson.claims.shape[1], config.widths, (2,) * len(config.widths)
     )
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps
-    )
-    for step in range(config.steps):
+
+    def loss(step: int) -> Tensor:
         generator = generator_for(seed, step)
         chosen = torch.randint(count, (config.batch,), generator=generator)
         views = [augmented_with(lesson.views[at], None, generator, moved)[0] for at in chosen]
         claims = lesson.claims[chosen]
         known = ~claims.isnan()
         said = network(torch.stack(views))
-        loss = F.binary_cross_entropy_with_logits(said[known], claims[known])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return network.eval()
+        return F.binary_cross_entropy_with_logits(said[known], claims[known])
+
+    fit_briefly(
+        network,
+        map(loss, range(config.steps)),
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        weight_decay=0.05,
+    )
+    return network

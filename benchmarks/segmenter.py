@@ -10,6 +10,7 @@ from monai.losses.dice import DiceCELoss
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
+from benchmarks.brief_fit import fit_briefly
 from medgen.align.augment import AugmentConfig, augmented_with
 from medgen.data.standard import radiograph_view, squared
 from medgen.diffusion.noise import generator_for
@@ -61,21 +62,18 @@ def trained(cases: Sequence[Case], config: SegmenterConfig) -> nn.Module:
     # Its usual norm, of each image by itself, takes away how bright an image is.
     network = UNet(2, 1, 1, channels=config.widths, strides=strides, num_res_units=1, norm="BATCH")
     kinds = [kind for kind in _by_finding(cases) if kind]
-    loss = DiceCELoss(sigmoid=True, batch=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps
-    )
-    for step in range(config.steps):
+    criterion = DiceCELoss(sigmoid=True, batch=True)
+
+    def loss(step: int) -> Tensor:
         generator = generator_for(config.seed, step)
         chosen = [one_of(one_of(kinds, generator), generator) for _ in range(config.batch)]
         images, masks = zip(*(_moved(case, generator) for case in chosen), strict=True)
-        value = loss(network(torch.stack(images)), torch.stack(masks))
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        schedule.step()
-    return network.eval()
+        value: Tensor = criterion(network(torch.stack(images)), torch.stack(masks))
+        return value
+
+    losses = map(loss, range(config.steps))
+    fit_briefly(network, losses, steps=config.steps, learning_rate=config.learning_rate)
+    return network
 
 
 def _by_finding(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
