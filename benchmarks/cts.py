@@ -103,8 +103,7 @@ def _is_clear_in_heads(finding: Listed) -> bool:
 
 CHESTS = Anatomy(
     "chests",
-    # medgen phantom --anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800
-    "volume-chests/manifest.jsonl",
+    "flow-ct.jsonl",  # of benchmarks.train_flows
     3.0,
     (("pleural_effusion", Side.LEFT), ("pleural_effusion", Side.RIGHT), ("cardiomegaly", None)),
     measure_chest,
@@ -252,9 +251,12 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
 
 def key_at(model: str) -> str | None:
     """Of what makes CTs; None if nothing does."""
-    names = (flow_part(Modality.CT), codec_part(Modality.CT))
-    card = card_at(model, *names)
-    return key_of(*(card.parts[name].sha256 for name in names)) if card else None
+    flow = flow_part(Modality.CT)
+    card = card_at(model, flow)
+    if card is None:
+        return None
+    codec = codec_part(Modality.CT, card.parts[flow].config.get("codec", ""))
+    return key_of(*(card.parts[name].sha256 for name in (flow, codec)))
 
 
 def _row(part: str, subject: str, method: str, make: Callable[[], dict[str, float]]) -> Row:

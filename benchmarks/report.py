@@ -1,12 +1,13 @@
 """BENCHMARKS.md from results.json: `python -m benchmarks.report`; adds words, never a number.
 
-What these results lack stays as the page has it, as long as it was measured with the same model.
+What these results lack stays as the page has it, as long as it was measured with the same weights.
 """
 
 import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ from medgen.io.atomic import atomic_file
 RESULTS, REPORT = Path("runs/bench/results.json"), Path("BENCHMARKS.md")
 DASH = "-"
 OPEN = "Not measured: open."
-FLOWS = ("retrieval", "ablation", "generation", "chests", "reports", "weaving")
-FLOWS += ("instruct", "refine")
-MODEL_OF = dict.fromkeys(FLOWS, "flows")  # others: "model"
+ENCODERS = ("text", "xray", "ct", "mri", "temperature", "finder", "usual")
+RADIOGRAPHS = ("text", "codec-xray", "flow-xray")
+CTS = ("text", "codec-ct-whole", "flow-ct")
+RESTS_ON = {  # which parts of the model of flows; what is not here rests on the translator
+    **dict.fromkeys(("retrieval", "ablation", "archive"), ENCODERS),
+    "generation": (*ENCODERS, *RADIOGRAPHS, "codec-ct", "codec-mri", "codec-text"),
+    **dict.fromkeys(("ct-chests", "ct-heads", "scarce"), CTS),
+    "reports": (*ENCODERS, "writer", "codec-text", "flow-text"),
+    **dict.fromkeys(("weaving", "segmenting"), RADIOGRAPHS),
+    **dict.fromkeys(("instruct", "refine"), (*RADIOGRAPHS, "instruct-xray", "refine-xray")),
+}
+WEIGHTS = "; weights "
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured
 EARLIER, OR = "; earlier ones: ", " / "  # machines
@@ -72,8 +82,18 @@ class _Page:
         return line if self._holds(goal["part"]) else ""
 
     def _holds(self, part: str) -> bool:
-        key = MODEL_OF.get(part, "model")
-        return self.about.get(key) == [self._about.get(key, "")]
+        rests_on = RESTS_ON.get(part)
+        key = "flows" if rests_on else "model"
+        before, now = "".join(self.about.get(key, [])), self._about.get(key, "")
+        if not rests_on:
+            return before == now
+        return _weights(before, rests_on) == _weights(now, rests_on)
+
+
+def _weights(said: str, parts: Sequence[str]) -> dict[str, str]:
+    """The weights of some parts, as `run` tells them: `flow-ct 01ab, text 23cd`."""
+    pairs = (each.rpartition(" ") for each in said.partition(WEIGHTS)[2].split(", "))
+    return {name: weights for name, _, weights in pairs if name in parts}
 
 
 def _lines(text: str) -> list[list[str]]:

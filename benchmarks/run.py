@@ -214,7 +214,10 @@ def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
 
 def _weights_of(card: Card, parts: Sequence[str]) -> dict[str, Any]:
     """Which weights of a model were measured."""
-    weights = " ".join(card.parts[name].sha256[: 16 if len(parts) == 1 else 4] for name in parts)
+    short = {name: card.parts[name].sha256[:4] for name in parts}
+    weights = ", ".join(f"{name} {sha256}" for name, sha256 in short.items())
+    if len(parts) == 1:
+        weights = card.parts[parts[0]].sha256[:16]
     return {
         "name": card.name,
         "version": card.version,

@@ -7,13 +7,15 @@ can write out; that of radiographs goes on, longer, with more chests. A finder l
 radiographs show, and a writer to say it. Then come volumes: a codec learns CTs of heads and of
 chests, and the finder to read CTs, then radiographs from the side, with a writer again, and to look
 for what is small in CTs. At last encoders of radiographs and CTs read by the finder's claims, and
-the flow of reports goes on with what they say. Two chains of commands run side by side, and what
-they have trained is joined at the end. Stopped at any moment, the same command continues. Encoders
-that read by convolutions alone, of heads and MRI too, are another matter: `python -m
-benchmarks.train_align`. Two things no command says: the bundled codec of
-reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
-and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
-the front.
+the flow of reports goes on with what they say. Beside all that, a codec of whole chests, with eight
+voxels a side in a cell, gives a flow of CT its latents; that flow was trained by two processes
+(`torchrun --nproc-per-node 2`), and the codec's decoder goes on after it. Two chains of commands
+run side by side, and what they have trained is joined at the end. Stopped at any moment, the same
+command continues. Encoders that read by convolutions alone, of heads and MRI too, are another
+matter: `python -m benchmarks.train_align`. Two things no command says: the bundled codec of reports
+was trained when its loss was a mean over all tokens, and not yet over each report's first; and the
+finder's fourth and fifth runs read radiographs from the side too, by what reads those from the
+front.
 """
 
 import argparse
@@ -40,9 +42,12 @@ HEADS, FEW_CHESTS, DEEP_CHESTS = "codec-heads", "ct-chests", "volume-chests"
 LATERALS, MORE_LATERALS = "lateral-chests", "lateral-chests-2"
 CALIBRATING = "calibration-chests"  # what the finder's answers are worth with each kind of images
 VOLUMES = "codec-volumes.jsonl"
+WHOLE_CHESTS, WHOLE = "volume-chests-2", "whole.jsonl"  # coarser CTs, and those of the codec
+DRAWN, DRAWN_DEEP = "flow-ct.jsonl", 400  # what the flow of CT learns; of the deep chests, so many
 READ = tuple(f"finder-{number}.jsonl" for number in range(2, 7))  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
+MADE = "made-flat"  # the model of all that comes before the flow of CT
 AGAIN = "met-again"  # the model with encoders that read by the finder
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
@@ -74,8 +79,9 @@ class Stage:
     @property
     def folder(self) -> str:
         """Of the run, in `out`."""
+        own = f"-{self.settings['name']}" if "name" in self.settings else ""
         number = f"-{self.again + 1}" if self.again else ""
-        return self.teaches.replace(":", "-") + number
+        return self.teaches.replace(":", "-") + own + number
 
 
 ENCODER = {"fit.batch": "64", "fit.learning_rate": "1.5e-3", "fit.ema_decay": "0.99"}
@@ -134,7 +140,20 @@ LOOKS_DEEP = Stage(
 )
 MET = (LOOKS_2, LOOKS_DEEP)
 TELLS_2 = Stage("flow:text", READ[0], 5000, {"fit.seed": "2"}, AGAIN, again=1)
-STAGES = (*FLAT, *DEEP, *MET, TELLS_2)
+FIRST = (*FLAT, *DEEP, *MET, TELLS_2)
+SMALL = QUICK | {"name": "whole", "codec.widths": "[32,32,32]", "codec.latent_channels": "32"}
+SMALL |= {"codec.companding.low": "-0.6", "codec.companding.high": "-0.35"}
+SMALL |= {"codec.companding.gain": "6", "codec.whitening": "0.5", "codec.encodes": "false"}
+SMALL |= {"codec.residual": "0.2", "codec.polish": "3", "loss.perceptual": "0.1"}
+SMALL |= {"fit.batch": "4", "fit.learning_rate": "1e-3", "fit.warmup": "30"}
+SMALL |= {"loss.adversarial_from": "100000", "fit.log_every": "20"}
+CUTS_WHOLE = Stage("codec:ct", WHOLE, 60, SMALL, MADE)
+WHOLE_ON = Stage("codec:ct", WHOLE, 1200, SMALL | {"fit.seed": "1"}, CUTS_WHOLE.folder, again=1)
+DRAW_DEEP = DRAW | {"flow.codec": "whole", "flow.grid": "[14,14,14]", "flow.spacings": "[3.0]"}
+DRAW_DEEP |= {"flow.widths": "[96,96]", "told": '["text","xray"]', "fit.log_every": "50"}
+DRAWS_DEEP = Stage("flow:ct", DRAWN, 6000, DRAW_DEEP, CUTS_WHOLE.folder)
+WHOLE_MADE = (CUTS_WHOLE, DRAWS_DEEP, WHOLE_ON)
+STAGES = (*FIRST, *WHOLE_MADE)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -165,6 +184,7 @@ def before_volumes(out: Path) -> list[Chain]:
     heads = f"--anatomy head --labels {out / 'training-heads'} -n 120 --seed 301"
     few = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 60 --seed 301"
     many = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001"
+    coarse = "--anatomy thorax --with text,ct --counterfactuals 3 --masks -n 1100 --seed 5101"
     sides = "--anatomy thorax --with text,xray,xray:lateral --masks -n 450 --seed 8001"
     more = "--anatomy thorax --with text,xray,xray:lateral --masks -n 600 --seed 8101"
     worth = "--anatomy thorax --with text,xray,xray:lateral,ct -n 250 --seed 8201"
@@ -176,6 +196,7 @@ def before_volumes(out: Path) -> list[Chain]:
         [
             _joining(FLAT, out, BEFORE),
             *(_phantom(few, out / FEW_CHESTS), _phantom(many, out / DEEP_CHESTS)),
+            _phantom(f"{coarse} --spacing 2.5", out / WHOLE_CHESTS),
         ],
     ]
 
@@ -194,6 +215,11 @@ def after_finder(out: Path) -> list[Chain]:
             train_line(TELLS_2, out),
         ]
     ]
+
+
+def after_all(out: Path) -> list[Chain]:
+    """A chain that ends with the flow of CT, and its codec."""
+    return [[_joining(FIRST, out, MADE), *(train_line(stage, out) for stage in WHOLE_MADE)]]
 
 
 def joining(out: Path) -> Line:
@@ -256,6 +282,9 @@ def list_volumes(out: Path) -> None:
     write_manifest(_spread(flat[::32], deep, sides[::6]), out / deeper, overwrite=True)
     seen = [study for study in sides + more if study.laterals]
     write_manifest(_spread(flat[::6], seen), out / aside, overwrite=True)
+    coarse = _named(out, WHOLE_CHESTS)
+    write_manifest(coarse[:300], out / WHOLE, overwrite=True)
+    write_manifest(many[:DRAWN_DEEP] + coarse, out / DRAWN, overwrite=True)
 
 
 def _spread(*sets: list[Study]) -> list[Study]:
@@ -286,9 +315,9 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out
     first, second = before_chests(out), after_chests(out)
     third, fourth = before_volumes(out), after_volumes(out)
-    fifth, last = after_finder(out), [[joining(out)]]
+    fifth, sixth, last = after_finder(out), after_all(out), [[joining(out)]]
     if options.dry_run:
-        every = (*first, *second, *third, *fourth, *fifth, *last)
+        every = (*first, *second, *third, *fourth, *fifth, *sixth, *last)
         print("\n".join(shown(line) for chain in every for line in chain))
         return 0
     link_heads(options.data, out / "training-heads")
@@ -298,7 +327,7 @@ def main(arguments: list[str] | None = None) -> int:
     if code := run_chains(second) or run_chains(third):
         return code
     list_volumes(out)
-    return run_chains(fourth) or run_chains(fifth) or run_chains(last)
+    return run_chains(fourth) or run_chains(fifth) or run_chains(sixth) or run_chains(last)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 """Images to small latents and back: an exact wavelet first, then MONAI's KL autoencoder."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from monai.networks.nets.autoencoderkl import AutoencoderKL
 from torch import Tensor, nn
 
 from medgen.config import check_parts
+from medgen.errors import UsageError
 from medgen.latents.codec import AbstractCodec, check_divides
+from medgen.latents.companding import Companding
 from medgen.latents.haar import HaarCodec
+from medgen.latents.polish import Polish
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.latents.principal import PrincipalComponents
 from medgen.shapes import Image, Latent
 
 DOUBT = -12.0  # log-variance at first: 1 HU or so, beside components of mean square 1
-# An optimizer moves every weight by the learning rate, whatever there is to gain. Beside a linear
-# codec, which is wrong by a hundredth, the network must speak softly to do more good than harm.
-SOFTLY = {"latent": 0.5, "bands": 0.02}
+SOFTLY = 0.5  # how loud the encoder's network is beside the components
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,17 @@ class KLCodecConfig:
         norm_groups: Groups of the normalisation; divides every width.
         offset: The value that is 0 to the network: -1 for volumes, most of which is air.
         principal: Whether it starts from the best linear codec, and learns what that leaves.
+        encodes: Whether a network helps the components to encode; without, the latent is linear in
+            the image, which is fast.
+        residual: How loud the decoder's network is beside the best linear codec: about what that
+            leaves. An optimizer moves every weight by the learning rate, whatever there is to gain;
+            a network that is too loud does more harm than good, and one too soft learns nothing.
+        polish: Blocks that look at the bands of both together and mend them, as wide as the finest
+            level: of few components, blocks of voxels are left that only their neighbours tell of.
+        companding: Which values it sees larger than others.
+        whitening: 1 gives every channel of the latent the same standard deviation; below it, strong
+            components stay stronger than faint ones, so that whoever makes latents cares for them
+            first. 0 leaves them as they are in images. All channels together have mean square 1.
     """
 
     spatial_dims: int = 2
@@ -42,10 +54,24 @@ class KLCodecConfig:
     norm_groups: int = 16
     offset: float = 0.0
     principal: bool = False
+    encodes: bool = True
+    residual: float = 0.02
+    polish: int = 0
+    companding: Companding = field(default_factory=Companding)
+    whitening: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for groups that do not divide the width, or nothing to whiten."""
         check_parts("norm_groups", self.norm_groups, self.widths)
+        if not self.residual > 0:
+            raise UsageError(f"residual {self.residual:g}: choose a number above 0")
+        if not 0 <= self.whitening <= 1:
+            raise UsageError(f"whitening {self.whitening:g}: choose 0 to 1")
+        if self.polish < 0:
+            raise UsageError(f"polish {self.polish}: choose 0 blocks or more")
+        for name, usual in (("encodes", True), ("whitening", 1), ("polish", 0)):
+            if getattr(self, name) != usual and not self.principal:
+                raise UsageError(f"{name}: is for a codec of principal components")
 
 
 class KLCodec(nn.Module, AbstractCodec):
@@ -76,12 +102,20 @@ class KLCodec(nn.Module, AbstractCodec):
             with_decoder_nonlocal_attn=False,
         )
         self.linear: PrincipalComponents | None = None
+        self.polish: Polish | None = None
+        if config.polish:
+            self.polish = Polish(
+                config.spatial_dims, self.haar.channels, config.widths[0], config.polish
+            )
         if config.principal:
             side = self.stride // self.haar.stride
             self.linear = PrincipalComponents(
                 config.spatial_dims, self.haar.channels, side, config.latent_channels
             )
             self._silence()
+        if not config.encodes:
+            for name in ("encoder", "quant_conv_mu", "quant_conv_log_sigma"):
+                self.network.add_module(name, nn.Identity())
         shape = (1, config.latent_channels, *[1] * config.spatial_dims)
         self.shift: Tensor
         self.scale: Tensor
@@ -105,16 +139,19 @@ class KLCodec(nn.Module, AbstractCodec):
             ValueError: If a spatial size does not divide by `stride`.
         """
         check_divides(image, self.stride)
-        bands = self.haar.encode(image)
+        bands = self._bands(image)
+        if self.linear is not None and not self.config.encodes:
+            mean = self.linear.encode(bands)
+            return Posterior(mean, torch.full_like(mean, DOUBT))
         hidden = self.network.encoder(bands if self.linear is None else self.linear.even(bands))
         mean = self.network.quant_conv_mu(hidden)
         if self.linear is not None:
-            mean = self.linear.encode(bands) + SOFTLY["latent"] * mean
+            mean = self.linear.encode(bands) + SOFTLY * mean
         spread = self.network.quant_conv_log_sigma(hidden).clamp(*LOG_VARIANCE)
         return Posterior(mean, spread)
 
     def encode(self, image: Image) -> Latent:
-        """The mean of the posterior, of mean 0 and standard deviation 1 over the training images.
+        """The mean of the posterior, of mean 0 and mean square 1 over the training images.
 
         Raises:
             ValueError: If a spatial size does not divide by `stride`.
@@ -129,8 +166,10 @@ class KLCodec(nn.Module, AbstractCodec):
         """The image of a raw latent, as `posterior` speaks of."""
         bands = self.network.decoder(self.network.post_quant_conv(raw))
         if self.linear is not None:
-            bands = self.linear.decode(raw) + SOFTLY["bands"] * bands
-        return self.haar.decode(bands)
+            bands = self.linear.decode(raw) + self.config.residual * bands
+            if self.polish is not None:
+                bands = bands + self.config.residual * self.polish(self.linear.even(bands))
+        return self.config.companding.expand(self.haar.decode(bands))
 
     def fit_linear(self, images: Iterable[Image]) -> None:
         """Find the best linear codec of training images, if this one starts from it.
@@ -139,7 +178,7 @@ class KLCodec(nn.Module, AbstractCodec):
             ValueError: If there is no image.
         """
         if self.linear is not None:
-            self.linear.fit(self.haar.encode(image) for image in images)
+            self.linear.fit(self._bands(image) for image in images)
 
     @torch.no_grad()
     def calibrate(self, images: Iterable[Image]) -> None:
@@ -153,7 +192,14 @@ class KLCodec(nn.Module, AbstractCodec):
             raise ValueError("no image to calibrate the codec with")
         values = torch.cat([mean.transpose(0, 1).flatten(1) for mean in means], dim=1)
         self.shift.copy_(values.mean(1).view_as(self.shift))
-        self.scale.copy_(values.std(1).clamp(min=1e-6).view_as(self.scale))
+        spread = values.std(1).clamp(min=1e-6)
+        if self.linear is not None:
+            loud = (spread * self.linear.strength) ** (1 - self.config.whitening)
+            spread = spread * loud.square().mean().sqrt() / loud
+        self.scale.copy_(spread.view_as(self.scale))
+
+    def _bands(self, image: Image) -> Latent:
+        return self.haar.encode(self.config.companding.compress(image))
 
     def _silence(self) -> None:
         """Let an untrained network add nothing, and doubt little."""

@@ -39,6 +39,8 @@ class KLLossConfig:
 class CodecTraining(nn.Module):
     """A codec and its critic, trained by one optimizer; neither feels the other's loss.
 
+    Both compare images as the codec sees them, companded.
+
     Args:
         codec: What is trained.
         config: Weights of the terms.
@@ -79,6 +81,8 @@ class CodecTraining(nn.Module):
         """
         posterior = self.codec.posterior(image)
         made = self.codec.rebuild(sampled(posterior, noise))
+        seen = self.codec.config.companding
+        image, made = seen.compress(image), seen.compress(made)
         terms = {
             "absolute": (made - image).abs().mean(),
             "divergence": divergence(posterior).mean(),

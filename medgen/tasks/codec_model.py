@@ -18,11 +18,19 @@ from medgen.tasks.model_parts import filled, save_beside
 
 @dataclass(frozen=True)
 class CodecPart:
-    """What a model's card says of a codec."""
+    """What a model's card says of a codec.
+
+    Attributes:
+        modality: Whose images it takes.
+        codec: Its shape.
+        frame: The grid of the images that it was trained on.
+        name: Tells it from others of its modality; the usual one has none.
+    """
 
     modality: Modality
     codec: KLCodecConfig
     frame: FrameConfig
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,26 @@ class LoadedCodec:
     frame: FrameConfig
 
 
-def codec_part(modality: Modality) -> str:
-    """Name of a codec in a model folder."""
-    return f"codec-{modality}"
+def codec_part(modality: Modality, own: str = "") -> str:
+    """Name of a codec in a model folder; `own` tells it from others of its modality.
+
+    Example:
+        >>> codec_part(Modality.CT), codec_part(Modality.CT, "whole")
+        ('codec-ct', 'codec-ct-whole')
+    """
+    return f"codec-{modality}-{own}" if own else f"codec-{modality}"
 
 
-def load_codec(model: str | Path, modality: Modality, device: torch.device) -> LoadedCodec:
-    """Load the codec of a modality, after checking the model's hashes.
+def load_codec(
+    model: str | Path, modality: Modality, device: torch.device, own: str = ""
+) -> LoadedCodec:
+    """Load a codec of a modality, after checking the model's hashes.
+
+    Args:
+        model: Its name or folder.
+        modality: Whose images it takes.
+        device: Where it is to compute.
+        own: Its own name, as `codec_part` takes it.
 
     Raises:
         ModelError: If it is missing or damaged.
@@ -47,10 +68,12 @@ def load_codec(model: str | Path, modality: Modality, device: torch.device) -> L
     """
     folder = model_folder(model)
     card = verify(folder)
-    name = codec_part(modality)
+    name = codec_part(modality, own)
     if name not in card.parts:
+        what, option = (f" named {own}", f" --set name={own}") if own else ("", "")
         raise ModelError(
-            f"{folder}: has no codec of {modality}; train one: --round codec:{modality}"
+            f"{folder}: has no codec of {modality}{what}; train one: "
+            f"--round codec:{modality}{option}"
         )
     part = from_mapping(CodecPart, card.parts[name].config, origin=str(folder))
     codec = filled(KLCodec(part.codec), folder, card, name)
@@ -60,5 +83,6 @@ def load_codec(model: str | Path, modality: Modality, device: torch.device) -> L
 def save_codec(
     folder: Path, card: Card, part: CodecPart, state: Mapping[str, Tensor], *, beside: Path | None
 ) -> Card:
-    """Write a codec with all that another model has; an older codec of its kind is replaced."""
-    return save_beside(folder, card, codec_part(part.modality), part, state, beside=beside)
+    """Write a codec with all that another model has; an older one of its name is replaced."""
+    name = codec_part(part.modality, part.name)
+    return save_beside(folder, card, name, part, state, beside=beside)

@@ -46,6 +46,7 @@ class CodecTrainConfig:
     """What `medgen train --round codec:…` is asked to do."""
 
     modality: Modality = Modality.XRAY  # whose images it takes
+    name: str = ""  # tells it from others of its modality; the usual one has none
     init: str | None = None  # a model whose other parts are kept, and whose codec goes on
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.encoder
     patch: int | None = None  # side of the patches it learns from; 128 pixels or 48 voxels
@@ -66,6 +67,8 @@ class CodecTrainConfig:
         """Raises UsageError for a number that makes no sense."""
         if self.modality is Modality.TEXT:
             raise UsageError("reports have a codec of their own: --round codec:text")
+        if self.name and not self.name.isalnum():
+            raise UsageError(f"name {self.name}: choose letters and digits")
         axes, stride = FACTS[self.modality].axes, 2 ** len(self.codec.widths)
         if self.codec.spatial_dims != axes:
             raise UsageError(
@@ -79,6 +82,11 @@ class CodecTrainConfig:
                 raise UsageError(f"frame.{word} {spacing:g}: choose millimetres above 0")
         if not 0 <= self.max_bad <= 1:
             raise UsageError("max_bad must be in [0, 1]")
+
+    @property
+    def part(self) -> str:
+        """Its name in a model folder."""
+        return codec_part(self.modality, self.name)
 
     @property
     def side(self) -> int:
@@ -149,22 +157,22 @@ def train_codec(
     yield from fit(training, items, codec_loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
-        trained = {f"training-{codec_part(config.modality)}": facts_of(config)}
+        trained = {f"training-{config.part}": facts_of(config)}
         beside = model_folder(config.init) if config.init else None
         card = replace(card, steps=step, extra=trained)
-        card = descended(card, beside, codec_part(config.modality))
+        card = descended(card, beside, config.part)
         of_codec = {
             name.removeprefix("codec."): tensor
             for name, tensor in state.items()
             if name.startswith("codec.")
         }
         codec.load_state_dict(of_codec)
-        if learns_to_encode(codec):
+        if is_new or learns_to_encode(codec):
             calibrated(codec, images)
         save_codec(
             out / MODEL,
             card,
-            CodecPart(config.modality, config.codec, config.frame),
+            CodecPart(config.modality, config.codec, config.frame, config.name),
             codec.state_dict(),
             beside=beside,
         )
@@ -179,7 +187,7 @@ def learns_to_encode(codec: KLCodec) -> bool:
 
 
 def calibrated(codec: KLCodec, images: Sequence[Tensor]) -> None:
-    """Let the latents of some of the images have mean 0 and standard deviation 1."""
+    """Let the latents of some of the images have mean 0 and mean square 1."""
     codec.eval().calibrate(_some(images, codec))
 
 
@@ -192,8 +200,8 @@ def _some(images: Sequence[Tensor], codec: KLCodec) -> Iterator[Tensor]:
 
 def _start(config: CodecTrainConfig) -> tuple[KLCodec, CodecTrainConfig, bool]:
     """The codec of `init`, or a new one, and whether it is new."""
-    if config.init and codec_part(config.modality) in read_card(model_folder(config.init)).parts:
-        loaded = load_codec(config.init, config.modality, torch.device("cpu"))
+    if config.init and config.part in read_card(model_folder(config.init)).parts:
+        loaded = load_codec(config.init, config.modality, torch.device("cpu"), config.name)
         own = (loaded.codec.config, loaded.frame)
         keep_shape((config.codec, config.frame), own, (base_codec(config.modality), FrameConfig()))
         return loaded.codec.train(), replace(config, codec=own[0], frame=own[1]), False

@@ -13,7 +13,6 @@ from medgen.data.study import Study
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.codec_model import load_codec
 from medgen.tasks.complete_pairs import Completed, complete_pairs
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
 from medgen.tasks.cross_model import (
@@ -29,7 +28,7 @@ from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
-from medgen.tasks.flow_model import common_spacings, load_flow
+from medgen.tasks.flow_model import codec_of, common_spacings, load_flow
 from medgen.tasks.flow_train import FlowTrainConfig, flow_studies
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
@@ -195,7 +194,10 @@ def _studies(
 ) -> list[dict[str, FlowStudy]]:
     """The studies as each flow learns from them; volumes of one study on one grid."""
     volumes = {
-        name: (flows[str(name)], load_codec(config.init, name, torch.device("cpu")))
+        name: (
+            flows[str(name)],
+            codec_of(config.init, flows[str(name)].config, torch.device("cpu")),
+        )
         for name in config.pair
         if FACTS[name].axes == 3
     }

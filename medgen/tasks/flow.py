@@ -45,6 +45,7 @@ class FlowConfig:
         says_clean: The network says the clean latent, from which the flow follows. What it says of
             the flow holds all of the noise, and a network that is narrower than a patch of cells
             cannot say that.
+        codec: The own name of the codec whose latents it makes; the usual one has none.
     """
 
     modality: Modality = Modality.XRAY
@@ -59,6 +60,7 @@ class FlowConfig:
     spacings: tuple[float, ...] = ()
     says_clean: bool = False
     knows_place: bool = False
+    codec: str = ""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a network that cannot be built."""

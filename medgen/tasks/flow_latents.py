@@ -17,9 +17,9 @@ from medgen.errors import MedgenError
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
 from medgen.tasks.codec_images import framed_images, framed_whole, whole_grid
-from medgen.tasks.codec_model import load_codec
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
+from medgen.tasks.flow_model import codec_of
 from medgen.tasks.report_model import load_report_codec
 from medgen.tasks.unreadable import Unreadable
 
@@ -31,7 +31,7 @@ Latents = dict[str, list[Float16[Tensor, "latent *grid"]]]
 @torch.no_grad()
 def image_latents(
     model: str | Path,
-    modality: Modality,
+    flow: FlowConfig,
     studies: Sequence[Study],
     device: torch.device,
     *,
@@ -41,11 +41,11 @@ def image_latents(
     """The latents of the images of studies; a study whose images cannot be read is left out.
 
     Raises:
-        ModelError: If the model has no codec of the modality.
+        ModelError: If the model lacks the flow's codec.
         InputError: If more than that share of the studies cannot be read.
     """
-    loaded = load_codec(model, modality, device)
-    reading = framed_images(studies, modality, loaded.frame, cache=cache, max_bad=max_bad)
+    loaded = codec_of(model, flow, device)
+    reading = framed_images(studies, flow.modality, loaded.frame, cache=cache, max_bad=max_bad)
     return {
         name: [
             loaded.codec.encode(pad_to(image[None].float().to(device), loaded.codec.stride))[0]
@@ -92,10 +92,10 @@ def volume_latents(
             they stay registered; each on its own where it has none, or nothing is said.
 
     Raises:
-        ModelError: If the model has no codec of the modality.
+        ModelError: If the model lacks the flow's codec.
         InputError: If more than that share of the studies cannot be read.
     """
-    codec = load_codec(model, flow.modality, device).codec
+    codec = codec_of(model, flow, device).codec
     frame = whole_view(flow, codec.stride)
     found: dict[str, Volumes] = {}
     unreadable = Unreadable(len(studies), max_bad)

@@ -11,7 +11,7 @@ from medgen.checkpoint import Card, model_folder, verify
 from medgen.config import from_mapping
 from medgen.errors import ModelError
 from medgen.modality import Modality
-from medgen.tasks.codec_model import LoadedCodec
+from medgen.tasks.codec_model import LoadedCodec, load_codec
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.model_parts import filled, save_beside
 
@@ -46,6 +46,16 @@ def load_flow(model: str | Path, modality: Modality, device: torch.device) -> Lo
     config = from_mapping(FlowConfig, card.parts[name].config, origin=str(folder))
     flow = filled(Flow(config), folder, card, name)
     return LoadedFlow(flow.eval().to(device), card)
+
+
+def codec_of(model: str | Path, flow: FlowConfig, device: torch.device) -> LoadedCodec:
+    """The codec of a model whose latents a flow of images makes.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+        SafetyError: If the folder holds a pickle.
+    """
+    return load_codec(model, flow.modality, device, flow.codec)
 
 
 def common_spacings(volumes: Mapping[Modality, tuple[Flow, LoadedCodec]]) -> tuple[float, ...]:

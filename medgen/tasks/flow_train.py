@@ -21,7 +21,6 @@ from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
-from medgen.tasks.codec_model import load_codec
 from medgen.tasks.conditions import SCAN_WIDTH, Told, told_of
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
@@ -35,7 +34,7 @@ from medgen.tasks.flow_latents import (
     volume_latents,
     whole_view,
 )
-from medgen.tasks.flow_model import flow_part, load_flow, save_flow
+from medgen.tasks.flow_model import codec_of, flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.report_model import load_report_codec
@@ -199,7 +198,7 @@ def _fitting(config: FlowTrainConfig) -> FlowConfig:
     if config.modality is Modality.TEXT:
         text = load_report_codec(config.init, torch.device("cpu")).codec.config
         return replace(config.flow, channels=text.channels, grid=(text.length,))
-    loaded = load_codec(config.init, config.modality, torch.device("cpu"))
+    loaded = codec_of(config.init, config.flow, torch.device("cpu"))
     if FACTS[config.modality].axes == 3:
         return replace(config.flow, channels=loaded.codec.channels)
     cells = loaded.frame.side // loaded.codec.stride
@@ -271,7 +270,7 @@ def flow_studies(
         latents = world.shared(
             known,
             lambda some: image_latents(
-                config.init, config.modality, some, device, cache=cache, max_bad=config.max_bad
+                config.init, config.flow, some, device, cache=cache, max_bad=config.max_bad
             ),
         )
     has_text = Modality.TEXT in config.others
@@ -301,7 +300,7 @@ def _found(
 ) -> dict[str, list[Tensor]]:
     """Of the studies with masks: the cells of each image in which something is found."""
     modality, grid = config.modality, config.flow.grid
-    codec = load_codec(config.init, modality, torch.device("cpu"))
+    codec = codec_of(config.init, config.flow, torch.device("cpu"))
     view = StandardConfig(side=codec.frame.side)
     if FACTS[modality].axes == 3:
         view = whole_view(config.flow, codec.codec.stride)

@@ -21,7 +21,7 @@ from medgen.diffusion.sampler import (
     sample_euler,
     sample_heun,
 )
-from medgen.diffusion.schedule import uniform_stops
+from medgen.diffusion.schedule import shifted, uniform_stops
 from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.instruct.wording import worded
@@ -58,6 +58,7 @@ class GenerateConfig:
     references: tuple[str, ...] = ()  # what the text's marks point at: N=FILE[:ROLE[:CAPTION]]
     number: int = 1  # samples of a prompt
     steps: int = 12  # of the sampler
+    shift: float = 5.0  # of its steps: 1 spreads them evenly, above it most lie near the noise
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float = 3.0  # how hard it is pushed towards the prompt; 1 does not push
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
@@ -97,6 +98,8 @@ class GenerateConfig:
         for name in ("number", "steps", "best_of", "together", "refine_steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        if not 0 < self.shift < math.inf:
+            raise UsageError(f"shift is {self.shift:g}; choose a number above 0, 1 for even steps")
         if not 0 <= self.reference_guidance < math.inf:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
@@ -344,7 +347,7 @@ def _decoded(
         denoise,
         process,
         layout.joined(noise),
-        uniform_stops(config.steps),
+        shifted(uniform_stops(config.steps), config.shift),
         generators=generators,
     )
     latents = layout.parted(last(steps))

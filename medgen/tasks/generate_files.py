@@ -334,6 +334,7 @@ def _details(
         "Sample": sample.index,
         **_spacing(image),
         "Sampler": config.sampler,
+        "Shift": config.shift,
         "Guidance": config.guidance,
         **({"RefineSteps": config.refine_steps} if config.refine else {}),
         "Agreement": sample.agreement,

@@ -20,12 +20,12 @@ from medgen.latents.codec import pad_to
 from medgen.modality import FACTS, Kind, Modality
 from medgen.shapes import Latent
 from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.codec_model import LoadedCodec, load_codec
+from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.conditions import Told, conditions_of, told_scan, told_texts
 from medgen.tasks.cross_model import load_guide
 from medgen.tasks.device import choose_device
 from medgen.tasks.flow import Flow
-from medgen.tasks.flow_model import common_spacings, load_flow
+from medgen.tasks.flow_model import codec_of, common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
 from medgen.tasks.preflight import unlike_training
@@ -162,7 +162,7 @@ def load_flows(model: str, modalities: Sequence[Modality], device: str) -> Gener
     place = choose_device(device)
     loaded = {name: load_flow(model, name, place) for name in modalities}
     flows = {name: one.flow for name, one in loaded.items()}
-    codecs = {name: load_codec(model, name, place) for name in modalities}
+    codecs = {name: codec_of(model, one.config, place) for name, one in flows.items()}
     guide = load_guide(model_folder(model), {str(name): one for name, one in flows.items()})
     spacings = common_spacings(
         {name: (flows[name], codecs[name]) for name in modalities if FACTS[name].axes == 3}

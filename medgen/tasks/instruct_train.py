@@ -15,13 +15,12 @@ from medgen.instruct.tasks import COMBINATIONS, check_tasks
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.chosen import with_modality
-from medgen.tasks.codec_model import load_codec
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow
 from medgen.tasks.flow_items import FlowLoss
-from medgen.tasks.flow_model import load_flow
+from medgen.tasks.flow_model import codec_of, load_flow
 from medgen.tasks.instruct_items import InstructItems, InstructLoss
 from medgen.tasks.instruct_model import (
     ReaderShape,
@@ -196,7 +195,7 @@ def learned_from(
     """
     frames = Frames(
         one.modality,
-        load_codec(one.init, one.modality, one.device),
+        codec_of(one.init, one.flow.config, one.device),
         one.flow.config,
         one.reader.config.findings,
         looks,

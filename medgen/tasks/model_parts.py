@@ -17,7 +17,11 @@ LOG = logging.getLogger(__name__)
 Network = TypeVar("Network", bound=nn.Module)
 Parts = dict[str, Mapping[str, Tensor]]
 Configs = dict[str, Mapping[str, Any]]
-DECODES = ("network.decoder.", "network.post_quant_conv.")  # of a codec: what no latent feels
+DECODES = (
+    "network.decoder.",
+    "network.post_quant_conv.",
+    "polish.",
+)  # of a codec: what no latent feels
 
 
 def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
@@ -44,18 +48,21 @@ def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
 def without_dependents(parts: Parts, configs: Configs, name: str) -> None:
     """Leave out what was trained on a part that is being replaced; it would not fit the new one.
 
-    A flow makes the latents of its codec; what a flow tells, hears and reads is of that flow; a
-    writer knows the claims of its finder.
+    A flow makes the latents of its codec, and not of others of its modality; what a flow tells,
+    hears and reads is of that flow; a writer knows the claims of its finder.
 
     Args:
         parts: Of the model; changed.
         configs: Theirs; changed.
-        name: Of the part: `codec-xray`, `flow-ct`.
+        name: Of the part: `codec-xray`, `codec-ct-whole`, `flow-ct`.
     """
     if name == "finder" and parts.pop("writer", None) is not None:
         configs.pop("writer", None)
         LOG.warning("writer: was trained on the older finder and is left out")
     kind, _, modality = name.partition("-")
+    modality, _, own = modality.partition("-")
+    if kind == "codec" and configs.get(f"flow-{modality}", {}).get("codec", "") != own:
+        return
     of_flow = ("environment", "listener", "instruct")
     dependents = {"codec": ("flow", *of_flow), "flow": of_flow}
     for other in dependents.get(kind, ()):

@@ -151,7 +151,7 @@ def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
 
 def test_what_a_run_did_not_measure_stays_as_the_page_has_it() -> None:
     parts = toy_parts()
-    models = {"model": {"name": "base", "weights": "aa"}, "flows": {"name": "flows"}}
+    models = {"model": {"name": "base", "weights": "aa"}, "flows": flows(text="01ab")}
     about = {"date": "2001-02-03", "commits": ["one"], **models}
     before = page_of(about, parts)
     nothing = {part: [] for part in PARTS}
@@ -161,9 +161,27 @@ def test_what_a_run_did_not_measure_stays_as_the_page_has_it() -> None:
     measured = before.partition("## Goals")[2].splitlines()
     assert "| real pairs: MAE | at most 75 HU | 63.3 | reached |" in measured
     assert set(measured) <= set(kept.splitlines())
-    newer = page_of(later | {"model": {"name": "base"}, "flows": {"name": "new"}}, nothing, before)
+    newest = later | {"model": {"name": "base"}, "flows": flows(text="cd23")}
+    newer = page_of(newest, nothing, before)
     assert "71.5" not in newer
     assert newer.count("| reached |") == nothing_reached(about)
+
+
+def test_figures_go_with_the_weights_that_they_rest_on() -> None:
+    about = {"date": "2001-02-03", "model": {"weights": "aa"}, "flows": flows(text="01", ct="02")}
+    parts = {part: [] for part in PARTS} | {"retrieval": toy_parts()["retrieval"]}
+    before, nothing = page_of(about, parts), {part: [] for part in PARTS}
+    (goal,) = (line for line in before.splitlines() if line.startswith("| text finds ct"))
+    assert goal.endswith("| reached |")
+    beside = about | {"flows": {"steps": 9} | flows(**{"text": "01", "ct": "02", "flow-ct": "03"})}
+    assert goal in page_of(beside, nothing, before).splitlines()
+    without = page_of(about | {"flows": flows(text="01", ct="04")}, nothing, before)
+    assert goal not in without.splitlines()
+
+
+def flows(**weights: str) -> dict[str, Any]:
+    listed = ", ".join(f"{name} {sha256}" for name, sha256 in weights.items())
+    return {"name": "flows", "weights": listed}
 
 
 def test_a_page_remembers_every_machine() -> None:

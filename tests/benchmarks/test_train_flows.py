@@ -10,6 +10,7 @@ from benchmarks.train_flows import (
     REFERENCE,
     STAGES,
     TRAINING,
+    after_all,
     after_chests,
     after_finder,
     after_volumes,
@@ -30,7 +31,14 @@ OUT = Path("runs")
 
 def test_every_run_goes_on_with_a_model_that_is_there() -> None:
     made: set[str] = set()
-    for part in (before_chests, after_chests, before_volumes, after_volumes, after_finder):
+    for part in (
+        before_chests,
+        after_chests,
+        before_volumes,
+        after_volumes,
+        after_finder,
+        after_all,
+    ):
         ends = []  # what each chain has; of other chains nobody knows how far they are
         for chain in part(OUT):
             before = set(made)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from medgen.errors import UsageError
 from medgen.latents.kl import KLCodec, KLCodecConfig
 
 
@@ -89,3 +90,44 @@ def test_from_there_it_learns_and_never_unlearns() -> None:
         errors.append(float(loss.detach()) / linear)
     assert max(errors) < 1.01
     assert errors[-1] < 0.85
+
+
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_whitening_says_how_much_stronger_strong_components_stay(whitening: float) -> None:
+    torch.manual_seed(0)
+    config = KLCodecConfig(2, 4, (8, 8), norm_groups=4, principal=True, whitening=whitening)
+    made = KLCodec(config).eval()
+    images = torch.randn(64, 1, 16, 16).cumsum(2).cumsum(3) / 16
+    made.fit_linear([images])
+    linear = made.linear
+    assert linear is not None
+    raw = linear.encode(made.haar.encode(images)) * linear.strength.view(1, -1, 1, 1)
+    made.calibrate([images])
+    latents = made.encode(images).transpose(0, 1).flatten(1)
+    natural = raw.transpose(0, 1).flatten(1).std(1)
+    assert float(natural[0]) > 3 * float(natural[-1])
+    expected = natural ** (1 - whitening)
+    torch.testing.assert_close(latents.std(1), expected / expected.square().mean().sqrt())
+    torch.testing.assert_close(made.decode(made.encode(images)), rebuilt(made, images))
+
+
+def test_without_a_network_to_encode_the_latent_is_linear() -> None:
+    torch.manual_seed(0)
+    made = KLCodec(KLCodecConfig(3, 4, (8, 8), norm_groups=4, principal=True, encodes=False)).eval()
+    image, other = torch.randn(2, 2, 1, 8, 8, 8)
+    made.fit_linear([image, other])
+    assert not any("encoder" in name or "quant_conv_mu" in name for name in made.state_dict())
+    both = made.encode(2 * image - 3 * other)
+    torch.testing.assert_close(both, 2 * made.encode(image) - 3 * made.encode(other))
+    assert made.decode(both).shape == image.shape
+
+
+def rebuilt(made: KLCodec, images: torch.Tensor) -> torch.Tensor:
+    return made.rebuild(made.posterior(images).mean)
+
+
+def test_only_components_can_be_whitened_less() -> None:
+    with pytest.raises(UsageError, match="whitening"):
+        KLCodecConfig(whitening=0.5)
+    with pytest.raises(UsageError, match="0 to 1"):
+        KLCodecConfig(principal=True, whitening=1.5)

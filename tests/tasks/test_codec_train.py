@@ -15,7 +15,9 @@ from medgen.tasks.codec_model import load_codec
 from medgen.tasks.codec_train import CodecTrainConfig, train_codec
 from medgen.tasks.fit import MODEL
 from medgen.tasks.flow_model import flow_part
-from tests.tasks.flow_toy import CODEC, FIT
+from medgen.tasks.flow_train import train_flow
+from medgen.tasks.generator import load_flows
+from tests.tasks.flow_toy import CODEC, FIT, FLOW
 
 DEVICE = torch.device("cpu")
 
@@ -76,6 +78,31 @@ def test_a_frozen_encoder_says_what_it_said(corner_flows: SimpleNamespace, tmp_p
     )
 
 
+def test_a_modality_has_codecs_of_several_names(
+    corner_flows: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The flow on the usual one stays; another flow is trained on the other, and made with it."""
+    small = replace(CODEC, name="small", codec=replace(CODEC.codec, widths=(16, 16, 16, 16)))
+    once = replace(FIT, steps=1, warmup=0)
+    beside = replace(small, init=str(corner_flows.model), fit=once)
+    list(train_codec(beside, tmp_path / "beside", manifest=corner_flows.manifest))
+    parts = read_card(tmp_path / "beside" / MODEL).parts
+    before = read_card(corner_flows.model).parts
+    assert parts.keys() == {*before, "codec-xray-small"}
+    assert all(parts[name].sha256 == part.sha256 for name, part in before.items())
+    alone = replace(small, init=str(corner_flows.codecs), fit=once)
+    list(train_codec(alone, tmp_path / "alone", manifest=corner_flows.manifest))
+    codecs = tmp_path / "alone" / MODEL
+    flow = replace(FLOW, init=str(codecs), flow=replace(FLOW.flow, codec="small"), fit=once)
+    list(train_flow(flow, tmp_path / "flow", manifest=corner_flows.manifest))
+    loaded = load_flows(str(tmp_path / "flow" / MODEL), (Modality.XRAY,), "cpu")
+    assert loaded.latent_shape(Modality.XRAY) == (4, 2, 2)  # 32 pixels, 16 of them a cell
+    image = loaded.decode(torch.zeros(1, 4, 2, 2), Modality.XRAY)
+    assert image.shape == (1, 1, 32, 32)
+    own = load_codec(codecs, Modality.XRAY, DEVICE, "small").codec
+    assert torch.equal(image, own.decode(torch.zeros(1, 4, 2, 2)).clamp(-1, 1))
+
+
 def test_a_volume_is_brought_to_its_spacing(tmp_path: Path, volumes: SimpleNamespace) -> None:
     path = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
     image = framed(path, Modality.CT, FrameConfig(spacing=4.0, wide=4.0))
@@ -104,9 +131,13 @@ def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
         CodecTrainConfig(modality=Modality.CT)
     with pytest.raises(UsageError, match="codec:text"):
         CodecTrainConfig(modality=Modality.TEXT)
+    with pytest.raises(UsageError, match="letters and digits"):
+        CodecTrainConfig(name="../x")
     volumes = replace(CODEC.codec, spatial_dims=3, widths=(16, 16))
     ct = CodecTrainConfig(modality=Modality.CT, patch=16, codec=volumes)
     with pytest.raises(UsageError, match="no study to train on has ct"):
         next(iter(train_codec(ct, tmp_path, manifest=corner_flows.manifest)))
     with pytest.raises(ModelError, match="has no codec of ct; train one: --round codec:ct"):
         load_codec(corner_flows.codecs, Modality.CT, DEVICE)
+    with pytest.raises(ModelError, match=r"no codec of xray named small; .*--set name=small"):
+        load_codec(corner_flows.codecs, Modality.XRAY, DEVICE, "small")

@@ -113,7 +113,7 @@ def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: 
 
 @pytest.fixture
 def config(made: Path) -> GenerateConfig:
-    return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=4, guidance=1.0)
+    return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=12, guidance=1.0)
 
 
 def test_a_ct_has_the_grid_of_the_model_and_hu(config: GenerateConfig) -> None:

@@ -1,20 +1,29 @@
 """Prompts become the images that they describe; a sample is its seed and its number."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from medgen.diffusion.sampler import Step, sample_euler
 from medgen.errors import InputError, MedgenError, ModelError, UsageError
 from medgen.io.detector import flat_detector
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.metrics.copies import as_points, find_copies
 from medgen.modality import Kind, Modality
-from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
+from medgen.tasks.generate import (
+    SAMPLERS,
+    GenerateConfig,
+    generate,
+    load_generator,
+    understood,
+)
 from tests.tasks.align_toy import PLACES
 
 
@@ -163,12 +172,30 @@ def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None
         ({"sources": ("a",), "weights": (1.0, 2.0)}, "2 weights for 1 images"),
         ({"sources": ("a",), "weights": (-1.0,)}, "0 or more"),
         ({"number": 0}, "number is 0"),
+        ({"shift": 0.0}, "shift is 0; choose a number above 0"),
         ({"guidance": -1.0}, "guidance is 0 or more"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         GenerateConfig(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shift", "stops"), [(1.0, [1.0, 0.75, 0.5, 0.25, 0.0]), (3.0, [1.0, 0.9, 0.75, 0.5, 0.0])]
+)
+def test_shifted_steps_lie_near_the_noise(
+    config: GenerateConfig, monkeypatch: pytest.MonkeyPatch, shift: float, stops: list[float]
+) -> None:
+    walked: list[torch.Tensor] = []
+
+    def sample(*given: Any, generators: Sequence[torch.Generator]) -> Iterator[Step]:
+        walked.append(given[-1])
+        return sample_euler(*given, generators=generators)
+
+    monkeypatch.setitem(SAMPLERS, "dpm", sample)
+    made("Mass.", replace(config, number=1, steps=4, shift=shift))
+    assert [at.tolist() for at in walked] == [pytest.approx(stops)]
 
 
 def test_nan_is_told_and_nothing_is_made(

@@ -18,6 +18,8 @@ PARTS += ("listener-xray", "listener-text", "instruct-xray", "refine-xray")
         ("flow-xray", {"environment-xray", "listener-xray", "instruct-xray"}),
         ("codec-text", {"flow-text", "listener-text"}),
         ("codec-ct", set()),
+        ("codec-xray-whole", set()),
+        ("codec-text-whole", {"flow-text", "listener-text"}),
         ("text", set()),
     ],
 )
@@ -26,6 +28,8 @@ def test_what_was_trained_on_it_goes(
 ) -> None:
     parts = {part: {"x": torch.zeros(1)} for part in PARTS}
     configs = {part: {"of": part} for part in PARTS}
+    if name == "codec-text-whole":
+        configs["flow-text"]["codec"] = "whole"
     with caplog.at_level(logging.WARNING):
         without_dependents(parts, configs, name)
     assert set(PARTS) - parts.keys() == gone
