@@ -1,13 +1,16 @@
 """BENCHMARKS.md from results.json: `python -m benchmarks.report`; adds words, never a number.
 
-What these results lack stays as the page has it, as long as it was measured with the same weights.
+What these results lack stays as the page has it, as long as it was measured with the same weights:
+whole tables, and single lines of a table, which are marked.
 """
 
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ WEIGHTS = "; weights "
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured
 EARLIER, OR = "; earlier ones: ", " / "  # machines
+EARLIER_LINE = "†"
+NUMBER = r"-|[-+]?[0-9][0-9.]*( ± .*)?"
 OPENING = """\
 # Benchmarks
 
@@ -50,8 +55,8 @@ def render(results: dict[str, Any], page: str = "") -> str:
     before = _Page(page, about)
     parts = [OPENING, _about(about, before), _goals(results["goals"], before)]
     for table in results["tables"]:
-        kept = "" if table["lines"] else before.section(table)
-        parts.append(kept or _table(table, about))
+        kept = before.section(table)
+        parts.append(_table(table, about, kept) if table["lines"] or not kept else kept)
     return "\n".join(parts)
 
 
@@ -68,7 +73,7 @@ class _Page:
         self._sections = {text.partition("\n")[0]: f"## {text}" for text in sections}
         self.about = {line[0]: line[1:] for line in _lines(head)}
         goals = _lines(self._sections.get("Goals", ""))
-        self._goals = {tuple(line[:2]): f"| {' | '.join(line)} |" for line in goals}
+        self._goals = {tuple(line[:2]): _row(line) for line in goals}
         self._about = {_spaced(key): _plain(value) for key, value in about.items()}
 
     def section(self, table: dict[str, Any]) -> str:
@@ -166,20 +171,48 @@ def _goals(goals: list[dict[str, Any]], before: _Page) -> str:
     return "\n".join([*lines, ""])
 
 
-def _table(table: dict[str, Any], about: dict[str, Any]) -> str:
+def _table(table: dict[str, Any], about: dict[str, Any], before: str) -> str:
+    """A section, with the lines of an earlier one that these results lack."""
     columns = table["columns"]
     lines = [f"## {table['title']}", "", table["note"], ""]
     if not table["lines"]:
         return "\n".join([*lines, OPEN, ""])
-    lines.append("| " + " | ".join(column["title"] for column in columns) + " |")
-    lines.append("|---" * len(columns) + "|")
-    for line in table["lines"]:
-        cells = (shown(value, column) for value, column in zip(line, columns, strict=True))
-        lines.append("| " + " | ".join(cells) + " |")
+    new = [
+        [shown(value, column) for value, column in zip(line, columns, strict=True)]
+        for line in table["lines"]
+    ]
+    heading = [column["title"] for column in columns]
+    merged = _merged(new, _lines(before), heading)
+    lines += [_row(heading), "|---" * len(columns) + "|", *map(_row, merged)]
     if figure := table.get("figure"):
         lines += ["", f"![{table['title']}]({figure})"]
     command = f"python -m benchmarks.run --only {table['part']}"
-    return "\n".join([*lines, "", f"`{command}`, {about['date']}.", ""])
+    older = f" {EARLIER_LINE} measured earlier." if len(merged) > len(new) else ""
+    return "\n".join([*lines, "", f"`{command}`, {about['date']}.{older}", ""])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _merged(new: list[list[str]], old: list[list[str]], heading: list[str]) -> list[list[str]]:
+    """Lines in their earlier order, newer ones in place of older, and what is new at the end."""
+    if not old or [old[0]] != _lines(_row(heading)):
+        return new
+    found = {_name(line): line for line in new}
+    kept = [found.pop(_name(line), _marked(line)) for line in old[1:]]
+    return [*kept, *found.values()]
+
+
+def _name(line: list[str]) -> tuple[str, ...]:
+    """What a line is about: its words, up to the first number."""
+    (first, *others) = line
+    words = takewhile(lambda cell: not re.fullmatch(NUMBER, cell), others)
+    return (first.removesuffix(f" {EARLIER_LINE}"), *words)
+
+
+def _marked(line: list[str]) -> list[str]:
+    return [f"{line[0].removesuffix(f' {EARLIER_LINE}')} {EARLIER_LINE}", *line[1:]]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -179,6 +179,35 @@ def test_figures_go_with_the_weights_that_they_rest_on() -> None:
     assert goal not in without.splitlines()
 
 
+def test_lines_that_a_run_did_not_measure_stay_and_are_marked() -> None:
+    about = {"date": "2001-02-03", "model": {"weights": "aa"}}
+    before = page_of(about, toy_parts())
+    flat, others = "constant, 40 HU", ["medgen `regress`", "plain U-Net, L1"]
+    lower = [ct_row("pairs", f"STS_{at}", "constant", 41.0) for at in (1, 2, 3)]
+    fewer = {part: [] for part in PARTS} | {"pairs": lower}
+    later = about | {"date": "2004-05-06"}
+    for _ in range(2):  # marks do not pile up
+        page = page_of(later, fewer, before)
+        old, new = lines_of(before), lines_of(page)
+        assert list(new) == ["", f"{others[0]} †", flat, f"{others[1]} †"]
+        assert new[flat].startswith("41 ± 0")
+        assert [new[f"{one} †"] for one in others] == [
+            old.get(one) or old[f"{one} †"] for one in others
+        ]
+        assert "--only pairs`, 2004-05-06. † measured earlier." in page
+        before = page
+    other = page_of(later | {"model": {"weights": "bb"}}, fewer, before)
+    assert list(lines_of(other)) == ["", flat]
+
+
+def lines_of(page: str) -> dict[str, str]:
+    """The first table of the page's first part, without its rule."""
+    section = page.partition("## Real pairs: MRI to CT\n")[2].partition("\n## ")[0]
+    lines = [line.strip("| ").partition(" | ") for line in section.splitlines() if "|" in line]
+    (head, _, *others) = [("", "|", line[2]) if at == 0 else line for at, line in enumerate(lines)]
+    return {name: rest for name, _, rest in (head, *others)}
+
+
 def flows(**weights: str) -> dict[str, Any]:
     listed = ", ".join(f"{name} {sha256}" for name, sha256 in weights.items())
     return {"name": "flows", "weights": listed}
