@@ -33,7 +33,7 @@ from benchmarks.radiograph_sets import (
     stated,
 )
 from benchmarks.rows import Row, Store, key_of
-from benchmarks.train_flows import MORE, REFERENCE
+from benchmarks.train_flows import MORE, REFERENCE, WORDS
 from benchmarks.tutorial import tutorial_pictures
 from medgen.checkpoint import Card
 from medgen.data.manifest import read_manifest
@@ -157,7 +157,7 @@ class Sets:
 def generations(
     data: Path, model: str, studies: Path, store: Store, threads: int = 2
 ) -> Iterator[Row]:
-    """A row of each method and kind of figure; nothing where the model or the studies lack.
+    """A row of each method and kind of figure for which the model and the studies are there.
 
     Args:
         data: The data folder.
@@ -172,31 +172,42 @@ def generations(
     names = (flow_part(Modality.XRAY), codec_part(Modality.XRAY), Modality.XRAY)
     flow, codec, encoder = (card.parts[name].sha256 for name in names)
     key, seen = key_of(flow, codec), key_of(flow, codec, encoder)
-    has_studies = all((studies / name).exists() for name in (MORE, REFERENCE))
     sets = Sets(data, model, studies, store.folder / "generated" / key)
-    makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
-    if has_studies or not store.measures:
-        facts, distances = partial(_facts, sets), partial(_distances, sets)
-        makers |= {("codecs", OURS): partial(_codecs, sets)}
-        makers |= {("volumes", OURS): partial(volume_scores, model, data, store.folder)}
-        makers |= {("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)}
-        judged_by_encoder = replace(sets, keep=store.folder / "generated" / seen)
-        makers |= {("facts", CHOSEN): partial(_facts, judged_by_encoder, CHOSEN)}
-        makers |= {("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR)}
-        if (studies / TUTORIAL / "flow").is_dir():
-            makers |= {("fidelity", MONAI): partial(distances, MONAI)}
-        makers |= {("copies", OURS): partial(_copies, sets)}
-        makers |= {
+    facts, distances = partial(_facts, sets), partial(_distances, sets)
+    judged_by_encoder = replace(sets, keep=store.folder / "generated" / seen)
+    makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {
+        ("codecs", OURS): partial(_codecs, sets),
+        ("volumes", OURS): partial(volume_scores, model, data, store.folder),
+        **{("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)},
+        ("facts", CHOSEN): partial(_facts, judged_by_encoder, CHOSEN),
+        **{("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR, MONAI)},
+        ("copies", OURS): partial(_copies, sets),
+        **{
             (f"steps {sampler} {steps}", OURS): partial(_of_steps, sets, sampler, steps)
             for sampler in SAMPLERS
             for steps in STEPS
-        }
+        },
+    }
     for (subject, method), make in makers.items():
         of = seen if subject == "fidelity" or method == CHOSEN else key
         path = store.path(PART, method, of, subject.replace(" ", "-"))
-        if row := store.row(path, partial(_row, subject, method, make)):
-            yield row
+        can_make = all((studies / each).exists() for each in _needs(subject, method))
+        row = partial(_row, subject, method, make)
+        if found := store.row(path, row) if can_make else store.read(path):
+            yield found
     yield from generation_speeds(model, key, threads, store)
+
+
+def _needs(subject: str, method: str) -> Iterator[str]:
+    """What a figure needs in the folder of studies, besides the held-out ones."""
+    if subject not in ("facts", "volumes"):
+        yield REFERENCE
+    if method in (NEAREST, FLOOR) or subject == "copies":
+        yield MORE
+    if subject == "codecs":
+        yield WORDS
+    if method == MONAI:
+        yield f"{TUTORIAL}/flow"
 
 
 def flows_at(model: str) -> Card | None:

@@ -148,7 +148,8 @@ SMALL |= {"codec.residual": "0.2", "codec.polish": "3", "loss.perceptual": "0.1"
 SMALL |= {"fit.batch": "4", "fit.learning_rate": "1e-3", "fit.warmup": "30"}
 SMALL |= {"loss.adversarial_from": "100000", "fit.log_every": "20"}
 CUTS_WHOLE = Stage("codec:ct", WHOLE, 60, SMALL, MADE)
-WHOLE_ON = Stage("codec:ct", WHOLE, 1200, SMALL | {"fit.seed": "1"}, CUTS_WHOLE.folder, again=1)
+BEARS = SMALL | {"fit.seed": "1", "loss.latent_noise": "0.15"}
+WHOLE_ON = Stage("codec:ct", WHOLE, 1200, BEARS, CUTS_WHOLE.folder, again=1)
 DRAW_DEEP = DRAW | {"flow.codec": "whole", "flow.grid": "[14,14,14]", "flow.spacings": "[3.0]"}
 DRAW_DEEP |= {"flow.widths": "[96,96]", "told": '["text","xray"]', "fit.log_every": "50"}
 DRAWS_DEEP = Stage("flow:ct", DRAWN, 6000, DRAW_DEEP, CUTS_WHOLE.folder)

@@ -27,6 +27,8 @@ class KLLossConfig:
         adversarial: What the critic says.
         adversarial_from: Steps before it is asked; until then there is nothing to see but blur.
         critic_width: Channels of its first layer.
+        latent_noise: On latents of mean square 1, the standard deviation of errors that the decoder
+            has to bear: those that a flow makes are never quite right.
     """
 
     divergence: float = 2e-4
@@ -34,6 +36,7 @@ class KLLossConfig:
     adversarial: float = 0.005
     adversarial_from: int = 500
     critic_width: int = 24
+    latent_noise: float = 0.0
 
 
 class CodecTraining(nn.Module):
@@ -80,7 +83,8 @@ class CodecTraining(nn.Module):
             is_asked: Whether the critic is.
         """
         posterior = self.codec.posterior(image)
-        made = self.codec.rebuild(sampled(posterior, noise))
+        wrong = self.config.latent_noise * self.codec.scale * noise
+        made = self.codec.rebuild(sampled(posterior, noise) + wrong)
         seen = self.codec.config.companding
         image, made = seen.compress(image), seen.compress(made)
         terms = {
