@@ -22,6 +22,7 @@ from medgen.tasks.distributed import World, join
 from medgen.tasks.fit_config import FREE_TO_CHANGE, FitConfig, learning_rate
 from medgen.tasks.interrupt import Interrupt, waiting_signals
 from medgen.tasks.journal import append_journal, cut_journal
+from medgen.tasks.memory import keep_freed_memory
 from medgen.tasks.prefetch import MakeItem, made_in_order
 from medgen.tasks.snapshots import Snapshot, at_step, newest, prune, sweep, write_snapshot
 from medgen.tasks.state import TrainingState, new_state
@@ -95,6 +96,7 @@ def fit(
         OutputError: The folder cannot be written.
         KeyboardInterrupt: SIGINT came; the step was finished and saved. SIGTERM: SystemExit(143).
     """
+    keep_freed_memory()  # every step takes the same arrays; whoever read the images gave them back
     world = join(config.device)
     if config.batch % world.size:
         raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")

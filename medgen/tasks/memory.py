@@ -2,9 +2,9 @@
 
 Glibc is told what suits the work.
 
-A simulation takes the same arrays again and again: they stay with the process, for taking them anew
-costs a fifth of its time. A reader that keeps a little of every image gives each image back: what
-it keeps would lie between the holes, and they are never filled.
+A simulation takes the same arrays again and again, and so does a training: they stay with the
+process, for taking them anew costs a fifth of its time. A reader that keeps a little of every image
+gives each image back: what it keeps would lie between the holes, and they are never filled.
 """
 
 import ctypes

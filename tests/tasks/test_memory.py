@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,36 @@ def faults(mode: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_the_second_time_no_page_is_new() -> None:
     assert faults("keep") < 500  # 20 arrays of 3906 pages each otherwise
+
+
+STEPS = """
+import resource, sys
+from pathlib import Path
+import torch
+from medgen.tasks.fit import fit
+from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.memory import give_back_large_arrays
+give_back_large_arrays()
+faults = []
+def loss(network, items):
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return {"total": (network.weight * torch.ones(4_000_000)).square().mean()}
+config = FitConfig(steps=12, batch=1, device="cpu", log_every=100)
+for _ in fit(torch.nn.Linear(1, 1), lambda number: number, loss, config, Path(sys.argv[1])):
+    pass
+print(faults[-1] - faults[-5])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_a_training_keeps_what_a_reader_gave_back(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 2000  # four steps of arrays of 3906 pages each otherwise
 
 
 HOLES = """
