@@ -12,10 +12,10 @@ voxels a side in a cell, gives a flow of CT its latents; that flow was trained b
 (`torchrun --nproc-per-node 2`), and the codec's decoder goes on after it. Two chains of commands
 run side by side, and what they have trained is joined at the end. Stopped at any moment, the same
 command continues. Encoders that read by convolutions alone, of heads and MRI too, are another
-matter: `python -m benchmarks.train_align`. Two things no command says: the bundled codec of reports
-was trained when its loss was a mean over all tokens, and not yet over each report's first; and the
-finder's fourth and fifth runs read radiographs from the side too, by what reads those from the
-front.
+matter: `python -m benchmarks.train_align`. Three things no command says: the bundled codec of
+reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
+and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
+the front; and the flow of CT was stopped after 5,150 of its steps.
 """
 
 import argparse
