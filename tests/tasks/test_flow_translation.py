@@ -80,7 +80,7 @@ def test_a_file_says_which_engine_made_it(
         (["--to", "mri:t2", "--from", "mri:t1", *model], 2, "--engine flow: goes from CT to MRI"),
         (["--to", "mri:t2", *model], 2, "t1.nii.gz: --engine flow goes from CT to MRI"),
         (["--to", "ct", "--model", "base"], 5, "is a translate model without flows"),
-        (["--to", "ct", "--model", "flows"], 5, "cannot make ct; it makes xray, text"),
+        (["--to", "ct", "--model", "flows"], 5, "cannot make mri; it makes xray, text, ct"),
         (
             ["--to", "ct", "--model", str(world.flows)],
             5,

@@ -119,7 +119,7 @@ def test_one_patient_has_one_anatomy(
         (["--modality", "xray,ct", "--preview", "a.png"], 2, "radiographs or volumes, not both"),
         (["--modality", "ct,mri:t1", "--spacing", "1"], 2, "this model makes 8 mm"),
         (["--modality", "xray:lateral"], 2, "--to xray --view lateral"),
-        (["--modality", "ct,mri:t1", "--model", "flows"], 5, "cannot make ct; it makes"),
+        (["--modality", "ct,mri:t1", "--model", "flows"], 5, "cannot make mri; it makes"),
     ],
 )
 def test_what_cannot_be_made_together(
