@@ -12,7 +12,7 @@ from medgen.errors import UsageError
 from medgen.latents.codec import AbstractCodec, check_divides
 from medgen.latents.companding import Companding
 from medgen.latents.haar import HaarCodec
-from medgen.latents.polish import Polish
+from medgen.latents.polish import Polish, silenced
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
 from medgen.latents.principal import PrincipalComponents
 from medgen.shapes import Image, Latent
@@ -204,9 +204,8 @@ class KLCodec(nn.Module, AbstractCodec):
     def _silence(self) -> None:
         """Let an untrained network add nothing, and doubt little."""
         *_, last = self.network.decoder.modules()  # a convolution to the bands
-        silent = [*self.network.quant_conv_mu.parameters(), *last.parameters()]
-        for parameter in silent:
-            nn.init.zeros_(parameter)
+        silenced(self.network.quant_conv_mu)
+        silenced(last)
         for name, parameter in self.network.quant_conv_log_sigma.named_parameters():
             if name.endswith("bias"):
                 nn.init.constant_(parameter, DOUBT)

@@ -18,14 +18,11 @@ class Polish(nn.Module):
 
     def __init__(self, axes: int, channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        conv = nn.Conv2d if axes == 2 else nn.Conv3d
-        last = conv(width, channels, 3, padding=1)
-        _silence(last)
         self.layers = nn.Sequential(
-            conv(channels, width, 3, padding=1),
+            _conv(axes, channels, width),
             *(_Block(axes, width) for _ in range(blocks)),
             nn.SiLU(),
-            last,
+            silenced(_conv(axes, width, channels)),
         )
 
     def forward(
@@ -39,10 +36,12 @@ class Polish(nn.Module):
 class _Block(nn.Module):
     def __init__(self, axes: int, width: int) -> None:
         super().__init__()
-        conv = nn.Conv2d if axes == 2 else nn.Conv3d
-        last = conv(width, width, 3, padding=1)
-        _silence(last)
-        self.layers = nn.Sequential(nn.SiLU(), conv(width, width, 3, padding=1), nn.SiLU(), last)
+        self.layers = nn.Sequential(
+            nn.SiLU(),
+            _conv(axes, width, width),
+            nn.SiLU(),
+            silenced(_conv(axes, width, width)),
+        )
 
     def forward(
         self, hidden: Float[Tensor, "batch width *grid"]
@@ -51,6 +50,13 @@ class _Block(nn.Module):
         return changed
 
 
-def _silence(conv: nn.Module) -> None:
-    for parameter in conv.parameters():
+def _conv(axes: int, inside: int, outside: int) -> nn.Module:
+    kind = nn.Conv2d if axes == 2 else nn.Conv3d
+    return kind(inside, outside, 3, padding=1)
+
+
+def silenced(module: nn.Module) -> nn.Module:
+    """The module with weights of 0: until it has learned something, it says nothing."""
+    for parameter in module.parameters():
         nn.init.zeros_(parameter)
+    return module

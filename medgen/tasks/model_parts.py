@@ -17,11 +17,8 @@ LOG = logging.getLogger(__name__)
 Network = TypeVar("Network", bound=nn.Module)
 Parts = dict[str, Mapping[str, Tensor]]
 Configs = dict[str, Mapping[str, Any]]
-DECODES = (
-    "network.decoder.",
-    "network.post_quant_conv.",
-    "polish.",
-)  # of a codec: what no latent feels
+# Of a codec: what no latent feels.
+DECODES = ("network.decoder.", "network.post_quant_conv.", "polish.")
 
 
 def filled(network: Network, folder: Path, card: Card, name: str) -> Network:
