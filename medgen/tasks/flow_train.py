@@ -55,7 +55,7 @@ class FlowTrainConfig:
     told: tuple[Modality, ...] = tuple(Modality)  # what it may be told; never its own modality
     drop: float = 0.1  # share of the items that are told nothing
     short: float = 0.15  # share of the things told by their place in the shared space alone
-    regrid: bool = False  # a flow of volumes goes on with the grid and spacings asked for
+    regrid: bool = False  # a flow of volumes goes on with the grid, spacings and codec asked for
     focus: float = 0.0  # what an error counts more where the text finds something; with masks
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -168,7 +168,7 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig, Card | None]
         flow = load_flow(config.init, config.modality, torch.device("cpu")).flow.train()
         own = flow.config
         if config.regrid:
-            own = replace(own, grid=config.flow.grid, spacings=config.flow.spacings)
+            own = _moved(own, config)
             flow.config = own  # its convolutions fit any grid
         keep_shape(_like(config.flow, own), own, _like(base_flow(config.modality), own))
         return flow, replace(config, flow=own), card
@@ -185,6 +185,17 @@ def _start(config: FlowTrainConfig) -> tuple[Flow, FlowTrainConfig, Card | None]
     config = replace(config, flow=replace(config.flow, conditioner=conditioner))
     torch.manual_seed(config.fit.seed)
     return Flow(config.flow), config, None
+
+
+def _moved(own: FlowConfig, config: FlowTrainConfig) -> FlowConfig:
+    """The shape of a flow of volumes that goes on with other latents of as many channels."""
+    asked = config.flow
+    channels = codec_of(config.init, asked, torch.device("cpu")).codec.channels
+    if channels != own.channels:
+        raise UsageError(
+            f"regrid: the codec has {channels} channels, and the flow makes {own.channels}"
+        )
+    return replace(own, grid=asked.grid, spacings=asked.spacings, codec=asked.codec)
 
 
 def _like(wanted: FlowConfig, own: FlowConfig) -> FlowConfig:

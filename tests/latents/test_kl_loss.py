@@ -65,7 +65,7 @@ def test_the_decoder_bears_errors_of_the_latents_own_scale() -> None:
 
 def test_images_are_compared_as_the_codec_sees_them() -> None:
     torch.manual_seed(0)
-    bend = Companding(-2.0, 2.0, 3.0)
+    bend = Companding((-2.0, 2.0), (3.0,))
     plain, bent = (
         CodecTraining(KLCodec(KLCodecConfig(2, 4, (16, 16), norm_groups=4, companding=each)), LOSS)
         for each in (Companding(), bend)

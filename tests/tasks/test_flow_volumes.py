@@ -93,6 +93,28 @@ def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
         FlowTrainConfig(regrid=True)
 
 
+def test_a_flow_goes_on_with_another_codec(made: Path, tmp_path: Path) -> None:
+    manifest = made.parents[1] / "manifest.jsonl"
+    fit = replace(FIT, steps=1)
+
+    def with_codec(name: str, channels: int) -> str:
+        shape = CODEC["codec"] | {"latent_channels": channels}
+        asked = from_mapping(CodecTrainConfig, CODEC | {"name": name, "codec": shape})
+        asked = replace(asked, init=str(made), fit=fit)
+        list(train_codec(asked, tmp_path / name, manifest=manifest))
+        return str(tmp_path / name / MODEL)
+
+    def going_on(name: str, channels: int) -> Path:
+        asked = from_mapping(FlowTrainConfig, {"flow": FLOW | {"codec": name}, "regrid": True})
+        asked = replace(asked, init=with_codec(name, channels), fit=fit)
+        list(train_flow(asked, tmp_path / f"flow-{name}", manifest=manifest))
+        return tmp_path / f"flow-{name}" / MODEL
+
+    assert read_card(going_on("other", 4)).parts["flow-ct"].config["codec"] == "other"
+    with pytest.raises(UsageError, match="regrid: the codec has 8 channels, and the flow makes 4"):
+        going_on("wider", 8)
+
+
 def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: Path) -> None:
     parts, configs, extra = parts_of(made)
     knowing = replace(read_card(made), extra=extra | {"findings-ct": ["mass"]})
