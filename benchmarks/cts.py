@@ -73,7 +73,7 @@ class Anatomy:
 
     Attributes:
         name: `chests` or `heads`.
-        training: Manifest of what the flow has learned from, in the folder of studies.
+        training: Manifest of what the flow has learned from, as `benchmarks.train_flows` writes it.
         spacing: Of all, mm.
         claims: Findings, and the side of each that has one.
         measure: A volume and its spacing in, what it shows out.
@@ -103,7 +103,7 @@ def _is_clear_in_heads(finding: Listed) -> bool:
 
 CHESTS = Anatomy(
     "chests",
-    "flow-ct.jsonl",  # of benchmarks.train_flows
+    "flow-ct.jsonl",
     3.0,
     (("pleural_effusion", Side.LEFT), ("pleural_effusion", Side.RIGHT), ("cardiomegaly", None)),
     measure_chest,
@@ -112,8 +112,7 @@ CHESTS = Anatomy(
 )
 HEADS = Anatomy(
     "heads",
-    # medgen phantom --anatomy head --with text,ct,mri --counterfactuals 3 --masks -n 500
-    "finder-heads/manifest.jsonl",
+    "flow-ct-heads.jsonl",
     2.0,
     (("haemorrhage", Side.LEFT), ("haemorrhage", Side.RIGHT), ("ventriculomegaly", None)),
     measure_head,

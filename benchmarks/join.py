@@ -1,7 +1,8 @@
 """One model of the parts that several runs trained.
 
 `python -m benchmarks.join RUN... -o MODEL` takes the model of each run; of a part that several
-have, the last one's. The runs' journals come along, thinned, by the names of their folders.
+have, the last one's. A codec with a name of its own, whose latents no flow makes any more, stays
+behind. The runs' journals come along, thinned, by the names of their folders.
 """
 
 import argparse
@@ -36,6 +37,9 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
         more = parts_of(run / MODEL)
         parts, configs, extra = parts | more[0], configs | more[1], extra | more[2]
         steps += _own_steps(run)
+    for name in _unused(configs):
+        del parts[name], configs[name]
+        extra.pop(f"training-{name}", None)
     last = read_card(runs[-1] / MODEL)
     said = card_of(str(card), last.name, last.task) if card else last
     whole = replace(said, steps=steps, extra=extra)
@@ -44,6 +48,16 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
         lines = thinned((run / JOURNAL).read_text(encoding="utf-8").splitlines(keepends=True))
         (target / f"{run.name}.jsonl").write_text("".join(lines), encoding="utf-8")
     return written
+
+
+def _unused(configs: Configs) -> list[str]:
+    """Named codecs whose latents no flow makes."""
+    made = {
+        f"codec-{name.removeprefix('flow-')}-{config['codec']}"
+        for name, config in configs.items()
+        if name.startswith("flow-") and config.get("codec")
+    }
+    return [n for n in configs if n.startswith("codec-") and n.count("-") == 2 and n not in made]
 
 
 def thinned(lines: Sequence[str], most: int = 100) -> list[str]:

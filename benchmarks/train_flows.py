@@ -8,14 +8,15 @@ radiographs show, and a writer to say it. Then come volumes: a codec learns CTs 
 chests, and the finder to read CTs, then radiographs from the side, with a writer again, and to look
 for what is small in CTs. At last encoders of radiographs and CTs read by the finder's claims, and
 the flow of reports goes on with what they say. Beside all that, a codec of whole chests, with eight
-voxels a side in a cell, gives a flow of CT its latents; that flow was trained by two processes
-(`torchrun --nproc-per-node 2`), and the codec's decoder goes on after it. Two chains of commands
+voxels a side in a cell, gives a flow of CT its latents; the flow goes on with those of a codec of
+chests and heads that sees fluid, brain and blood apart, and then that codec's decoder does. The
+flow was trained by two processes (`torchrun --nproc-per-node 2`). Two chains of commands
 run side by side, and what they have trained is joined at the end. Stopped at any moment, the same
 command continues. Encoders that read by convolutions alone, of heads and MRI too, are another
 matter: `python -m benchmarks.train_align`. Three things no command says: the bundled codec of
 reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
 and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
-the front; and the flow of CT was stopped after 5,150 of its steps.
+the front; and the first flow of CT was stopped after 5,150 of its steps.
 """
 
 import argparse
@@ -44,10 +45,13 @@ CALIBRATING = "calibration-chests"  # what the finder's answers are worth with e
 VOLUMES = "codec-volumes.jsonl"
 WHOLE_CHESTS, WHOLE = "volume-chests-2", "whole.jsonl"  # coarser CTs, and those of the codec
 DRAWN, DRAWN_DEEP = "flow-ct.jsonl", 400  # what the flow of CT learns; of the deep chests, so many
+DRAWN_HEADS, DRAWN_ON, DRAWN_COARSE = "flow-ct-heads.jsonl", "flow-ct-2.jsonl", 800  # and later
+WHOLE_HEADS, BODY = ("heads-9301", "heads-9401"), "body.jsonl"
 READ = tuple(f"finder-{number}.jsonl" for number in range(2, 7))  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
 MADE = "made-flat"  # the model of all that comes before the flow of CT
+DRAWN_FIRST = "drawn-first"  # and the one with the flow of CT as it first was
 AGAIN = "met-again"  # the model with encoders that read by the finder
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
@@ -142,8 +146,8 @@ MET = (LOOKS_2, LOOKS_DEEP)
 TELLS_2 = Stage("flow:text", READ[0], 5000, {"fit.seed": "2"}, AGAIN, again=1)
 FIRST = (*FLAT, *DEEP, *MET, TELLS_2)
 SMALL = QUICK | {"name": "whole", "codec.widths": "[32,32,32]", "codec.latent_channels": "32"}
-SMALL |= {"codec.companding.low": "-0.6", "codec.companding.high": "-0.35"}
-SMALL |= {"codec.companding.gain": "6", "codec.whitening": "0.5", "codec.encodes": "false"}
+SMALL |= {"codec.companding.at": "[-0.6,-0.35]", "codec.companding.slopes": "[6]"}
+SMALL |= {"codec.whitening": "0.5", "codec.encodes": "false"}
 SMALL |= {"codec.residual": "0.2", "codec.polish": "3", "loss.perceptual": "0.1"}
 SMALL |= {"fit.batch": "4", "fit.learning_rate": "1e-3", "fit.warmup": "30"}
 SMALL |= {"loss.adversarial_from": "100000", "fit.log_every": "20"}
@@ -154,7 +158,16 @@ DRAW_DEEP = DRAW | {"flow.codec": "whole", "flow.grid": "[14,14,14]", "flow.spac
 DRAW_DEEP |= {"flow.widths": "[96,96]", "told": '["text","xray"]', "fit.log_every": "50"}
 DRAWS_DEEP = Stage("flow:ct", DRAWN, 6000, DRAW_DEEP, CUTS_WHOLE.folder)
 WHOLE_MADE = (CUTS_WHOLE, DRAWS_DEEP, WHOLE_ON)
-STAGES = (*FIRST, *WHOLE_MADE)
+SEEN = {"name": "body", "codec.companding.at": "[-0.6,-0.51,-0.45,-0.35]"}
+SEEN |= {"codec.companding.slopes": "[4,16,4]"}
+CUTS_BODY = Stage("codec:ct", BODY, 60, SMALL | SEEN, DRAWN_FIRST)
+DRAW_BOTH = DRAW_DEEP | {"regrid": "true", "flow.codec": "body", "flow.spacings": "[2.0,3.0]"}
+DRAWS_BOTH = Stage(
+    "flow:ct", DRAWN_ON, 6000, DRAW_BOTH | {"fit.seed": "2"}, CUTS_BODY.folder, again=1
+)
+BODY_ON = Stage("codec:ct", BODY, 1200, BEARS | SEEN, DRAWS_BOTH.folder, again=1)
+BODY_MADE = (CUTS_BODY, DRAWS_BOTH, BODY_ON)
+STAGES = (*FIRST, *WHOLE_MADE, *BODY_MADE)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -182,7 +195,8 @@ def after_chests(out: Path) -> list[Chain]:
 
 def before_volumes(out: Path) -> list[Chain]:
     """Chains that end with heads and chests with a CT, and with the model that goes on."""
-    heads = f"--anatomy head --labels {out / 'training-heads'} -n 120 --seed 301"
+    heads = f"--anatomy head --labels {out / 'training-heads'}"
+    told = f"{heads} --with text,ct --spacing 2 --counterfactuals 3 --masks -n 400"
     few = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 60 --seed 301"
     many = "--anatomy thorax --with text,xray,ct --counterfactuals 3 --masks -n 800 --seed 5001"
     coarse = "--anatomy thorax --with text,ct --counterfactuals 3 --masks -n 1100 --seed 5101"
@@ -191,8 +205,9 @@ def before_volumes(out: Path) -> list[Chain]:
     worth = "--anatomy thorax --with text,xray,xray:lateral,ct -n 250 --seed 8201"
     return [
         [
-            *(_phantom(heads, out / HEADS), _phantom(sides, out / LATERALS)),
+            *(_phantom(f"{heads} -n 120 --seed 301", out / HEADS), _phantom(sides, out / LATERALS)),
             *(_phantom(more, out / MORE_LATERALS), _phantom(worth, out / CALIBRATING)),
+            *(_phantom(f"{told} --seed {of.partition('-')[2]}", out / of) for of in WHOLE_HEADS),
         ],
         [
             _joining(FLAT, out, BEFORE),
@@ -220,7 +235,13 @@ def after_finder(out: Path) -> list[Chain]:
 
 def after_all(out: Path) -> list[Chain]:
     """A chain that ends with the flow of CT, and its codec."""
-    return [[_joining(FIRST, out, MADE), *(train_line(stage, out) for stage in WHOLE_MADE)]]
+    return [
+        [
+            *(_joining(FIRST, out, MADE), *(train_line(stage, out) for stage in WHOLE_MADE)),
+            _joining((*FIRST, *WHOLE_MADE), out, DRAWN_FIRST),
+            *(train_line(stage, out) for stage in BODY_MADE),
+        ]
+    ]
 
 
 def joining(out: Path) -> Line:
@@ -286,6 +307,11 @@ def list_volumes(out: Path) -> None:
     coarse = _named(out, WHOLE_CHESTS)
     write_manifest(coarse[:300], out / WHOLE, overwrite=True)
     write_manifest(many[:DRAWN_DEEP] + coarse, out / DRAWN, overwrite=True)
+    whole_heads = [study for folder in WHOLE_HEADS for study in _named(out, folder)]
+    write_manifest(_spread(coarse[:300], whole_heads[:150]), out / BODY, overwrite=True)
+    write_manifest(whole_heads, out / DRAWN_HEADS, overwrite=True)
+    again = _spread(many[:DRAWN_DEEP], coarse[:DRAWN_COARSE], whole_heads)
+    write_manifest(again, out / DRAWN_ON, overwrite=True)
 
 
 def _spread(*sets: list[Study]) -> list[Study]:

@@ -105,18 +105,18 @@ class Generator:
         """The anatomies that all flows have seen, and that a prompt speaks of.
 
         Raises:
-            UsageError: If flows that are to be walked together have none in common.
+            UsageError: If the flows have none in common, with each other or with the prompt.
         """
         common = set.intersection(*(self.anatomies(name) for name in self.flows))
         asked = prompt.anatomies if prompt else set()
-        if len(self.flows) > 1 and (not common or (asked and not asked & common)):
+        if not common or (asked and not asked & common):
             each = "; ".join(
                 f"{name} of a {' or a '.join(sorted(self.anatomies(name)))}" for name in self.flows
             )
             what = f", and the text speaks of a {' and a '.join(sorted(asked))}" if asked else ""
+            remedy = "ask for modalities that go together" if len(self.flows) > 1 else "reword it"
             raise UsageError(
-                f"--modality: one patient, one anatomy; this model makes {each}{what}; "
-                "ask for modalities that go together"
+                f"--modality: one patient, one anatomy; this model makes {each}{what}; {remedy}"
             )
         return (asked & common) or common
 

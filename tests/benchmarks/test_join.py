@@ -39,6 +39,20 @@ def test_the_last_of_each_part_stays(tmp_path: Path) -> None:
     assert (tmp_path / "whole" / "first.jsonl").read_text() == '{"step": 3}\n'
 
 
+def test_a_codec_of_another_name_stays_behind_where_no_flow_needs_it(tmp_path: Path) -> None:
+    names = ("codec-ct", "codec-ct-old", "codec-ct-new", "flow-ct", "flow-xray", "codec-xray-x")
+    parts = {name: {"number": torch.ones(1)} for name in names}
+    configs: dict[str, dict[str, str]] = {name: {} for name in names}
+    configs |= {"flow-ct": {"codec": "new"}, "flow-xray": {"codec": ""}}
+    run = tmp_path / "run"
+    card = replace(CARD, steps=3, extra={"training-codec-ct-old": {}, "training-codec-ct-new": {}})
+    save_model(run / "model", card, parts, configs=configs)
+    (run / "metrics.jsonl").write_text('{"step": 3}\n')
+    joined = join([run], tmp_path / "whole")
+    assert set(joined.parts) == {"codec-ct", "codec-ct-new", "flow-ct", "flow-xray"}
+    assert set(joined.extra) == {"training-codec-ct-new"}
+
+
 def test_a_person_says_what_it_is(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", 3, text=1.0)
     said = tmp_path / "card.toml"

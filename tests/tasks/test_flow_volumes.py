@@ -133,6 +133,19 @@ def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: 
     assert heard == [["mass"], []]  # four studies are too few to learn a finding from
 
 
+def test_a_prompt_of_an_anatomy_that_no_flow_has_seen_is_refused(
+    made: Path, tmp_path: Path
+) -> None:
+    parts, configs, extra = parts_of(made)
+    knowing = replace(read_card(made), extra=extra | {"findings-ct": ["pleural_effusion"]})
+    save_model(tmp_path / "knowing", knowing, parts, configs=configs)
+    config = GenerateConfig("ct", model=str(tmp_path / "knowing"), device="cpu")
+    assert [one.name for one in understood(CHEST, config).findings] == ["pleural_effusion"]
+    for text in (HEAD, "CT of the brain."):
+        with pytest.raises(UsageError, match="ct of a chest, and the text speaks of a head; rewo"):
+            understood(text, config)
+
+
 @pytest.fixture
 def config(made: Path) -> GenerateConfig:
     return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=12, guidance=1.0)
