@@ -63,6 +63,7 @@ class GenerateConfig:
     guidance: float = 3.0  # how hard it is pushed towards the prompt; 1 does not push
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
+    interval: tuple[float, float] = (0.0, 1.0)  # times at which it is pushed; 0 is clean, 1 noise
     refine: bool = False  # make it at twice the resolution
     refine_steps: int = 4  # of the refiner's sampler
     best_of: int = 1  # candidates for each sample; the one most like the prompt is kept
@@ -104,6 +105,8 @@ class GenerateConfig:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
             raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")
+        if not 0 <= self.interval[0] <= self.interval[1] <= 1:
+            raise UsageError("interval is two times from 0, clean, to 1, noise; the smaller first")
 
     def _check(self, kind: Kind) -> None:
         """Raises UsageError for a kind that cannot be made, or not be written so."""
@@ -319,7 +322,7 @@ def _decoded(
     references: Sequence[Pointed],
 ) -> dict[Kind, Float[Tensor, "batch 1 *space"]]:
     """Walk a few latents of each kind from noise to clean, all at one time, and decode them."""
-    guidance = Guidance(config.guidance, config.rescale)
+    guidance = Guidance(config.guidance, config.rescale, config.interval)
     voices = {
         str(kind.modality): voice_of(
             loaded,

@@ -210,7 +210,7 @@ def voice_of(
     scan = [told_scan(spacing, kind.contrast).to(loaded.device)] if spacing and is_scan else []
     conditions = conditions_of([[*(each or [nothing]), *scan] for each in told])
     empty = conditions_of([[nothing, *scan]] * len(told))
-    pushed = guidance if all(told) else Guidance(1.0, guidance.rescale)
+    pushed = guidance if all(told) else Guidance(1.0)
     if not references:
         return Voice(flow.network, flow.denoise(conditions, empty, pushed))
     reader = check_reads(loaded.card.name, loaded.readers, kind.modality)

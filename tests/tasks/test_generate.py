@@ -174,11 +174,23 @@ def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None
         ({"number": 0}, "number is 0"),
         ({"shift": 0.0}, "shift is 0; choose a number above 0"),
         ({"guidance": -1.0}, "guidance is 0 or more"),
+        ({"interval": (0.6, 0.4)}, "interval is two times from 0, clean, to 1, noise"),
+        ({"interval": (0.0, 1.1)}, "interval is two times"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         GenerateConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_outside_its_interval_guidance_does_not_push(config: GenerateConfig) -> None:
+    few = replace(config, number=1, steps=4)
+    (plain,), (pushed,) = made("Mass.", replace(few, guidance=1.0)), made("Mass.", few)
+    (never,) = made("Mass.", replace(few, interval=(0.0, 0.0)))  # no step begins there
+    (late,) = made("Mass.", replace(few, interval=(0.0, 0.95)))
+    np.testing.assert_array_equal(never, plain)
+    assert not np.array_equal(late, plain)
+    assert not np.array_equal(late, pushed)
 
 
 @pytest.mark.parametrize(
