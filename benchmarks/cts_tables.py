@@ -18,7 +18,7 @@ FACTS_NOTE = (
 )
 FIDELITY_NOTE = (
     "Distances of the middle planes from those of the held-out studies, in fixed random "
-    "convolutions. Kernel distances in thousandths, with the spread of 95 of 100 draws of half the "
+    "convolutions, in thousandths; kernel distances with the spread of 95 of 100 draws of half the "
     "images; Fréchet distances of so few are too large for all alike. The floor: training studies."
 )
 METHODS = {OURS: "medgen", NEAREST: NEAREST, UNTOLD: "medgen, told nothing", REAL: "the study"}
@@ -139,11 +139,7 @@ def _fidelity(anatomy: Anatomy, rows: Sequence[Row]) -> Table:
     columns = (
         Column("CTs"),
         Column("n"),
-        *(
-            Column(f"{kind}, {plane}", digits)
-            for plane in PLANES
-            for kind, digits in (("Fréchet", 3), ("kernel", 2))
-        ),
+        *(Column(f"{kind}, {plane}", 2) for plane in PLANES for kind in ("Fréchet", "kernel")),
     )
     lines = []
     for method in FIDELITY:
@@ -151,7 +147,7 @@ def _fidelity(anatomy: Anatomy, rows: Sequence[Row]) -> Table:
             distances = [
                 cell
                 for plane in PLANES
-                for cell in (scores[f"frechet {plane}"], kernel_in(scores, plane))
+                for cell in (1000 * scores[f"frechet {plane}"], kernel_in(scores, plane))
             ]
             lines.append([WORDS[method], scores["n"], *distances])
     title = f"CTs of {anatomy.name}: how real they look"
