@@ -16,17 +16,15 @@ from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
 from medgen.tasks.generate import GenerateConfig, is_flat, load_generator, understood
 from medgen.tasks.generate_files import (
-    Request,
     Written,
     described,
     outputs_of,
     pointed,
-    provenance_of,
-    read_requests,
-    read_sources,
     unheard,
     write_samples,
 )
+from medgen.tasks.generate_requests import Request, read_requests, read_sources
+from medgen.tasks.generate_sidecar import provenance_of
 from medgen.tasks.given import Given
 from medgen.tasks.patient_sheet import before_of, write_patient_sheet
 

@@ -7,7 +7,8 @@ from medgen.instruct.instruction import Instruction, Role
 from medgen.io import files
 from medgen.io.before_after import write_before_after
 from medgen.tasks.generate import GenerateConfig, understood
-from medgen.tasks.generate_files import Request, provenance_of
+from medgen.tasks.generate_requests import Request
+from medgen.tasks.generate_sidecar import provenance_of
 from medgen.tasks.plain_words import explained, picture_of
 from medgen.tasks.references import Pointed, is_label_map, read_references
 

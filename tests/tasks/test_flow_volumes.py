@@ -23,7 +23,8 @@ from medgen.tasks.fit import MODEL
 from medgen.tasks.flow import SOURCES
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
 from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
-from medgen.tasks.generate_files import Request, write_samples
+from medgen.tasks.generate_files import write_samples
+from medgen.tasks.generate_requests import Request
 from medgen.tasks.model_parts import parts_of
 from tests.tasks.flow_toy import CONDITIONER, FIT
 
