@@ -10,13 +10,37 @@ from medgen.diffusion.loss import logit_normal_times
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.text import TextEncoder
 from medgen.encoders.tokenizer import Tokenizer
+from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.tasks.align_studies import one_of
 from medgen.tasks.conditions import Told, conditions_of, told_texts
 from medgen.tasks.flow import Flow
 
 KEPT = 20_000  # texts whose tokens stay in memory: half a gigabyte
-LOGIT = 0.4  # mean of the times' logit: what an image shows is decided where there is more noise
+LOGIT = 0.4  # usual mean of the times' logit
+
+
+@dataclass(frozen=True)
+class TimesConfig:
+    """How noisy the latents are that a flow learns from: the logit of the time is Gaussian.
+
+    What an image shows is decided where there is nearly nothing but noise. The more cells say the
+    same, the more noise it takes until only the conditions tell.
+
+    Attributes:
+        mean: Of the logit; 0 is as much noise as latent.
+        deviation: Of the logit.
+
+    Source: Esser et al. 2024, sections 3.1 and 5.3.2 (arXiv:2403.03206).
+    """
+
+    mean: float = LOGIT
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a spread that is none."""
+        if not self.deviation > 0:
+            raise UsageError(f"times.deviation {self.deviation:g}: choose a number above 0")
 
 
 @dataclass(frozen=True)
@@ -82,6 +106,7 @@ class FlowItems:
     drop: float
     short: float
     seed: int
+    times: TimesConfig = field(default_factory=TimesConfig)
 
     def __call__(self, number: int) -> FlowItem:
         """A study in random order."""
@@ -93,7 +118,8 @@ class FlowItems:
         which = one_of(range(len(study.latents)), generator)
         clean = study.latents[which].float()
         noise = torch.randn(clean.shape, generator=generator)
-        time = float(logit_normal_times(1, generator, mean=LOGIT))
+        mean, deviation = self.times.mean, self.times.deviation
+        time = float(logit_normal_times(1, generator, mean=mean, deviation=deviation))
         told = self._told(study, generator)
         text = None if told else ""
         if Modality.TEXT in told:

@@ -26,7 +26,7 @@ from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow import Flow, FlowConfig, base_flow
-from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy
+from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy, TimesConfig
 from medgen.tasks.flow_latents import (
     cells_found,
     image_latents,
@@ -62,6 +62,7 @@ class FlowTrainConfig:
     cache: str | None = None  # folder that keeps images as encoders and codecs take them
     card: str | None = None  # TOML with name, summary, licence and data of the model
     flow: FlowConfig = field(default_factory=FlowConfig)
+    times: TimesConfig = field(default_factory=TimesConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
             steps=20_000, batch=16, learning_rate=4e-4, ema_decay=0.999, device="auto"
@@ -119,7 +120,7 @@ def train_flow(
     studies = list(flow_studies(config, manifest, encoders, device).values())
     if not any(one.texts or one.seen for one in studies):
         LOG.warning("no study tells the flow anything; it will only make what is common")
-    items = FlowItems(studies, config.drop, config.short, config.fit.seed)
+    items = FlowItems(studies, config.drop, config.short, config.fit.seed, config.times)
     loss = FlowLoss(encoders.aligner.text_encoder, encoders.tokenizer, config.focus)
     facts = {"config": facts_of(config), "studies": len(studies)}
     yield from fit(flow, items, loss, config.fit, out, resume=resume, card=facts)

@@ -9,11 +9,12 @@ import torch
 from medgen.diffusion.process import RectifiedFlow
 from medgen.encoders.text import TextEncoder, TextEncoderConfig
 from medgen.encoders.tokenizer import train_tokenizer
+from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.shapes import Latent, Time
 from medgen.tasks.conditions import Told
 from medgen.tasks.flow import Flow, FlowConfig
-from medgen.tasks.flow_items import FlowItem, FlowItems, FlowLoss, FlowStudy
+from medgen.tasks.flow_items import FlowItem, FlowItems, FlowLoss, FlowStudy, TimesConfig
 
 LATENT = torch.zeros(2, 4, 4).half()
 SEEN = Told(Modality.CT, torch.ones(3, 5), torch.ones(1, 4))
@@ -84,3 +85,12 @@ def test_only_who_hears_the_text_is_told_where() -> None:
     for number in range(50):
         item = FlowItems([study], drop=0.2, short=0.2, seed=3)(number)
         assert (item.found is not None) == bool(item.text)
+
+
+def test_times_are_as_noisy_as_asked() -> None:
+    noisy = FlowItems([STUDY], 0.1, 0.0, 3, TimesConfig(mean=2.0, deviation=0.5))
+    logits = torch.tensor([noisy(number).time for number in range(400)]).logit()
+    assert float(logits.mean()) == pytest.approx(2.0, abs=0.1)
+    assert float(logits.std()) == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(UsageError, match=r"times\.deviation 0: choose a number above 0"):
+        TimesConfig(deviation=0.0)
