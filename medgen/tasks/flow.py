@@ -88,6 +88,7 @@ def base_flow(modality: Modality) -> FlowConfig:
     return FlowConfig(modality)
 
 
+GUIDANCE = 3.0  # what suits most flows
 EARLIEST = 0.02  # before it, hardly any noise tells the flow from the clean latent
 CALM = 0.3  # from here on, its error counts as that of any flow; before, as the clean latent's
 

@@ -60,7 +60,7 @@ class GenerateConfig:
     steps: int = 12  # of the sampler
     shift: float = 5.0  # of its steps: 1 spreads them evenly, above it most lie near the noise
     sampler: str = "dpm"  # dpm, euler, heun or ddim
-    guidance: float = 3.0  # how hard it is pushed towards the prompt; 1 does not push
+    guidance: float | None = None  # how hard it is pushed; 1 does not; what suits the flow if none
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
     interval: tuple[float, float] = (0.0, 1.0)  # times at which it is pushed; 0 is clean, 1 noise
@@ -103,7 +103,7 @@ class GenerateConfig:
             raise UsageError(f"shift is {self.shift:g}; choose a number above 0, 1 for even steps")
         if not 0 <= self.reference_guidance < math.inf:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
-        if not 0 <= self.guidance < math.inf or not 0 <= self.rescale <= 1:
+        if not 0 <= (self.guidance or 0) < math.inf or not 0 <= self.rescale <= 1:
             raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")
         if not 0 <= self.interval[0] <= self.interval[1] <= 1:
             raise UsageError("interval is two times from 0, clean, to 1, noise; the smaller first")
@@ -322,13 +322,12 @@ def _decoded(
     references: Sequence[Pointed],
 ) -> dict[Kind, Float[Tensor, "batch 1 *space"]]:
     """Walk a few latents of each kind from noise to clean, all at one time, and decode them."""
-    guidance = Guidance(config.guidance, config.rescale, config.interval)
     voices = {
         str(kind.modality): voice_of(
             loaded,
             kind,
             [told[kind]] * len(numbers),
-            guidance,
+            Guidance(loaded.guidance(kind, config.guidance), config.rescale, config.interval),
             spacing=spacing,
             references=references,
             reference_guidance=config.reference_guidance,

@@ -43,7 +43,7 @@ def details_of(
         **_spacing(image),
         "Sampler": config.sampler,
         "Shift": config.shift,
-        "Guidance": config.guidance,
+        "Guidance": load_generator(config).guidance(kind, config.guidance),
         "Rescale": config.rescale,
         "Interval": list(config.interval),
         **({"RefineSteps": config.refine_steps} if config.refine else {}),

@@ -24,7 +24,7 @@ from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.conditions import Told, conditions_of, told_scan, told_texts
 from medgen.tasks.cross_model import load_guide
 from medgen.tasks.device import choose_device
-from medgen.tasks.flow import Flow
+from medgen.tasks.flow import GUIDANCE, Flow
 from medgen.tasks.flow_model import codec_of, common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
@@ -70,6 +70,11 @@ class Generator:
     def told(self, modality: Modality) -> set[str]:
         """Modalities whose encoder a flow has listened to; others reach it by the shared space."""
         return set(self.card.extra.get(f"told-{modality}", ()))
+
+    def guidance(self, kind: Kind, wanted: float | None = None) -> float:
+        """How hard the flow of a kind is pushed: as wanted, or as suits it."""
+        usual = self.card.extra.get(f"guidance-{kind.modality}", GUIDANCE)
+        return usual if wanted is None else wanted
 
     def hears(self, modality: Modality) -> dict[str, bool]:
         """Which of the other flows a flow hears; False for one that it was never trained with."""

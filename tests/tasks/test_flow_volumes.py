@@ -147,6 +147,22 @@ def test_a_prompt_of_an_anatomy_that_no_flow_has_seen_is_refused(
             understood(text, config)
 
 
+def test_a_flow_says_how_hard_it_is_pushed_if_nobody_does(made: Path, tmp_path: Path) -> None:
+    asked = FlowTrainConfig(init=str(made), guidance=1.5, fit=replace(FIT, steps=1))
+    asked = replace(asked, flow=from_mapping(FlowTrainConfig, {"flow": FLOW}).flow)
+    list(train_flow(asked, tmp_path / "run", manifest=made.parents[1] / "manifest.jsonl"))
+    calm = GenerateConfig("ct", model=str(tmp_path / "run" / MODEL), device="cpu", steps=2)
+
+    def ct(config: GenerateConfig) -> np.ndarray:
+        (sample,) = generate(understood(HEAD, config), [], config)
+        return sample.image.voxels
+
+    np.testing.assert_array_equal(ct(calm), ct(replace(calm, guidance=1.5)))
+    assert not np.array_equal(ct(calm), ct(replace(calm, guidance=3.0)))
+    with pytest.raises(UsageError, match="guidance is 0 or more"):
+        FlowTrainConfig(guidance=-1.0)
+
+
 @pytest.fixture
 def config(made: Path) -> GenerateConfig:
     return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=12, guidance=1.0)
