@@ -21,7 +21,7 @@ DASH = "-"
 OPEN = "Not measured: open."
 ENCODERS = ("text", "xray", "ct", "mri", "temperature", "finder", "usual")
 RADIOGRAPHS = ("text", "codec-xray", "flow-xray")
-CTS = ("text", "codec-ct-whole", "flow-ct")
+CTS = ("text", "codec-ct-body", "flow-ct")
 RESTS_ON = {  # which parts of the model of flows; what is not here rests on the translator
     **dict.fromkeys(("retrieval", "ablation", "archive"), ENCODERS),
     "generation": (*ENCODERS, *RADIOGRAPHS, "codec-ct", "codec-mri", "codec-text"),
