@@ -225,7 +225,7 @@ class Sets:
 
 
 def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -> Iterator[Row]:
-    """A row of each method and kind of figure; of a model that makes no CT, of the measures only.
+    """A row of each method and kind of figure; of a model that makes none, of the measures only.
 
     Args:
         anatomy: What the CTs are of.
@@ -234,7 +234,7 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
         studies: Where `benchmarks.train_flows` has its studies; `heldout` is written beside them.
         store: Keeps the rows and the volumes.
     """
-    key = key_at(model)
+    key = key_at(model, anatomy)
     sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / (key or ""))
     makers = {("facts", REAL): (GEOMETRY, partial(_facts, sets, REAL))}
     if key is not None and (studies / anatomy.training).exists():
@@ -248,11 +248,11 @@ def cts(anatomy: Anatomy, data: Path, model: str, studies: Path, store: Store) -
             yield found
 
 
-def key_at(model: str) -> str | None:
-    """Of what makes CTs; None if nothing does."""
+def key_at(model: str, anatomy: Anatomy) -> str | None:
+    """Of what makes CTs of an anatomy; None if nothing does."""
     flow = flow_part(Modality.CT)
     card = card_at(model, flow)
-    if card is None:
+    if card is None or anatomy.spacing not in card.parts[flow].config["spacings"]:
         return None
     codec = codec_part(Modality.CT, card.parts[flow].config.get("codec", ""))
     return key_of(*(card.parts[name].sha256 for name in (flow, codec)))

@@ -155,11 +155,9 @@ def scarce(
 ) -> Iterator[Row]:
     """How well each arm tells each claim; nothing where the model makes no CT."""
     config = config or ScarceConfig()
-    key = key_at(model)
-    if key is None:
-        return
     for anatomy in (CHESTS, HEADS):
-        if not (studies / anatomy.training).exists():
+        key = key_at(model, anatomy)
+        if key is None or not (studies / anatomy.training).exists():
             continue
         sets = Sets(anatomy, data, model, studies, store.folder / anatomy.part / key)
         trial = Trial(sets, config)
