@@ -26,7 +26,7 @@ from medgen.tasks.conditions import SCAN_WIDTH, Told, told_of
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.flow import GUIDANCE, Flow, FlowConfig, base_flow
+from medgen.tasks.flow import Flow, FlowConfig, base_flow
 from medgen.tasks.flow_items import FlowItems, FlowLoss, FlowStudy, TimesConfig
 from medgen.tasks.flow_latents import (
     cells_found,
@@ -55,7 +55,7 @@ class FlowTrainConfig:
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as conditioner
     told: tuple[Modality, ...] = tuple(Modality)  # what it may be told; never its own modality
     drop: float = 0.1  # share of the items that are told nothing
-    guidance: float = GUIDANCE  # how hard `generate` pushes the flow if nobody says
+    guidance: float | None = None  # how hard `generate` pushes if nobody says; if none, as before
     short: float = 0.15  # share of the things told by their place in the shared space alone
     regrid: bool = False  # a flow of volumes goes on with the grid, spacings and codec asked for
     focus: float = 0.0  # what an error counts more where the text finds something; with masks
@@ -77,7 +77,7 @@ class FlowTrainConfig:
             raise UsageError("regrid: only flows of volumes fit other grids")
         if self.focus < 0 or (self.focus and self.modality is Modality.TEXT):
             raise UsageError("focus is 0 or more, and findings are only drawn in images")
-        if not 0 <= self.guidance < math.inf:
+        if not 0 <= (self.guidance or 0) < math.inf:
             raise UsageError("guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
@@ -132,9 +132,10 @@ def train_flow(
         step, state = averaged_weights(out)
         extra = {
             f"training-{flow_part(config.modality)}": facts_of(config),
-            f"guidance-{config.modality}": config.guidance,
             **_heard(config, studies, before),
         }
+        if config.guidance is not None:
+            extra[f"guidance-{config.modality}"] = config.guidance
         init = model_folder(config.init)
         card = descended(replace(card, steps=step, extra=extra), init, flow_part(config.modality))
         save_flow(out / MODEL, card, flow.config, state, beside=init)
@@ -199,7 +200,8 @@ def _moved(own: FlowConfig, config: FlowTrainConfig) -> FlowConfig:
     channels = codec_of(config.init, asked, torch.device("cpu")).codec.channels
     if channels != own.channels:
         raise UsageError(
-            f"regrid: the codec has {channels} channels, and the flow makes {own.channels}"
+            f"regrid: the codec has {channels} channels, and the flow makes {own.channels}; "
+            "name another with flow.codec"
         )
     return replace(own, grid=asked.grid, spacings=asked.spacings, codec=asked.codec)
 

@@ -151,7 +151,9 @@ def test_a_flow_says_how_hard_it_is_pushed_if_nobody_does(made: Path, tmp_path: 
     asked = FlowTrainConfig(init=str(made), guidance=1.5, fit=replace(FIT, steps=1))
     asked = replace(asked, flow=from_mapping(FlowTrainConfig, {"flow": FLOW}).flow)
     list(train_flow(asked, tmp_path / "run", manifest=made.parents[1] / "manifest.jsonl"))
-    calm = GenerateConfig("ct", model=str(tmp_path / "run" / MODEL), device="cpu", steps=2)
+    again = replace(asked, init=str(tmp_path / "run" / MODEL), guidance=None)
+    list(train_flow(again, tmp_path / "again", manifest=made.parents[1] / "manifest.jsonl"))
+    calm = GenerateConfig("ct", model=str(tmp_path / "again" / MODEL), device="cpu", steps=2)
 
     def ct(config: GenerateConfig) -> np.ndarray:
         (sample,) = generate(understood(HEAD, config), [], config)
