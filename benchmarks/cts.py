@@ -34,6 +34,7 @@ from benchmarks.head_measures import LEAST_MM, measure_head
 from benchmarks.machine import commit, today
 from benchmarks.radiograph_sets import Prompted, prompts_of
 from benchmarks.rows import Row, Store, key_of
+from benchmarks.train_flows import DRAWN, DRAWN_HEADS
 from medgen.data.intensity import HOUNSFIELD
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
@@ -73,7 +74,7 @@ class Anatomy:
 
     Attributes:
         name: `chests` or `heads`.
-        training: Manifest of what the flow has learned from, as `benchmarks.train_flows` writes it.
+        training: Manifest of what the flow has learned from, in the folder of studies.
         spacing: Of all, mm.
         claims: Findings, and the side of each that has one.
         measure: A volume and its spacing in, what it shows out.
@@ -103,7 +104,7 @@ def _is_clear_in_heads(finding: Listed) -> bool:
 
 CHESTS = Anatomy(
     "chests",
-    "flow-ct.jsonl",
+    DRAWN,
     3.0,
     (("pleural_effusion", Side.LEFT), ("pleural_effusion", Side.RIGHT), ("cardiomegaly", None)),
     measure_chest,
@@ -112,7 +113,7 @@ CHESTS = Anatomy(
 )
 HEADS = Anatomy(
     "heads",
-    "flow-ct-heads.jsonl",
+    DRAWN_HEADS,
     2.0,
     (("haemorrhage", Side.LEFT), ("haemorrhage", Side.RIGHT), ("ventriculomegaly", None)),
     measure_head,

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from medgen.checkpoint import Card, read_card, save_model
+from medgen.modality import Modality
+from medgen.tasks.codec_model import codec_part
 from medgen.tasks.fit import JOURNAL, MODEL
 from medgen.tasks.model_parts import Configs, Parts, parts_of
 from medgen.tasks.run_card import card_of
@@ -53,7 +55,7 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
 def _unused(configs: Configs) -> list[str]:
     """Named codecs whose latents no flow makes."""
     made = {
-        f"codec-{name.removeprefix('flow-')}-{config['codec']}"
+        codec_part(Modality(name.removeprefix("flow-")), config["codec"])
         for name, config in configs.items()
         if name.startswith("flow-") and config.get("codec")
     }

@@ -47,7 +47,8 @@ VOLUMES = "codec-volumes.jsonl"
 WHOLE_CHESTS, WHOLE = "volume-chests-2", "whole.jsonl"  # coarser CTs, and those of the codec
 DRAWN, DRAWN_DEEP = "flow-ct.jsonl", 400  # what the flow of CT learns; of the deep chests, so many
 DRAWN_HEADS, DRAWN_ON, DRAWN_COARSE = "flow-ct-heads.jsonl", "flow-ct-2.jsonl", 800  # and later
-WHOLE_HEADS, BODY = ("heads-9301", "heads-9401"), "body.jsonl"
+WHOLE_HEADS = {"heads-9301": 9301, "heads-9401": 9401}  # their seeds
+BODY = "body.jsonl"  # of the codec that sees heads, too
 READ = tuple(f"finder-{number}.jsonl" for number in range(2, 7))  # by the finder that goes on
 BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
@@ -212,7 +213,7 @@ def before_volumes(out: Path) -> list[Chain]:
         [
             *(_phantom(f"{heads} -n 120 --seed 301", out / HEADS), _phantom(sides, out / LATERALS)),
             *(_phantom(more, out / MORE_LATERALS), _phantom(worth, out / CALIBRATING)),
-            *(_phantom(f"{told} --seed {of.partition('-')[2]}", out / of) for of in WHOLE_HEADS),
+            *(_phantom(f"{told} --seed {seed}", out / of) for of, seed in WHOLE_HEADS.items()),
         ],
         [
             _joining(FLAT, out, BEFORE),
@@ -242,7 +243,8 @@ def after_all(out: Path) -> list[Chain]:
     """A chain that ends with the flow of CT, and its codec."""
     return [
         [
-            *(_joining(FIRST, out, MADE), *(train_line(stage, out) for stage in WHOLE_MADE)),
+            _joining(FIRST, out, MADE),
+            *(train_line(stage, out) for stage in WHOLE_MADE),
             _joining((*FIRST, *WHOLE_MADE), out, DRAWN_FIRST),
             *(train_line(stage, out) for stage in BODY_MADE),
         ]

@@ -38,6 +38,7 @@ from medgen.modality import Kind, Modality
 from medgen.shapes import Latent, Time
 from medgen.tasks.batch import MANIFEST
 from medgen.tasks.concept_file import LoadedConcept
+from medgen.tasks.flow import GUIDANCE
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, Walk, WeaveConfig, weave
 from medgen.tasks.weave_bank import gradient, look_of, seam_ratio
@@ -118,7 +119,7 @@ class Way:
 
 def ways(config: WeaveConfig) -> dict[str, Way]:
     """All of them but copy and paste, which needs no model."""
-    push = replace(config, guidance=3.0)  # as `medgen generate` does
+    push = replace(config, guidance=GUIDANCE)  # as `medgen generate` does
     return {
         FEATURES: Way(None, config),
         ESTIMATES: Way(None, replace(config, fusion="estimate")),

@@ -71,7 +71,7 @@ class Generator:
         """Modalities whose encoder a flow has listened to; others reach it by the shared space."""
         return set(self.card.extra.get(f"told-{modality}", ()))
 
-    def guidance(self, kind: Kind, wanted: float | None = None) -> float:
+    def guidance(self, kind: Kind, wanted: float | None) -> float:
         """How hard the flow of a kind is pushed: as wanted, or as suits it."""
         usual = self.card.extra.get(f"guidance-{kind.modality}", GUIDANCE)
         return usual if wanted is None else wanted
