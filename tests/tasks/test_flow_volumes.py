@@ -77,6 +77,7 @@ def made(
     return folder / "flow" / MODEL
 
 
+@pytest.mark.slow
 def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
     manifest = made.parents[1] / "manifest.jsonl"
     shape = FLOW | {"grid": [12, 12, 12], "spacings": [2.0, 3.0]}
@@ -94,6 +95,7 @@ def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
         FlowTrainConfig(regrid=True)
 
 
+@pytest.mark.slow
 def test_a_flow_goes_on_with_another_codec(made: Path, tmp_path: Path) -> None:
     manifest = made.parents[1] / "manifest.jsonl"
     fit = replace(FIT, steps=1)
@@ -116,6 +118,7 @@ def test_a_flow_goes_on_with_another_codec(made: Path, tmp_path: Path) -> None:
         going_on("wider", 8)
 
 
+@pytest.mark.slow
 def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: Path) -> None:
     parts, configs, extra = parts_of(made)
     knowing = replace(read_card(made), extra=extra | {"findings-ct": ["mass"]})
@@ -147,6 +150,7 @@ def test_a_prompt_of_an_anatomy_that_no_flow_has_seen_is_refused(
             understood(text, config)
 
 
+@pytest.mark.slow
 def test_a_flow_says_how_hard_it_is_pushed_if_nobody_does(made: Path, tmp_path: Path) -> None:
     asked = FlowTrainConfig(init=str(made), guidance=1.5, fit=replace(FIT, steps=1))
     asked = replace(asked, flow=from_mapping(FlowTrainConfig, {"flow": FLOW}).flow)
