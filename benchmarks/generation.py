@@ -18,7 +18,7 @@ from monai.metrics.regression import MultiScaleSSIMMetric
 
 from benchmarks import heldout_studies
 from benchmarks.cards import card_at
-from benchmarks.generation_codecs import radiograph_scores, report_scores, volume_scores
+from benchmarks.generation_codecs import coded, radiograph_scores, report_scores, volume_scores
 from benchmarks.generation_speed import generation_speeds
 from benchmarks.judge import CLAIMS, Judge, claims_of, load_judge, pixels_of, verdicts
 from benchmarks.machine import commit, today
@@ -52,6 +52,7 @@ from medgen.tasks.generate import SAMPLERS, GenerateConfig
 PART = "generation"
 TUTORIAL = "tutorial"  # folder of its runs
 OURS, UNTOLD, NEAREST, REAL, FLOOR = "flow", "no text", "nearest report", "real", "floor"
+CODED = "coded"  # the real ones, encoded and decoded: more no flow can show
 CHOSEN, CANDIDATES = "best of 8", 8
 MONAI = "monai"
 SAMPLES = 5  # of each of the 100 prompts
@@ -135,6 +136,10 @@ class Sets:
         ]
         return pictures
 
+    def coded(self) -> Pictures:
+        """The held-out radiographs as the codec writes them again."""
+        return coded(self.model, self.real(self.held_out))
+
     def tutorial(self) -> Pictures:
         """As many of MONAI's pieces, as often as ours asking their network."""
         evaluations = 2 * self.config.steps
@@ -178,7 +183,7 @@ def generations(
     makers: dict[tuple[str, str], Callable[[], dict[str, float]]] = {
         ("codecs", OURS): partial(_codecs, sets),
         ("volumes", OURS): partial(volume_scores, model, data, store.folder),
-        **{("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, REAL)},
+        **{("facts", m): partial(facts, m) for m in (OURS, UNTOLD, NEAREST, CODED, REAL)},
         ("facts", CHOSEN): partial(_facts, judged_by_encoder, CHOSEN),
         **{("fidelity", m): partial(distances, m) for m in (OURS, NEAREST, FLOOR, MONAI)},
         ("copies", OURS): partial(_copies, sets),
@@ -237,6 +242,7 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
             CHOSEN: sets.chosen,
             UNTOLD: sets.untold,
             NEAREST: sets.nearest,
+            CODED: sets.coded,
         }[method]
         pictures = of()
     repeats = len(pictures) // len(sets.prompts)

@@ -19,7 +19,7 @@ from medgen.modality import Kind, Modality
 from medgen.tasks.codec_images import FrameConfig, framed
 from medgen.tasks.generate import GenerateConfig, Sample, generate, understood
 
-DARK = -0.95  # of [-1, 1]: darker rows and columns at the edges are margin
+DARK = -0.7  # of [-1, 1]: darker rows and columns at the edges are margin, if not quite black
 WHITE = 4095
 
 Pictures = Float[np.ndarray, "images side side"]

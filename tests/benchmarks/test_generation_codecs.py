@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import generation_codecs
-from benchmarks.generation_codecs import midpoints, radiograph_scores, volume_scores
+from benchmarks.generation_codecs import coded, midpoints, radiograph_scores, volume_scores
 from medgen.modality import Modality
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.report_model import load_report_codec
@@ -24,6 +24,7 @@ def test_psnr_is_that_of_what_the_codec_makes(corner_flows: SimpleNamespace) -> 
     squares = ((made - pictures) ** 2).mean((1, 2))
     wanted = float(np.mean(10 * np.log10(4 / squares)))
     assert radiograph_scores(str(corner_flows.model), pictures)["psnr"] == pytest.approx(wanted)
+    np.testing.assert_allclose(coded(str(corner_flows.model), pictures), made, atol=1e-6)
 
 
 def test_half_way_is_half_way_from_both_sides(corner_flows: SimpleNamespace) -> None:
