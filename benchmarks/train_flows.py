@@ -99,8 +99,7 @@ LOOKS = Stage("align:xray", TRAINING, 420, LOOK, READS.folder)
 SHOWS = Stage("codec:xray", TRAINING, 2600, {"loss.adversarial_from": "1600"}, READS.folder)
 DRAW = {"fit.learning_rate": "7e-4", "fit.precision": "bf16", "focus": "4"}
 DRAWS = Stage("flow:xray", TRAINING, 5200, DRAW, SHOWS.folder)
-DRAW_ON = DRAW | {"fit.seed": "2", "guidance": "6"}
-DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW_ON, DRAWS.folder, again=1)
+DRAWS_ON = Stage("flow:xray", MORE, 11000, DRAW | {"fit.seed": "2"}, DRAWS.folder, again=1)
 TELLS = Stage("flow:text", TRAINING, 5000, init=TOLD)
 QUICK = {"fit.precision": "bf16"}
 FINDS = Stage("report:finder", MORE, 3600, QUICK | {"fit.log_every": "50"}, TOLD)

@@ -119,7 +119,7 @@ class Way:
 
 def ways(config: WeaveConfig) -> dict[str, Way]:
     """All of them but copy and paste, which needs no model."""
-    push = replace(config, guidance=GUIDANCE)  # as `medgen generate` pushes most flows
+    push = replace(config, guidance=GUIDANCE)  # as `medgen generate` does
     return {
         FEATURES: Way(None, config),
         ESTIMATES: Way(None, replace(config, fusion="estimate")),
