@@ -93,6 +93,11 @@ class Sets:
         return heldout_studies.chests(self.data, self.studies / "heldout")
 
     @cached_property
+    def held_out_pictures(self) -> Pictures:
+        """Their radiographs."""
+        return self.real(self.held_out)
+
+    @cached_property
     def prompts(self) -> list[Prompted]:
         """What they say."""
         return prompts_of(self.held_out)
@@ -138,7 +143,7 @@ class Sets:
 
     def coded(self) -> Pictures:
         """The held-out radiographs as the codec writes them again."""
-        return coded(self.model, self.real(self.held_out))
+        return coded(self.model, self.held_out_pictures)
 
     def tutorial(self) -> Pictures:
         """As many of MONAI's pieces, as often as ours asking their network."""
@@ -234,17 +239,15 @@ def _facts(sets: Sets, method: str) -> dict[str, float]:
     """The share of stated findings that the judge sees on the stated side, also by size."""
     judge = load_judge()
     trusted = _trusted(judge, sets)
-    if method == REAL:
-        pictures = sets.real(sets.held_out)
-    else:
-        of = {
-            OURS: sets.ours,
-            CHOSEN: sets.chosen,
-            UNTOLD: sets.untold,
-            NEAREST: sets.nearest,
-            CODED: sets.coded,
-        }[method]
-        pictures = of()
+    of = {
+        OURS: sets.ours,
+        CHOSEN: sets.chosen,
+        UNTOLD: sets.untold,
+        NEAREST: sets.nearest,
+        CODED: sets.coded,
+        REAL: lambda: sets.held_out_pictures,
+    }[method]
+    pictures = of()
     repeats = len(pictures) // len(sets.prompts)
     seen = judged(judge, pictures) > 0.5
     hits: Mapping[str, list[bool]] = defaultdict(list)
@@ -275,8 +278,7 @@ def shares_of(hits: Mapping[str, Sequence[bool]]) -> dict[str, float]:
 
 def _trusted(judge: Judge, sets: Sets) -> set[tuple[str, str | None]]:
     """The claims that the judge reads well on the held-out radiographs themselves."""
-    real = sets.real(sets.held_out)
-    pixels = pixels_of([as_image(picture) for picture in real])
+    pixels = pixels_of([as_image(picture) for picture in sets.held_out_pictures])
     truths = np.stack([claims_of(prompt.facts) for prompt in sets.prompts])
     return {one.claim for one in verdicts(judge, pixels, truths) if one.is_sure}
 

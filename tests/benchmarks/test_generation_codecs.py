@@ -17,9 +17,10 @@ from medgen.tasks.report_model import load_report_codec
 def test_psnr_is_that_of_what_the_codec_makes(corner_flows: SimpleNamespace) -> None:
     pictures = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32)).astype(np.float32)
     codec = load_codec(str(corner_flows.model), Modality.XRAY, torch.device("cpu")).codec
-    image = torch.from_numpy(pictures)[:, None]
+    images = torch.from_numpy(pictures)[:, None].split(1)  # in company, the last bits differ
     with torch.no_grad():
-        made = codec.decode(codec.encode(image)).clamp(-1, 1).numpy()[:, 0]
+        each = [codec.decode(codec.encode(image)).clamp(-1, 1)[:, 0] for image in images]
+    made = torch.cat(each).numpy()
     # Of range 2, as [-1, 1] has it.
     squares = ((made - pictures) ** 2).mean((1, 2))
     wanted = float(np.mean(10 * np.log10(4 / squares)))
