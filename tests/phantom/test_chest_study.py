@@ -65,6 +65,7 @@ def test_what_a_chest_does_not_have_is_refused() -> None:
         ChestConfig(kinds=(TEXT, LATERAL))
 
 
+@pytest.mark.slow
 def test_who_stands_is_seen_from_the_side_as_well() -> None:
     config = ChestConfig(seed=5, spacing=4.0, masks=True, kinds=(XRAY, LATERAL))
     both = [simulate_chest(config, index) for index in range(8)]

@@ -137,6 +137,7 @@ def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: 
     assert heard == [["mass"], []]  # four studies are too few to learn a finding from
 
 
+@pytest.mark.slow
 def test_a_prompt_of_an_anatomy_that_no_flow_has_seen_is_refused(
     made: Path, tmp_path: Path
 ) -> None:
