@@ -11,6 +11,7 @@ from medgen.checkpoint import Card, TrainingRange
 from medgen.config import to_mapping
 from medgen.data.manifest import read_manifest
 from medgen.diffusion.noise import generators_for
+from medgen.diffusion.still import with_fixed_norms
 from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.phantom.anatomy import Anatomy, read_anatomies
@@ -28,6 +29,7 @@ from medgen.tasks.translator import Translator, TranslatorConfig
 from medgen.tasks.translator_loss import translator_loss
 
 PROCEDURAL_HEADS = 4  # anatomies, each of which becomes many patients
+SHOWN = 150  # examples that norms are measured on before they are fixed
 SEEN = TrainingRange(spacing_mm=(0.4, 6.0), fov_mm=(40.0, 330.0), intensity={"ct": (-1100, 3500)})
 
 
@@ -37,7 +39,9 @@ class TrainConfig:
 
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
-    init: str | None = None  # a model to start from, the bundled one included
+    init: str | None = (
+        None  # a model to start from; with `translator.norm` affine, its norms are fixed
+    )
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
     register: str = "none"  # none, or rigid: move each CT onto its MRI first
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -80,11 +84,13 @@ def train(
     """
     _card(config)  # a mistake in it must not wait for the end of the training
     translator, ancestor = _start(config)
-    config = replace(config, translator=translator.config)
-    freeze(translator, config.freeze)
     pairs = _pairs(config, manifest)
     anatomies = [] if pairs and config.examples.real == 1 else _anatomies(config)
     examples = Examples(anatomies, pairs, config.examples, config.fit.seed)
+    if config.translator.norm == "affine" and translator.config.norm == "instance":
+        translator = _with_fixed_norms(translator, examples)
+    config = replace(config, translator=translator.config)
+    freeze(translator, config.freeze)
     facts = {"config": _facts(config), "studies": len(examples.pairs)}
     yield from fit(
         translator, examples, translator_loss, config.fit, out, resume=resume, card=facts
@@ -110,12 +116,26 @@ def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
         torch.manual_seed(config.fit.seed)
         return Translator(config.translator), None
     loaded = load_translator(config.init, torch.device("cpu"))
-    if config.translator not in (loaded.translator.config, TranslatorConfig()):
+    shape = loaded.translator.config
+    same = (shape, TranslatorConfig())
+    if config.translator not in (*same, *(replace(one, norm="affine") for one in same)):
         raise UsageError(
-            f"--init {config.init}: has another shape ({loaded.translator.config}); "
+            f"--init {config.init}: has another shape ({shape}); "
             "leave the translator's settings out"
         )
     return loaded.translator.train(), loaded.card
+
+
+def _with_fixed_norms(translator: Translator, examples: Examples) -> Translator:
+    """The same, with what its norms meet in the first examples fixed."""
+
+    def show() -> None:
+        for number in range(SHOWN):
+            translator_loss(translator, [examples(number)])
+
+    still = Translator(replace(translator.config, norm="affine"))
+    still.network = with_fixed_norms(translator.network, show)
+    return still.train()
 
 
 def _anatomies(config: TrainConfig) -> list[Anatomy]:

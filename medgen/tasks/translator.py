@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medgen.diffusion.modulated_unet import ModulatedUNet, ModulatedUNetConfig
+from medgen.diffusion.modulated_unet import ModulatedUNet, ModulatedUNetConfig, NormName
 from medgen.diffusion.process import RectifiedFlow
 from medgen.errors import UsageError
 from medgen.latents.haar import HaarCodec
@@ -31,6 +31,7 @@ class TranslatorConfig:
     mri_slots: int = 3  # MRIs it can look at together
     spacing: float = 1.0  # of its grid, mm
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level
+    norm: NormName = "instance"  # or affine
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Translator(nn.Module):
                 out_channels=bands,
                 conditions=len(TARGETS) + channels,
                 widths=config.widths,
+                norm=config.norm,
             )
         )
 

@@ -146,6 +146,22 @@ def test_init_of_another_shape_is_refused(trained: Path, labels: Path, tmp_path:
         run(config, tmp_path / "run")
 
 
+def test_norms_are_fixed_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
+    """It goes on near where it was, and what comes of it goes on without being told."""
+    still = replace(
+        TINY,
+        labels=str(labels),
+        init=str(trained / MODEL),
+        translator=replace(TINY.translator, norm="affine"),
+    )
+    before = run(replace(TINY, labels=str(labels), init=str(trained / MODEL)), tmp_path / "same")
+    after = run(still, tmp_path / "still")
+    assert after[0].loss["total"] == pytest.approx(before[0].loss["total"], rel=0.5)
+    again = replace(still, init=str(tmp_path / "still" / MODEL), translator=TranslatorConfig())
+    run(again, tmp_path / "again")
+    assert read_card(tmp_path / "again" / MODEL).parts["translator"].config["norm"] == "affine"
+
+
 def test_what_is_frozen_keeps_its_bits(trained: Path, labels: Path, tmp_path: Path) -> None:
     parts = ("network.down", "network.entry")
     config = replace(TINY, labels=str(labels), init=str(trained / MODEL), freeze=parts)
