@@ -17,7 +17,8 @@ from medgen.modality import Modality
 from medgen.tasks.batch import MANIFEST
 from medgen.tasks.facts import FACTS, read_facts
 from medgen.tasks.finder_model import load_finder
-from medgen.tasks.report import Report, ReportConfig, report, rows_of
+from medgen.tasks.report import Report, report, rows_of
+from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_images import with_kinds
 from medgen.tasks.report_table import Row
 

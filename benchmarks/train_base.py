@@ -1,7 +1,8 @@
 """Train the bundled translator again: the commands, in order, and nothing hidden between them.
 
 Each phase starts from the averaged weights of the one before: heads first, with a few real pairs;
-then as many real pairs; then limbs are simulated too. In base-3, base-6 and base-8 the learning
+then as many real pairs; then limbs are simulated too; in base-9 the norms are fixed, patches are
+larger, and two processes share each step. In base-3, base-6, base-8 and base-9 the learning
 rate falls to 0. Then sigma is calibrated. Stopped at any moment, the same command continues. Two
 things no command says: base-4 to base-6 drew the inversion times of T1 from 850 ms, not from the
 phantom's 750 ms; and up to base-6 a quarter of the patches was cut, on one side, where now three in
@@ -30,12 +31,14 @@ class Phase:
         steps: How many, of two examples each.
         settings: What differs from the defaults.
         has_limbs: Whether limbs are simulated as well as heads.
+        processes: That share a step.
     """
 
     name: str
     steps: int
     settings: dict[str, str]
     has_limbs: bool = False
+    processes: int = 1
 
 
 COMMON = {"fit.batch": "2", "fit.precision": "fp32", "fit.ema_decay": "0.998"}
@@ -50,6 +53,13 @@ SMALL = {  # small patches: more steps in the same time; most of them MRI to CT
     "examples.real": "0.18",
     "examples.to_ct": "0.88",
     "examples.regression": "0.88",
+}
+LARGE = {  # norms fixed, so that what is learnt from a patch holds for whatever surrounds it
+    "translator.norm": "affine",
+    "examples.patch": "96",
+    "examples.real": "0.3",
+    "examples.to_ct": "0.85",
+    "examples.regression": "0.9",
 }
 CONSTANT = {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.warmup": "20"}
 FALLING = CONSTANT | {"fit.decay": "linear", "fit.min_lr_share": "0.0"}
@@ -110,6 +120,13 @@ PHASES = (
         | {"fit.seed": "7"},
         has_limbs=True,
     ),
+    Phase(
+        "base-9",
+        5600,
+        LARGE | FALLING | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "8"},
+        has_limbs=True,
+        processes=2,
+    ),
 )
 
 
@@ -141,7 +158,9 @@ def _train(manifest: Path, labels: Path, out: Path, phase: Phase) -> list[str]:
         for key, value in (COMMON | phase.settings).items()
         for word in ("--set", f"{key}={value}")
     ]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(phase.processes)]
     return [
+        *(launch if phase.processes > 1 else ()),
         *("-m", "medgen", "train", str(manifest), "--allow-outside"),
         *("--labels", str(labels), "--hold-out", ",".join(HELD_OUT_HEADS)),
         *("--card", str(CARD), "-o", str(out), "--steps", str(phase.steps), "--resume", *settings),

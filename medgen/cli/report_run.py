@@ -21,7 +21,8 @@ from medgen.tasks.batch import (
     without_existing,
 )
 from medgen.tasks.given import Given
-from medgen.tasks.report import ReportConfig, load_reporter
+from medgen.tasks.report import load_reporter
+from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_files import ENDINGS, NOT_WRITTEN, Written, given_of, write_report
 from medgen.tasks.report_images import MOST
 

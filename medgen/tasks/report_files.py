@@ -29,13 +29,8 @@ from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
 from medgen.tasks.facts import Fact
 from medgen.tasks.given import Given
-from medgen.tasks.report import (
-    Report,
-    ReportConfig,
-    facts_of_images,
-    load_reporter,
-    report,
-)
+from medgen.tasks.report import Report, facts_of_images, load_reporter, report
+from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_images import with_kinds
 from medgen.tasks.report_prose import Sentence
 from medgen.tasks.report_table import USUAL

@@ -25,7 +25,8 @@ from medgen.tasks.finder_model import load_finder
 from medgen.tasks.finder_studies import finder_studies
 from medgen.tasks.finder_train import _known, train_finder
 from medgen.tasks.fit import MODEL
-from medgen.tasks.report import ReportConfig, rows_of
+from medgen.tasks.report import rows_of
+from medgen.tasks.report_config import ReportConfig
 from tests.tasks.align_toy import PLACES
 from tests.tasks.report_toy import FINDER
 

@@ -15,7 +15,8 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.latents.writer import Told
 from medgen.modality import Kind
-from medgen.tasks.report import Report, ReportConfig, report
+from medgen.tasks.report import Report, report
+from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_images import MOST, with_kinds
 from medgen.tasks.writer_model import load_writer
 from tests.tasks.align_toy import PLACES
