@@ -15,7 +15,7 @@ from typing import Any
 
 from medgen import __version__
 from medgen.config import config_hash, to_mapping
-from medgen.errors import InputError, MedgenError, OutputError
+from medgen.errors import InputError, MedgenError, OutputError, UsageError
 from medgen.io.atomic import atomic_file
 
 PACKAGES = ["torch", "monai", "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "safetensors"]
@@ -52,12 +52,15 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     _names: dict[str, str] = field(default_factory=dict, repr=False)
+    _read: set[Path] = field(default_factory=set, repr=False)
+    _path: Path | None = field(default=None, repr=False)  # where it will be written
 
     def add_input(self, path: Path, *, sha256: str = "", **facts: Any) -> None:
         """Remember an input by the hash of its bytes; a folder's is that of its files' hashes.
 
         Raises:
             InputError: If it cannot be read.
+            UsageError: If the record would replace it.
         """
         try:
             digest = sha256 or sha256_of(path)
@@ -68,7 +71,14 @@ class Record:
         self.hide(path, digest)
 
     def hide(self, path: Path, digest: str = "") -> None:
-        """Keep a path's names out of the record; for an input that could not be read, too."""
+        """Keep a path's names out of the record; for an input that could not be read, too.
+
+        Raises:
+            UsageError: If the record would replace it.
+        """
+        self._read.add(path.resolve())
+        if self.would_replace_input:
+            raise UsageError(f"--record {self._path}: is one of the inputs; choose another name")
         word = digest[:12] or "input"
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         whole = path.absolute()
@@ -80,6 +90,11 @@ class Record:
         """Remember an output: a file, or a folder of instances."""
         size = sum(file.stat().st_size for file in _files(path))
         self.outputs.append({"name": path.name, "sha256": sha256_of(path), "bytes": size, **facts})
+
+    @property
+    def would_replace_input(self) -> bool:
+        """Whether the record's own file is one of the inputs."""
+        return self._path is not None and self._path.resolve() in self._read
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -145,10 +160,12 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
         overwrite: Replace an older record.
 
     Raises:
-        OutputError: If the record exists already, or cannot be written.
+        OutputError: If the record exists already, is one of the results, or cannot be written.
     """
     if path is not None and path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; give --record another name, or --overwrite")
+    record._path = path
+    before = _stamp(path)
     listener = _Listener(record.warnings)
     logger = logging.getLogger("medgen")
     logger.addHandler(listener)
@@ -161,13 +178,24 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
         raise
     finally:
         logger.removeHandler(listener)
-        if path is not None:
-            _write(record.document(exit_status=status, error=error), path)
+        if path is not None and not record.would_replace_input:
+            is_result = _stamp(path) != before
+            _write(record.document(exit_status=status, error=error), path, is_result=is_result)
 
 
-def _write(document: dict[str, Any], path: Path) -> None:
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes when somebody writes the file; None where none is."""
+    if path is None or not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _write(document: dict[str, Any], path: Path, *, is_result: bool) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     try:
+        if is_result:
+            raise OutputError(f"{path}: is one of the results; give --record another name")
         with atomic_file(path, overwrite=True) as draft:
             draft.write_text(text, encoding="utf-8")
     except OutputError as error:

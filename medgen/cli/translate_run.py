@@ -40,6 +40,9 @@ def run_translate(
     with recording(record, log, overwrite=config.overwrite):
         _hide_options(log, config)
         items = collect(inputs)
+        for item in items:
+            for path in (item.path, *(item.study.files if item.study else ())):
+                log.hide(path)
         if len(items) > 1:
             _check_several(out, preview, config)
         items = Shard.parse(shard).of(items) if shard else items

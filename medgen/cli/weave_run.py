@@ -133,6 +133,10 @@ def matched(
     """
     places = [Place(box=box) for box in boxes]
     places += [Place(region=region, labels=labels) for region in regions]
+    if boxes and regions:
+        raise UsageError(
+            "--box and --region: which comes first is not known; write --concept FILE=MASK for one"
+        )
     if regions and labels is None:
         raise UsageError("--region: needs a label map; name it with --labels")
     placed = []

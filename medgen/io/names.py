@@ -1,6 +1,7 @@
 """What outputs are called: by their source, their kind, and what -o asks for."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from medgen.errors import UsageError
@@ -102,6 +103,26 @@ def output_path(
     ):
         raise UsageError(f"{path}: is the input itself; choose another name with -o")
     return path
+
+
+def check_apart(results: Iterable[Path | None], inputs: Iterable[Path]) -> None:
+    """Make sure that results are files of their own, whatever may be overwritten.
+
+    Args:
+        results: All that will be written; None for what will not.
+        inputs: All that is read.
+
+    Raises:
+        UsageError: If a result is an input, or another result, under any name.
+    """
+    given, taken = {path.resolve() for path in inputs}, set()
+    for path in filter(None, results):
+        where = path.resolve()
+        if where in given:
+            raise UsageError(f"{path}: is one of the inputs; choose another name")
+        if where in taken:
+            raise UsageError(f"{path}: is another result as well; choose another name")
+        taken.add(where)
 
 
 def _is_file_name(out: Path) -> bool:

@@ -22,6 +22,7 @@ from medgen.io.dicom.identity import header_of
 from medgen.io.dicom.write_report import ReportText, write_text_sr
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
+from medgen.io.names import check_apart
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.metrics.findings import read_findings
@@ -106,6 +107,8 @@ def write_report(
     if out is not None:
         if out.suffix.lower() not in ENDINGS:
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
+        prior = [Given.parse(config.prior).path] if config.prior else []
+        check_apart([out], [*(one.path for one in given), *prior])
         check_writable(out, overwrite=config.overwrite)
         if out.suffix.lower() != ".json":
             check_writable(sidecar_path(out.with_suffix("")), overwrite=config.overwrite)

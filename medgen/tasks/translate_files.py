@@ -9,7 +9,7 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import FileFormat, MedicalImage
-from medgen.io.names import output_path
+from medgen.io.names import check_apart, output_path
 from medgen.io.preview import write_preview
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import FACTS, Kind, Modality
@@ -67,7 +67,7 @@ def translate_item(
     started = time.perf_counter()
     output = output_of(item, config, out=out)
     sigma = output_of(item, config, out=out, suffix="_sigma") if config.samples > 1 else None
-    _check_free([output, sigma, preview], config)
+    _check_free([output, sigma, preview], item, config)
     made = translate(_read(item, config), config)
     _write(made, config, output, sigma, preview)
     source, maker = made.sources[0].source, made.maker
@@ -107,9 +107,11 @@ def _format(item: Item) -> FileFormat:
         return "nifti"
 
 
-def _check_free(paths: list[Path | None], config: TranslateConfig) -> None:
+def _check_free(paths: list[Path | None], item: Item, config: TranslateConfig) -> None:
     """Find out before the computation whether everything can be written."""
     output, sigma, preview = paths
+    read = [item.path, *map(Path, config.companions), *(item.study.files if item.study else ())]
+    check_apart([*paths, *(sidecar_path(path) for path in (output, sigma) if path)], read)
     for path in (output, sigma):
         if path is None:
             continue

@@ -15,6 +15,7 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io import files
 from medgen.io.atomic import atomic_folder
 from medgen.io.image import MedicalImage
+from medgen.io.names import check_apart
 from medgen.io.provenance import Provenance
 from medgen.modality import FACTS, Kind
 from medgen.tasks.concept_file import load_concept
@@ -62,7 +63,7 @@ def weave_many(
     Scan k depends on the seed and k alone. The patients are those of the studies, so that no
     split is crossed. What is left is a folder a scan, with masks by the concepts' names and, where
     the study has one, the report that says what was woven, unless reports have no word for it; and
-    `manifest.jsonl`.
+    `manifest.jsonl`, which goes on listing what is there already, unless it may be overwritten.
 
     Args:
         manifest: Of the studies; those that have a scan of the concepts' kind are used.
@@ -74,9 +75,11 @@ def weave_many(
         skip_existing: Leave what is there.
 
     Raises:
-        UsageError: If no study has such a scan.
+        UsageError: If no study has such a scan, or the new manifest would replace this one.
         InputError: If the manifest or a concept cannot be read.
     """
+    listed = out / MANIFEST
+    check_apart([listed], [manifest])
     cards = [load_concept(Path(one.file)).card for one in recipe.concept]
     kinds, is_spoken = {one.kind for one in cards}, all(has_word(one.name) for one in cards)
     if len(kinds) > 1:
@@ -108,7 +111,12 @@ def weave_many(
             one = _one(kept, Given(path, own), study, recipe, config, generator_for(seed, index))
         made.append(one)
         yield one
-    write_manifest((one.study for one in made if one.study), out / MANIFEST, overwrite=True)
+    studies = [one.study for one in made if one.study]
+    if listed.exists() and not config.overwrite:  # an earlier run's, which stays true
+        known = {one.id: one for one in (*read_manifest(listed), *studies)}
+        studies = list(known.values())
+    if studies:
+        write_manifest(studies, listed, overwrite=True)
 
 
 def _one(

@@ -75,7 +75,8 @@ def write_woven(
     mask = mask_path(output, axes=image.voxels.ndim)
     outputs = Outputs(output, mask, report_path(output) if report else None, preview)
     old = read_report(report) if report else ""
-    outputs.check(overwrite=config.overwrite)
+    read = [path for one in placed for path in (one.concept, *one.place.inputs)]
+    outputs.check([scan.path, *read, *filter(None, [report])], overwrite=config.overwrite)
     concepts = {one.concept: load_concept(one.concept) for one in placed}
     kind = image.kind
     if kind is None:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from medgen.errors import UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, atomic_file, atomic_folder, check_writable
 from medgen.io.image import MedicalImage
-from medgen.io.names import format_of, stem_of
+from medgen.io.names import check_apart, format_of, stem_of
 from medgen.io.preview import write_woven_preview
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, write_sidecar
@@ -74,11 +74,16 @@ class Outputs:
     report: Path | None = None
     preview: Path | None = None
 
-    def check(self, *, overwrite: bool) -> None:
-        """Raises OutputError if one of them exists or cannot be written."""
-        for path in filter(
-            None, (self.scan, self.mask, sidecar_path(self.scan), self.report, self.preview)
-        ):
+    def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
+        """Find out before the computation whether everything can be written.
+
+        Raises:
+            UsageError: If one of them is an input, or two of them are the same.
+            OutputError: If one of them exists or cannot be written.
+        """
+        every = (self.scan, self.mask, sidecar_path(self.scan), self.report, self.preview)
+        check_apart(every, inputs)
+        for path in filter(None, every):
             check_writable(path, overwrite=overwrite)
 
 

@@ -91,7 +91,8 @@ def write_woven_with(
     output = woven_path(scan.path, out)
     image = read_scan(scan)
     outputs = Outputs(output, mask_path(output, axes=image.voxels.ndim), preview=preview)
-    outputs.check(overwrite=config.overwrite)
+    read = [path for one in lenders for path in (one.scan.path, one.mask)]
+    outputs.check([scan.path, *read], overwrite=config.overwrite)
     others = [_other(one, image) for one in lenders]
     parts = [_lent(one, image, config) for one in others if one.region.any()]
     sources = (sha256_of(image), *(sha256_of(one.image) for one in others))

@@ -216,6 +216,35 @@ def test_an_existing_output_is_7(
     assert "add --overwrite" in line_of(capsys)
 
 
+@pytest.mark.parametrize("option", ["-o", "--preview", "--record"])
+def test_no_input_is_replaced(
+    mri: Path,
+    model: list[str],
+    volumes: SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    """Not even a second one, under another name, when everything may be overwritten."""
+    other = volumes.save(volumes.head("mri"), mri.parent / "t2.nii.gz")
+    link = mri.parent / ("t2.png" if option == "--preview" else "link.nii.gz")
+    link.symlink_to(other)
+    before = other.read_bytes()
+    words = ["--with", other, option, link, "--overwrite", *model]
+    assert run(mri, "--from", "mri:t1", "--to", "ct", *words) == 2
+    assert f"{link}: is one of the inputs" in line_of(capsys)
+    assert other.read_bytes() == before
+    assert names(mri.parent) == sorted([mri.name, other.name, link.name])
+
+
+def test_the_record_is_not_a_result(
+    mri: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "ct.nii.gz"
+    assert run(mri, "-o", out, "--record", tmp_path / "ct.json", *model) == 7
+    assert "ct.json: is one of the results; give --record another name" in capsys.readouterr().err
+    assert "synthetic" in (tmp_path / "ct.json").read_text().lower()
+
+
 def test_a_folder_that_cannot_be_written_is_7(
     mri: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,6 +123,9 @@ def test_info_tells_what_a_concept_is(
             "seg.png has none; nearest: left_lower_lobe",
         ),
         (["--concept", "mass.concept=mask.png", "--steps", "1"], 2, "steps is 1; choose 2"),
+        (["--box", "1,2,3,4", "--region", "heart", "--labels", "seg.png"], 2, "which comes first"),
+        (["--concept", "mass.concept=mask.png", "--preview", "o.png", "-o", "o.png"], 2, "another"),
+        (["--concept", "mass.concept=mask.png", "-o", "mask.png", "--overwrite"], 2, "the inputs"),
         (["--concept", "none.concept=mask.png"], 4, "none.concept: cannot be read"),
         ([], 2, "nothing to weave"),
         (["--concept", "mass.concept=mask.png", "-o", "out.jpg"], 2, "medgen writes"),
@@ -153,11 +156,8 @@ def test_places_go_to_concepts_in_their_order(
 ) -> None:
     assert learn(here, "--instant") == 0
     words = ["weave", "scan.png", "--concept", "mass.concept", "--concept", "mass.concept=mask.png"]
-    words += ["--concept", "mass.concept", "--box", "4,9,10,20", "--region", "heart"]
-    labels = np.zeros((64, 64), np.uint8)
-    labels[30:36, 30:36] = 51
-    Image.fromarray(labels).save("seg.png")
-    assert main([*words, "--labels", "seg.png", *here.model, "--steps", "2", "-o", "o.png"]) == 0
+    words += ["--concept", "mass.concept", "--box", "4,9,10,20", "--box", "30,35,30,35"]
+    assert main([*words, *here.model, "--steps", "2", "-o", "o.png"]) == 0
     mask = np.asarray(Image.open("o_mask.png"))
     assert (mask[4:10, 10:21] == 1).all()
     assert (mask[40:56, 8:24] == 2).all()

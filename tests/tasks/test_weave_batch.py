@@ -84,8 +84,25 @@ def test_a_stopped_batch_goes_on(
     assert main([*kitchen.words, "-n", "1", "-o", out]) == 0
     assert main([*kitchen.words, "-n", "2", "-o", out]) == 3
     assert "1 of 2 scans failed" in capsys.readouterr().err
+    listed = tmp_path / "out" / "manifest.jsonl"
+    assert [study.id for study in read_manifest(listed)] == ["woven-0001", "woven-0002"]
     assert main([*kitchen.words, "-n", "2", "-o", out, "--skip-existing"]) == 0
     assert len(read_manifest(tmp_path / "out" / "manifest.jsonl")) == 2
+
+
+def test_no_list_of_studies_is_lost(
+    kitchen: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, given = tmp_path / "out", (kitchen.folder / "manifest.jsonl").read_bytes()
+    assert main([*kitchen.words, "-n", "2", "-o", str(out)]) == 0
+    before = (out / "manifest.jsonl").read_bytes()
+    assert main([*kitchen.words, "-n", "1", "-o", str(out)]) == 3
+    assert main([*kitchen.words, "-n", "1", "-o", str(out), "--skip-existing"]) == 0
+    assert (out / "manifest.jsonl").read_bytes() == before
+    capsys.readouterr()
+    assert main([*kitchen.words, "-n", "1", "-o", str(kitchen.folder), "--overwrite"]) == 2
+    assert "manifest.jsonl: is one of the inputs" in capsys.readouterr().err
+    assert (kitchen.folder / "manifest.jsonl").read_bytes() == given
 
 
 def test_a_recipe_is_read_beside_its_files(kitchen: SimpleNamespace, tmp_path: Path) -> None:
