@@ -80,6 +80,13 @@ def align(
             "--steps": steps,
             "--minutes": minutes,
             "--resume": resume or None,
+            "--pairs": pairs,
+            "--seed": seed,
+            "--cache": cache,
+            "--card": card,
+            "--config": config,
+            "--set": settings or None,
+            "--record": record,
         }
         _export(manifest, init, export, given, max_bad, allow_outside, device, as_json=as_json)
         return

@@ -79,6 +79,7 @@ def _note(log: Record, written: Written, result: Done) -> None:
     """Put what one item did into the record; say its warnings."""
     log.add_input(result.item.path, sha256=written.source_sha256)
     _hide(log, result, written.source_sha256)
+    log.inputs += [{"sha256": digest} for digest in written.others_sha256]
     log.model = {"name": written.model, "sha256": written.model_sha256}
     log.device = written.device
     for warning in written.warnings:

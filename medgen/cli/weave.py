@@ -124,7 +124,7 @@ def weave(
 
     Concepts are made by `medgen weave learn`, which has a --help of its own.
     """
-    from medgen.cli.weave_run import Where, run_recipe, run_weave
+    from medgen.cli.weave_run import Where, is_woven, run_recipe, run_weave
     from medgen.cli.weave_with_run import refuse_others, run_with
     from medgen.config import resolve
     from medgen.errors import UsageError
@@ -150,6 +150,10 @@ def weave(
     }
     if recipe is not None and (report is not None or preview is not None):
         raise UsageError("--report and --preview: are for one scan; leave them out of a recipe")
+    if recipe is None and number > 1:
+        raise UsageError("-n: is how many scans of a --recipe; name one")
+    if recipe is None and skip_existing and is_woven(scan, out):
+        return
     where = Where(concepts or [], boxes or [], regions or [], labels)
     if others:
         refuse_others(where.typed | {"report": report, "recipe": recipe, "says": says} | own)

@@ -14,7 +14,7 @@ from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
 from medgen.tasks.weave_batch import weave_many
 from medgen.tasks.weave_files import Placed, write_woven
-from medgen.tasks.weave_output import Written
+from medgen.tasks.weave_output import Written, woven_path
 from medgen.tasks.weave_recipe import read_recipe
 from medgen.tasks.weave_regions import Place
 from medgen.tasks.woven import Finding
@@ -41,6 +41,14 @@ class Where:
             "region": self.regions,
             "labels": self.labels,
         }
+
+
+def is_woven(scan: str, out: Path | None) -> bool:
+    """Whether the woven scan is there already, which is told."""
+    found = woven_path(Given.parse(scan).path, out).exists()
+    if found:
+        LOGGER.info("the result exists and is skipped")
+    return found
 
 
 def run_weave(

@@ -29,6 +29,7 @@ class Written:
         sidecar: The JSON beside it.
         preview: The picture, if one was asked for.
         source_sha256: Hash of the first input.
+        others_sha256: Hashes of the others.
         model: Name of the model; `projection` where none was needed.
         model_sha256: Hash of its card; empty without one.
         device: Where it ran.
@@ -46,6 +47,7 @@ class Written:
     device: str
     seconds: float
     warnings: tuple[str, ...] = ()
+    others_sha256: tuple[str, ...] = ()
 
 
 def translate_item(
@@ -82,6 +84,7 @@ def translate_item(
         device=maker.device,
         seconds=time.perf_counter() - started,
         warnings=made.warnings,
+        others_sha256=tuple(one.source.sha256 for one in made.sources[1:] if one.source),
     )
 
 

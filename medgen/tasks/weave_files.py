@@ -90,7 +90,7 @@ def write_woven(
     card = shop.loaded.card
     about = ((sha256_of(image),), card.name, card.digest, str(shop.loaded.device))
     if not parts:
-        copy_scan(scan.path, output, overwrite=config.overwrite)
+        copy_scan(scan.path, outputs, overwrite=config.overwrite)
         return Written(output, None, None, None, None, (), {}, *about, since(started))
     said = [finding_of(part.loaded.card.name, part.region, image) for part in parts if report]
     woven = weave(image, parts, config, shop)

@@ -81,10 +81,15 @@ class Outputs:
             UsageError: If one of them is an input, or two of them are the same.
             OutputError: If one of them exists or cannot be written.
         """
-        every = (self.scan, self.mask, sidecar_path(self.scan), self.report, self.preview)
+        every = (self.scan, *self.beside)
         check_apart(every, inputs)
         for path in filter(None, every):
             check_writable(path, overwrite=overwrite)
+
+    @property
+    def beside(self) -> tuple[Path | None, ...]:
+        """All but the scan."""
+        return self.mask, sidecar_path(self.scan), self.report, self.preview
 
 
 def woven_path(source: Path, out: Path | None) -> Path:
@@ -197,14 +202,32 @@ def _write(woven: Woven, output: Path, provenance: Provenance, *, overwrite: boo
     files.write(woven.image, output, provenance=provenance, overwrite=overwrite)
 
 
-def copy_scan(source: Path, output: Path, *, overwrite: bool) -> None:
-    """The scan's own bytes under another name."""
+def copy_scan(source: Path, outputs: Outputs, *, overwrite: bool) -> None:
+    """The scan's own bytes under another name; what an earlier weave left beside it goes.
+
+    Raises:
+        UsageError: If the name is that of another kind of file.
+        OutputError: If it exists or cannot be written.
+    """
+    output = outputs.scan
+    if _ending(output) != ("" if source.is_dir() else _ending(source)):
+        raise UsageError(
+            f"{output}: every mask is empty, so this would be {source.name} under the name of "
+            "another kind of file; choose its own with -o"
+        )
     if source.is_dir():
         with atomic_folder(output, overwrite=overwrite) as draft:
             shutil.copytree(source, draft, dirs_exist_ok=True)
-        return
-    with atomic_file(output, overwrite=overwrite) as draft:
-        shutil.copyfile(source, draft)
+    else:
+        with atomic_file(output, overwrite=overwrite) as draft:
+            shutil.copyfile(source, draft)
+    for stale in filter(None, outputs.beside):
+        stale.unlink(missing_ok=True)
+
+
+def _ending(path: Path) -> str:
+    """Of an image's name, as `NAMED` has it; empty for a folder."""
+    return next((each for each in NAMED if path.name.lower().endswith(each)), "")
 
 
 def sha256_of(image: MedicalImage) -> str:

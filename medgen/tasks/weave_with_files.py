@@ -99,7 +99,7 @@ def write_woven_with(
     maker = next((one.maker for one in parts if one.maker), NOBODY)
     about = (sources, maker.name, maker.sha256, maker.device)
     if not parts:
-        copy_scan(scan.path, output, overwrite=config.overwrite)
+        copy_scan(scan.path, outputs, overwrite=config.overwrite)
         return Written(output, None, None, None, None, (), {}, *about, since(started))
     woven = fuse(image, parts, config)
     sidecar = write_all(

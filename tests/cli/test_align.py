@@ -47,6 +47,8 @@ def test_encoders_come_of_made_up_chests(
         ("", ["--init", "nothing-there"], 5, "no such model"),
         ("", ["--export", "e.npz"], 2, "--init"),
         ("", ["--export", "e.npz", "--init", "m", "--steps", "2"], 2, "leave --steps out"),
+        ("", ["--export", "e.npz", "--init", "m", "--set", "fit.batch=x"], 2, "leave --set out"),
+        ("", ["--export", "e.npz", "--init", "m", "--record", "r.json"], 2, "leave --record out"),
         ("", ["--export", "e.txt", "--init", "m"], 2, ".npz"),
         ("", ["--export", "e.npz", "--init", "m"], 5, "no such model"),
     ],

@@ -88,6 +88,32 @@ def test_an_empty_mask_is_told(here: SimpleNamespace, capsys: pytest.CaptureFixt
     assert Path("out.png").read_bytes() == Path("scan.png").read_bytes()
 
 
+def test_what_is_woven_already_is_skipped(here: SimpleNamespace) -> None:
+    assert learn(here, "--instant") == 0
+    Path("out.png").write_bytes(b"woven")
+    words = ["weave", "scan.png", "--concept", "mass.concept=mask.png", *here.model, "-o"]
+    assert main([*words, "out.png", "--skip-existing"]) == 0
+    assert Path("out.png").read_bytes() == b"woven"
+    assert main([*words, "more.png", "-n", "2"]) == 2
+
+
+def test_an_empty_mask_leaves_nothing_of_an_earlier_weave(
+    here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or a real scan would lie beside a sidecar that calls it synthetic."""
+    assert learn(here, "--instant") == 0
+    words = ["weave", "scan.png", *here.model, "--steps", "2", "-o", "out.png", "--overwrite"]
+    assert main([*words, "--concept", "mass.concept=mask.png"]) == 0
+    assert Path("out_mask.png").exists()
+    assert main([*words, "--concept", "mass.concept=empty.png"]) == 0
+    assert sorted(path.name for path in here.folder.glob("out*")) == ["out.png"]
+    capsys.readouterr()
+    other = ["weave", "scan.png", *here.model, "-o", "out.nii.gz"]
+    assert main([*other, "--concept", "mass.concept=empty.png"]) == 2
+    assert "out.nii.gz: every mask is empty" in capsys.readouterr().err
+    assert not Path("out.nii.gz").exists()
+
+
 def test_info_tells_what_a_concept_is(
     here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
