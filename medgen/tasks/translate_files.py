@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from medgen.data.study import Study
 from medgen.errors import MedgenError, UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
@@ -97,15 +98,15 @@ def output_of(
         source = item.path.parent / f"{item.name}.nii.gz"
     elif "/" in item.name and out is not None:
         out = out / Path(item.name).parent
-    return output_path(source, config.target, out=out, file_format=_format(item), suffix=suffix)
+    file_format = _format(item, config)
+    return output_path(source, config.target, out=out, file_format=file_format, suffix=suffix)
 
 
-def _format(item: Item) -> FileFormat:
-    """The format of a result: the source's own; NIfTI for what cannot be read."""
-    if item.study is not None:
-        return "nifti"
+def _format(item: Item, config: TranslateConfig) -> FileFormat:
+    """The format of a result: the first source's own; NIfTI for what cannot be read."""
     try:
-        return "dicom" if files.sniff(item.path) == "dicom" else "nifti"
+        (_, first), *_ = _useful(item.study, config) if item.study else [(None, item.path)]
+        return "dicom" if files.sniff(first) == "dicom" else "nifti"
     except MedgenError:
         return "nifti"
 
@@ -136,18 +137,28 @@ def _check_free(paths: list[Path | None], item: Item, config: TranslateConfig) -
 def _read(item: Item, config: TranslateConfig) -> list[MedicalImage]:
     """The images of an item, the one whose grid counts first."""
     if item.study is not None:
-        found = [
-            (kind, path)
-            for kind, path in item.study.images.items()
-            if kind != config.target and kind in (*TARGETS, Kind(Modality.MRI))
-        ]
-        if config.target == XRAY:
-            found = [one for one in found if one[0] == CT] or found
-        if not found:
-            raise UsageError(f"{item.name}: has nothing to make {config.to} from")
+        found = _useful(item.study, config)
         return [replace(files.read(path), kind=kind) for kind, path in found]
     first = files.read(item.path, series=config.series, frame=config.frame)
     return [first, *(files.read(Path(path)) for path in config.companions)]
+
+
+def _useful(study: Study, config: TranslateConfig) -> list[tuple[Kind, Path]]:
+    """What a study has to translate from.
+
+    Raises:
+        UsageError: If it has nothing.
+    """
+    found = [
+        (kind, path)
+        for kind, path in study.images.items()
+        if kind != config.target and kind in (*TARGETS, Kind(Modality.MRI))
+    ]
+    if config.target == XRAY:
+        found = [one for one in found if one[0] == CT] or found
+    if not found:
+        raise UsageError(f"{study.id}: has nothing to make {config.to} from")
+    return found
 
 
 def _write(

@@ -68,6 +68,19 @@ def test_dicom_in_dicom_out_in_the_same_place(
     assert np.abs(result.geometry.affine - source.geometry.affine).max() < 1e-4
 
 
+def test_a_series_of_a_manifest_becomes_a_series(
+    tmp_path: Path, volumes: SimpleNamespace, plain_dicom: SimpleNamespace, config: TranslateConfig
+) -> None:
+    slices = plain_dicom.slices(
+        volumes.head("mri").astype(np.uint16), np.diag([2.0, 2.0, 2.0, 1.0]), "MR"
+    )
+    folder = plain_dicom.save(slices, tmp_path / "t1")
+    study = Study("s1", "p1", {Kind.parse("mri:t1"): folder})
+    written = translate_item(Item("s1", tmp_path / "manifest.jsonl", study), config)
+    assert written.output == tmp_path / "s1_ct"
+    assert files.read(written.output).kind == Kind.parse("ct")
+
+
 def test_dicom_in_nifti_out_is_the_same_result(
     tmp_path: Path, volumes: SimpleNamespace, plain_dicom: SimpleNamespace, config: TranslateConfig
 ) -> None:
