@@ -39,9 +39,7 @@ class TrainConfig:
 
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
-    init: str | None = (
-        None  # a model to start from; with `translator.norm` affine, its norms are fixed
-    )
+    init: str | None = None  # a model to start from; its norms are fixed if affine ones are wanted
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
     register: str = "none"  # none, or rigid: move each CT onto its MRI first
     allow_outside: bool = False  # the manifest may name files outside its folder
