@@ -6,7 +6,7 @@ import logging
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -76,15 +76,23 @@ class Record:
         Raises:
             UsageError: If the record would replace it.
         """
-        self._read.add(path.resolve())
-        if self.would_replace_input:
-            raise UsageError(f"--record {self._path}: is one of the inputs; choose another name")
+        self.spare([path])
         word = digest[:12] or "input"
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         whole = path.absolute()
         for name in (whole, whole.parent, path, path.parent, path.name, stem):
             if len(str(name)) >= SHORTEST_NAME:
                 self._names[str(name)] = word
+
+    def spare(self, inputs: Iterable[Path]) -> None:
+        """Make sure that the record will replace none of these.
+
+        Raises:
+            UsageError: If it would.
+        """
+        self._read.update(path.resolve() for path in inputs)
+        if self.would_replace_input:
+            raise UsageError(f"--record {self._path}: is one of the inputs; choose another name")
 
     def add_output(self, path: Path, **facts: Any) -> None:
         """Remember an output: a file, or a folder of instances."""

@@ -11,6 +11,7 @@ from medgen.errors import MedgenError, SomeFailedError, UsageError
 from medgen.instruct.instruction import Instruction, Reference
 from medgen.io import files
 from medgen.io.atomic import check_writable
+from medgen.io.names import check_apart
 from medgen.io.preview import write_sheet
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
@@ -126,10 +127,9 @@ def _check(
             raise UsageError("--sheet: is of one prompt; give --text and --ref")
         before_of(requests[0])
     taken = {path.absolute(): "one of the images" for path in outputs}
-    given = {path.resolve() for path in [*_referred(requests), *_sources(config)]}
-    for result in [*outputs, *filter(None, drawn.values())]:
-        if result.resolve() in given:
-            raise UsageError(f"{result}: is one of the inputs; choose another name for the result")
+    given = [*_referred(requests), *_sources(config)]
+    for result in [*outputs, *drawn.values()]:  # one by one: what two share is told below
+        check_apart([result], given)
     for option, path in drawn.items():
         if path is None:
             continue

@@ -40,9 +40,7 @@ def run_translate(
     with recording(record, log, overwrite=config.overwrite):
         _hide_options(log, config)
         items = collect(inputs)
-        for item in items:
-            for path in (item.path, *(item.study.files if item.study else ())):
-                log.hide(path)
+        log.spare(path for item in items for path in item.files)
         if len(items) > 1:
             _check_several(out, preview, config)
         items = Shard.parse(shard).of(items) if shard else items
@@ -92,11 +90,10 @@ def _note(log: Record, written: Written, result: Done) -> None:
 
 def _hide(log: Record, result: Done | Failed, digest: str = "") -> None:
     """Keep what an input is called out of the record."""
-    log.hide(result.item.path, digest)
+    for path in result.item.files:
+        log.hide(path, digest)
     if result.item.study is not None:
         log.hide(Path(f"{result.item.name}.nii.gz"), digest)
-        for path in result.item.study.files:
-            log.hide(path, digest)
 
 
 def _hide_options(log: Record, config: TranslateConfig) -> None:

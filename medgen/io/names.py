@@ -119,7 +119,7 @@ def check_apart(results: Iterable[Path | None], inputs: Iterable[Path]) -> None:
     for path in filter(None, results):
         where = path.resolve()
         if where in given:
-            raise UsageError(f"{path}: is one of the inputs; choose another name")
+            raise UsageError(f"{path}: is one of the inputs; choose another name for the result")
         if where in taken:
             raise UsageError(f"{path}: is another result as well; choose another name")
         taken.add(where)

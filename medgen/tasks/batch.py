@@ -42,6 +42,11 @@ class Item:
     path: Path
     study: Study | None = None
 
+    @property
+    def files(self) -> list[Path]:
+        """All that is read of it, its own path first."""
+        return [self.path, *(self.study.files if self.study else ())]
+
 
 @dataclass(frozen=True)
 class Done:

@@ -108,10 +108,12 @@ def write_report(
         if out.suffix.lower() not in ENDINGS:
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
         prior = [Given.parse(config.prior).path] if config.prior else []
-        check_apart([out], [*(one.path for one in given), *prior])
-        check_writable(out, overwrite=config.overwrite)
+        results = [out]
         if out.suffix.lower() != ".json":
-            check_writable(sidecar_path(out.with_suffix("")), overwrite=config.overwrite)
+            results.append(sidecar_path(out.with_suffix("")))
+        check_apart(results, [*(one.path for one in given), *prior])
+        for path in results:
+            check_writable(path, overwrite=config.overwrite)
     images = with_kinds([files.read(one.path) for one in given], [one.kind for one in given])
     _check_patients(images, config)
     before, warnings = _before(config)

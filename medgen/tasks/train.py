@@ -10,6 +10,7 @@ import torch
 from medgen.checkpoint import Card, TrainingRange
 from medgen.config import to_mapping
 from medgen.data.manifest import read_manifest
+from medgen.diffusion.modulated_unet import ModulatedUNet
 from medgen.diffusion.noise import generators_for
 from medgen.diffusion.still import with_fixed_norms
 from medgen.errors import UsageError
@@ -24,7 +25,7 @@ from medgen.tasks.freeze import freeze
 from medgen.tasks.model import load_translator, save_translator
 from medgen.tasks.pairs import read_pairs
 from medgen.tasks.run_card import card_of
-from medgen.tasks.snapshots import averaged_weights
+from medgen.tasks.snapshots import averaged_weights, newest
 from medgen.tasks.translator import Translator, TranslatorConfig
 from medgen.tasks.translator_loss import translator_loss
 
@@ -86,7 +87,10 @@ def train(
     anatomies = [] if pairs and config.examples.real == 1 else _anatomies(config)
     examples = Examples(anatomies, pairs, config.examples, config.fit.seed)
     if config.translator.norm == "affine" and translator.config.norm == "instance":
-        translator = _with_fixed_norms(translator, examples)
+        still = Translator(replace(translator.config, norm="affine")).train()
+        if not (resume and newest(out)):  # a run that goes on has measured them
+            still.network = _with_fixed_norms(translator, examples)
+        translator = still
     config = replace(config, translator=translator.config)
     freeze(translator, config.freeze)
     facts = {"config": _facts(config), "studies": len(examples.pairs)}
@@ -124,16 +128,14 @@ def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
     return loaded.translator.train(), loaded.card
 
 
-def _with_fixed_norms(translator: Translator, examples: Examples) -> Translator:
-    """The same, with what its norms meet in the first examples fixed."""
+def _with_fixed_norms(translator: Translator, examples: Examples) -> ModulatedUNet:
+    """Its network, with what the norms meet in the first examples fixed."""
 
     def show() -> None:
         for number in range(SHOWN):
             translator_loss(translator, [examples(number)])
 
-    still = Translator(replace(translator.config, norm="affine"))
-    still.network = with_fixed_norms(translator.network, show)
-    return still.train()
+    return with_fixed_norms(translator.network, show)
 
 
 def _anatomies(config: TrainConfig) -> list[Anatomy]:

@@ -114,8 +114,8 @@ def _format(item: Item, config: TranslateConfig) -> FileFormat:
 def _check_free(paths: list[Path | None], item: Item, config: TranslateConfig) -> None:
     """Find out before the computation whether everything can be written."""
     output, sigma, preview = paths
-    read = [item.path, *map(Path, config.companions), *(item.study.files if item.study else ())]
-    check_apart([*paths, *(sidecar_path(path) for path in (output, sigma) if path)], read)
+    sidecars = [sidecar_path(path) for path in (output, sigma) if path]
+    check_apart([*paths, *sidecars], [*item.files, *map(Path, config.companions)])
     for path in (output, sigma):
         if path is None:
             continue

@@ -99,7 +99,7 @@ def woven_path(source: Path, out: Path | None) -> Path:
         UsageError: If that is the scan itself, or a format that is not written.
     """
     name = source.name.lower()
-    ending = next((each for each in NAMED if name.endswith(each)), "")
+    ending = _ending(source)
     if name.endswith((".jpg", ".jpeg")):
         ending = ".png"
     elif name.endswith((".img", ".hdr", ".img.gz", ".hdr.gz")):

@@ -162,6 +162,25 @@ def test_norms_are_fixed_on_the_way(trained: Path, labels: Path, tmp_path: Path)
     assert read_card(tmp_path / "again" / MODEL).parts["translator"].config["norm"] == "affine"
 
 
+def test_a_run_that_goes_on_measures_no_norms_again(
+    trained: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(
+        TINY,
+        labels=str(labels),
+        init=str(trained / MODEL),
+        translator=replace(TINY.translator, norm="affine"),
+    )
+    run(config, tmp_path / "whole")
+    steps = train(config, tmp_path / "parts")
+    next(steps)
+    steps.close()
+    monkeypatch.setattr(module, "with_fixed_norms", None)
+    run(config, tmp_path / "parts", resume=True)
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name
+
+
 def test_what_is_frozen_keeps_its_bits(trained: Path, labels: Path, tmp_path: Path) -> None:
     parts = ("network.down", "network.entry")
     config = replace(TINY, labels=str(labels), init=str(trained / MODEL), freeze=parts)
