@@ -5,7 +5,7 @@ repeated.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -88,6 +88,8 @@ class ExampleConfig:
     regression: float = 0.8  # share at time 1
     outside: float = 0.2  # weight of the air around the patient
     jitter: float = 0.25  # largest relative error of the MRI's window
+    dim_fat: float = 0.5  # share of simulated MRIs whose fat is darker than relaxation makes it
+    coarse: float = 0.25  # share of simulated MRIs blurred to 1.5 ... 3 mm in every direction
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Examples:
         mris = []
         for contrast in [others[at] for at in order][: min(count, self.config.mri_slots)]:
             known = None if chance(0.2, generator) else contrast
-            scan = random_mri(random_protocol(known, generator), generator)
+            scan = self._varied(random_mri(random_protocol(known, generator), generator), generator)
             image = render_mri(body, scan, tissue=relaxation, generator=generator)
             mris.append(_mri_image(image / HEADROOM * self._jitter(generator)))
         return mris
@@ -160,6 +162,19 @@ class Examples:
             )
         truth = _mri_image(mri)
         return self._example(_ct_image(ct), [], truth, target, weight, generator, is_aligned=False)
+
+    def _varied(self, scan: MRIScan, generator: Generator) -> MRIScan:
+        """The scan as scanners outside the textbook make it.
+
+        Water excitation and readout dephasing leave the fat of many 3-D T1 scans no brighter than
+        white matter, and averages and resampled heads are coarser than what was acquired.
+        """
+        if chance(self.config.dim_fat, generator):
+            share = scan.protocol.fat_share * uniform(0.2, 1, generator)
+            scan = replace(scan, protocol=replace(scan.protocol, fat_share=share))
+        if chance(self.config.coarse, generator):
+            scan = replace(scan, fwhm_mm=uniform(1.5, 3, generator))
+        return scan
 
     def _jitter(self, generator: Generator) -> float:
         return 1 + self.config.jitter * uniform(-1, 1, generator)
@@ -183,7 +198,7 @@ class Examples:
         for slot, mri in enumerate(mris, start=1):
             images[slot], present[slot] = mri, 1
         while chance(0.3, generator):
-            images, weight = _cut(images, weight, generator)
+            images, weight = _cut(images, present, weight, generator)
         is_regression = chance(config.regression, generator)
         time = 1.0 if is_regression else uniform(0.02, 1, generator)
         grid = [size // 2 for size in truth.shape]
@@ -243,14 +258,17 @@ def _worse(mri: Volume, generator: Generator) -> Volume:
 
 
 def _cut(
-    images: Float[Tensor, "channels i j k"], weight: Volume, generator: Generator
+    images: Float[Tensor, "channels i j k"],
+    present: Float[Tensor, "channels"],
+    weight: Volume,
+    generator: Generator,
 ) -> tuple[Float[Tensor, "channels i j k"], Volume]:
     """End the field of view inside the patch: no neck, no vertex, a limb cut on one side."""
     axis, size = int(uniform(0, 3, generator)), images.shape[1]
     at = int(uniform(0.1, 0.4, generator) * size)
     beyond = slice(0, at) if chance(0.5, generator) else slice(size - at, size)
     images, weight = images.movedim(1 + axis, 1).clone(), weight.movedim(axis, 0).clone()
-    images[:, beyond] = torch.where(images[:, beyond] != 0, -1.0, 0.0)
+    images[:, beyond] = -present[:, None, None, None]
     weight[beyond] = 0
     return images.movedim(1, 1 + axis), weight.movedim(0, axis)
 

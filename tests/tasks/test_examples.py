@@ -11,6 +11,7 @@ from torch import Tensor
 from medgen.diffusion.noise import generator_for
 from medgen.modality import Contrast
 from medgen.phantom.anatomy import Anatomy
+from medgen.phantom.render import Body, MRIScan
 from medgen.phantom.tissue import Tissue
 from medgen.tasks import examples
 from medgen.tasks.examples import Example, ExampleConfig, Examples, Pair, turned
@@ -127,6 +128,30 @@ def test_the_truth_of_an_mri_has_no_bias_and_no_noise(monkeypatch: pytest.Monkey
     monkeypatch.setattr(examples, "render_mri", look)
     made(to_ct=0.0, from_ct=1.0)(0)
     assert [(scan.noise, scan.bias) for scan in scans] == [(0, 0)]
+
+
+def test_sources_are_scans_of_dim_fat_and_coarse_ones_as_often_as_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scans(**settings: float) -> list[MRIScan]:
+        seen: list[MRIScan] = []
+
+        def look(body: Body, scan: MRIScan, **others: object) -> Tensor:
+            seen.append(scan)
+            return torch.rand(body.tissue.shape)
+
+        monkeypatch.setattr(examples, "render_mri", look)
+        for number in range(12):
+            made(to_ct=1.0, **settings)(number)
+        return seen
+
+    textbook = scans(dim_fat=0.0, coarse=0.0)
+    assert sum(scan.protocol.fat_share == 1 for scan in textbook) > len(textbook) / 2
+    assert all(0.5 <= scan.fwhm_mm <= 1.5 for scan in textbook)
+    others = scans(dim_fat=1.0, coarse=1.0)
+    assert all(scan.protocol.fat_share < 1 for scan in others)
+    assert any(0.2 < scan.protocol.fat_share < 0.5 for scan in others)
+    assert all(1.5 <= scan.fwhm_mm <= 3 for scan in others)
 
 
 def test_beyond_a_cut_nothing_is_given_and_nothing_counts() -> None:
