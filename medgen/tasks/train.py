@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ class TrainConfig:
 
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
-    init: str | None = None  # a model to start from; its norms are fixed if affine ones are wanted
+    init: str | None = None  # a model to start from; it may gain affine norms or detail
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
     register: str = "none"  # none, or rigid: move each CT onto its MRI first
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -118,14 +118,35 @@ def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
         torch.manual_seed(config.fit.seed)
         return Translator(config.translator), None
     loaded = load_translator(config.init, torch.device("cpu"))
-    shape = loaded.translator.config
-    same = (shape, TranslatorConfig())
-    if config.translator not in (*same, *(replace(one, norm="affine") for one in same)):
+    translator = loaded.translator
+    if not _can_become(translator.config, config.translator):
         raise UsageError(
-            f"--init {config.init}: has another shape ({shape}); "
+            f"--init {config.init}: has another shape ({translator.config}); "
             "leave the translator's settings out"
         )
-    return loaded.translator.train(), loaded.card
+    if config.translator.detail and not translator.config.detail:
+        torch.manual_seed(config.fit.seed)
+        translator = _with_detail(translator, config.translator.detail)
+    return translator.train(), loaded.card
+
+
+def _can_become(shape: TranslatorConfig, wanted: TranslatorConfig) -> bool:
+    """Whether each setting is left out, or is as it is, or can be had on the way."""
+    usual = TranslatorConfig()
+    differs = {
+        setting.name
+        for setting in fields(TranslatorConfig)
+        if getattr(wanted, setting.name)
+        not in (getattr(shape, setting.name), getattr(usual, setting.name))
+    }
+    return differs <= ({"norm"} if shape.detail else {"norm", "detail"})
+
+
+def _with_detail(translator: Translator, channels: int) -> Translator:
+    """The translator with detail layers, which at first say nothing."""
+    grown = Translator(replace(translator.config, detail=channels))
+    grown.load_state_dict(translator.state_dict(), strict=False)
+    return grown
 
 
 def _with_fixed_norms(translator: Translator, examples: Examples) -> ModulatedUNet:

@@ -32,6 +32,7 @@ class TranslatorConfig:
     spacing: float = 1.0  # of its grid, mm
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level
     norm: NormName = "instance"  # or affine
+    detail: int = 0  # channels of the layers that tell the voxels of a cell apart; 0 is none
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Translator(nn.Module):
                 conditions=len(TARGETS) + channels,
                 widths=config.widths,
                 norm=config.norm,
+                detail=config.detail,
             )
         )
 

@@ -1,5 +1,7 @@
 """The network treats items alone, pads like an edge repeated, and is modulated only when told."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -74,6 +76,14 @@ def test_gradients_reach_every_parameter(told: ModulatedUNet) -> None:
     assert not silent
 
 
+def test_gradients_reach_every_parameter_of_the_detail() -> None:
+    detailed = ModulatedUNet(replace(CONFIG, detail=6))
+    nn.init.normal_(detailed.detail[-1].weight)
+    latent, time, conditions = asked(2)
+    detailed(latent, time, conditions).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in detailed.detail.parameters())
+
+
 @torch.no_grad()
 def test_autocast_leaves_the_answer_in_float32(told: ModulatedUNet) -> None:
     latent, time, conditions = asked(1)
@@ -87,6 +97,26 @@ def test_two_dimensions_are_a_number_in_the_config() -> None:
     )
     answer = ModulatedUNet(config)(torch.randn(1, 3, 10, 9), torch.ones(1), torch.zeros(1, 4))
     assert answer.shape == (1, 2, 10, 9)
+
+
+@torch.no_grad()
+def test_detail_is_silent_at_first_and_then_speaks_of_each_cell_alone(
+    network: ModulatedUNet,
+) -> None:
+    detailed = ModulatedUNet(replace(CONFIG, detail=6)).eval()
+    missing = detailed.load_state_dict(network.state_dict(), strict=False)
+    assert all(name.startswith("detail.") for name in missing.missing_keys)
+    latent, time, conditions = asked(2, (9, 8, 12))
+    answer = network(latent, time, conditions)
+    assert torch.equal(detailed(latent, time, conditions), answer)
+    nn.init.normal_(detailed.detail[-1].weight)
+    said = detailed(latent, time, conditions) - answer
+    assert said.abs().min() > 0
+    # The same cells in another order: the layers of detail say the same of each.
+    nn.init.zeros_(detailed.detail[0].weight[:, :8])  # of the features, which see around them
+    alone = detailed(latent, time, conditions) - answer
+    other = detailed(latent.flip(2), time, conditions) - network(latent.flip(2), time, conditions)
+    assert (alone - other.flip(2)).abs().max() < 1e-5
 
 
 def test_the_names_that_trained_weights_have_stay() -> None:

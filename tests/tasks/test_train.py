@@ -146,6 +146,24 @@ def test_init_of_another_shape_is_refused(trained: Path, labels: Path, tmp_path:
         run(config, tmp_path / "run")
 
 
+def test_detail_is_added_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
+    """It goes on where it was, with layers that learn, and what comes of it keeps them."""
+    same = replace(TINY, labels=str(labels), init=str(trained / MODEL))
+    detailed = replace(same, translator=TranslatorConfig(detail=4))
+    before, after = run(same, tmp_path / "same"), run(detailed, tmp_path / "detailed")
+    assert after[0].loss["total"] == pytest.approx(before[0].loss["total"], rel=1e-5)
+    model = tmp_path / "detailed" / MODEL
+    assert read_card(model).parts["translator"].config["widths"] == [8, 8]
+    translator = load_translator(model, torch.device("cpu")).translator
+    assert translator.network.detail[-1].weight.any()
+    run(replace(same, init=str(model), translator=TranslatorConfig()), tmp_path / "again")
+    again = read_card(tmp_path / "again" / MODEL)
+    assert again.parts["translator"].config["detail"] == 4
+    other = replace(same, init=str(model), translator=TranslatorConfig(detail=8))
+    with pytest.raises(UsageError, match="has another shape"):
+        run(other, tmp_path / "other")
+
+
 def test_norms_are_fixed_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
     """It goes on near where it was, and what comes of it goes on without being told."""
     still = replace(
