@@ -25,6 +25,9 @@ from medgen.io.atomic import atomic_file
 from medgen.phantom.tissue import LABELS, Tissue
 
 AIR_BELOW, FAT_BELOW, SOFT_BELOW, CORTICAL_ABOVE = -500, -25, 160, 500  # HU
+FATTY_BELOW = 45  # HU: half way from fat to spongy bone
+CLEFT_MM = 2  # gaps in a cortex that are closed before its inside is looked for
+LARGEST_BONE_MM2 = 5000  # in an axial slice; what encloses more is a pelvis
 NOISE_MM = 0.8  # standard deviation of the Gaussian that takes the noise off the CT
 COUCH_MM = 6  # what is thinner than this is no body
 REACH_MM = 16  # by which what meets the edge of the field of view goes on beyond it
@@ -34,18 +37,36 @@ def tissues(hu: Float[np.ndarray, "i j k"]) -> Int16[np.ndarray, "i j k"]:
     """The `Tissue` of each voxel of a limb's CT with voxels of 1 mm.
 
     Thin bone looks like spongy bone where it fills half a voxel: only what is at least three
-    voxels wide is spongy, the rest is cortical or, below half of its HU, soft.
+    voxels wide is spongy, the rest is cortical or, below half of its HU, soft. What is soft and
+    inside a bone is marrow: fat, or spongy bone with much of it.
     """
     smooth = ndimage.gaussian_filter(hu, NOISE_MM)
     found = np.full(hu.shape, Tissue.MUSCLE, np.int16)
     found[smooth < FAT_BELOW] = Tissue.FAT
     between = (smooth >= SOFT_BELOW) & (smooth <= CORTICAL_ABOVE)
-    spongy = ndimage.binary_opening(between, np.ones((3, 3, 3)))
+    marrow = enclosed(smooth > SOFT_BELOW)
+    dense = between | (marrow & (smooth >= FATTY_BELOW) & (smooth <= CORTICAL_ABOVE))
+    spongy = ndimage.binary_opening(dense, np.ones((3, 3, 3)))
+    found[marrow] = Tissue.FAT
     found[between & (smooth > (SOFT_BELOW + CORTICAL_ABOVE) / 2)] = Tissue.CORTICAL_BONE
-    found[spongy] = Tissue.MARROW
+    found[spongy] = Tissue.SPONGY_BONE
     found[smooth > CORTICAL_ABOVE] = Tissue.CORTICAL_BONE
     found[~body(smooth)] = Tissue.AIR
     return found
+
+
+def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
+    """What bone surrounds in an axial slice: the marrow of a shaft or a joint, no pelvis."""
+    inside = np.zeros_like(bone)
+    around = np.ones((2 * CLEFT_MM + 1,) * 2)
+    for k in range(bone.shape[2]):
+        whole = np.pad(bone[:, :, k], CLEFT_MM, mode="edge")
+        whole = ndimage.binary_closing(whole, around)[CLEFT_MM:-CLEFT_MM, CLEFT_MM:-CLEFT_MM]
+        holes, _ = ndimage.label(ndimage.binary_fill_holes(whole) & ~bone[:, :, k])
+        areas = np.bincount(holes.ravel())
+        areas[0] = LARGEST_BONE_MM2 + 1  # what is no hole
+        inside[:, :, k] = (areas <= LARGEST_BONE_MM2)[holes]
+    return inside
 
 
 def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:

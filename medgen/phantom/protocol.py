@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from medgen.modality import Contrast
 from medgen.phantom.field import chance, uniform
-from medgen.phantom.tissue import column, of_each_tissue
+from medgen.phantom.tissue import Tissue, column, of_each_tissue
 
 Signal = Float[Tensor, "tissues"]
 
@@ -51,6 +51,19 @@ class Relaxation:
             self.t2 * factors[2],
             self.t2_star * factors[2],
         )
+
+    def with_yellow_marrow(self, share: float) -> "Relaxation":
+        """A patient in whose bones this share of the red marrow has become fat, 0 to 1.
+
+        T2* stays short: the trabeculae are still there.
+        """
+        bones = torch.zeros(len(self.density))
+        bones[[Tissue.MARROW, Tissue.SPONGY_BONE]] = share
+
+        def of(values: Signal) -> Signal:
+            return torch.lerp(values, values[Tissue.FAT], bones)
+
+        return Relaxation(of(self.density), of(self.t1), of(self.t2), self.t2_star)
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,9 @@ def column(name: str) -> Float[Tensor, "tissues"]:
     return torch.tensor([float(getattr(FACTS[tissue], name)) for tissue in Tissue])
 
 
-# FreeSurfer's label numbers for the brain, muscle and fat (its FreeSurferColorLUT), and the
-# extra-cerebral labels 502 to 530 of the SynthSeg training maps (Billot et al. 2023,
-# 10.1016/j.media.2023.102789).
+# FreeSurfer's label numbers for the brain, muscle, fat and bone that is not the skull's (its
+# FreeSurferColorLUT), and the extra-cerebral labels 502 to 530 of the SynthSeg training maps
+# (Billot et al. 2023, 10.1016/j.media.2023.102789).
 LABELS = {
     Tissue.SCALP: (511,),
     Tissue.SOFT: (506, 507, 508),
@@ -156,4 +156,5 @@ LABELS = {
     Tissue.EYE: (530,),
     Tissue.FAT: (125,),
     Tissue.MUSCLE: (123,),
+    Tissue.SPONGY_BONE: (129,),
 }

@@ -88,6 +88,7 @@ class ExampleConfig:
     regression: float = 0.8  # share at time 1
     outside: float = 0.2  # weight of the air around the patient
     jitter: float = 0.25  # largest relative error of the MRI's window
+    yellow_marrow: float = 0.7  # share of simulated patients whose marrow is fatty to some degree
     dim_fat: float = 0.5  # share of simulated MRIs whose fat is darker than relaxation makes it
     coarse: float = 0.25  # share of simulated MRIs blurred to 1.5 ... 3 mm in every direction
 
@@ -122,6 +123,8 @@ class Examples:
         )
         body = embody(tissue, spacing=1.0, generator=generator)
         relaxation = Relaxation.textbook().varied(generator)
+        if chance(config.yellow_marrow, generator):
+            relaxation = relaxation.with_yellow_marrow(uniform(0, 1, generator))
         target = _random_target(config, generator)
         truth = _render_target(body, target, relaxation, generator)
         ct, mris = None, []

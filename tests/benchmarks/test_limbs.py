@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from benchmarks.limbs import REACH_MM, label_map, tissues
+from benchmarks.limbs import REACH_MM, enclosed, label_map, tissues
 from medgen.io import files
 from medgen.phantom.anatomy import read_anatomy
 from medgen.phantom.tissue import Tissue
@@ -18,7 +18,7 @@ HU = {
     Tissue.FAT: -100,
     Tissue.MUSCLE: 55,
     Tissue.CORTICAL_BONE: 1200,
-    Tissue.MARROW: 300,
+    Tissue.SPONGY_BONE: 260,
 }
 
 
@@ -32,7 +32,7 @@ def limb() -> np.ndarray:
         ((24, 24), 7, Tissue.CORTICAL_BONE),
         ((24, 24), 3.5, Tissue.FAT),
         ((38, 38), 8, Tissue.CORTICAL_BONE),
-        ((38, 38), 5, Tissue.MARROW),
+        ((38, 38), 5, Tissue.SPONGY_BONE),
     ]:
         found[np.hypot(i - at[0], j - at[1]) <= radius] = tissue
     return found
@@ -51,6 +51,26 @@ def test_tissues_are_found_through_noise() -> None:
         both = ((found == tissue) & (true == tissue)).sum()
         dice = 2 * both / ((found == tissue).sum() + (true == tissue).sum())
         assert dice > least.get(tissue, 0.8), tissue.name
+
+
+def test_what_a_cortex_encloses_is_marrow_whatever_its_hounsfield_units() -> None:
+    """Half fat, half trabeculae has the HU of muscle; through a gap of 2 mm it stays inside."""
+    hu = ct_of(limb())
+    i, j, _ = np.indices(SHAPE)
+    marrow = np.hypot(i - 38, j - 38) <= 4
+    hu[marrow] = 80
+    hu[37:39, 43:47] = 80
+    assert (tissues(hu)[marrow] == Tissue.SPONGY_BONE).mean() > 0.9
+    hu[marrow] = 0
+    assert (tissues(hu)[marrow] == Tissue.FAT).mean() > 0.9
+
+
+def test_a_pelvis_encloses_no_marrow() -> None:
+    i, j, _ = np.indices((128, 128, 1))
+    ring = np.abs(np.hypot(i - 64, j - 64) - 50) < 4
+    assert not enclosed(ring).any()
+    small = np.abs(np.hypot(i - 64, j - 64) - 30) < 4
+    assert enclosed(small).sum() > 2000
 
 
 def test_a_couch_is_air() -> None:

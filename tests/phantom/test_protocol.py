@@ -104,3 +104,19 @@ def test_patients_vary_about_the_textbook() -> None:
     logs = torch.stack(many).log()
     assert logs.mean().item() == pytest.approx(TEXTBOOK.t1[WHITE].log().item(), abs=0.02)
     assert logs.std().item() == pytest.approx(0.1, rel=0.15)
+
+
+def test_marrow_ranks_between_muscle_and_fat_on_t1_and_yellow_marrow_shines_like_fat() -> None:
+    """In 17 patients of a public collection the ratio to fat on T1 was .33 to 1.1."""
+    t1 = Protocol(Readout.SPIN_ECHO, 550, 12)
+    for bone in (Tissue.MARROW, Tissue.SPONGY_BONE):
+        red, half, yellow = (
+            (signal[bone] / signal[Tissue.FAT]).item()
+            for signal in (t1.signal(TEXTBOOK.with_yellow_marrow(u)) for u in (0, 0.5, 1))
+        )
+        assert red < half < yellow == pytest.approx(1)
+    assert t1.signal(TEXTBOOK)[Tissue.MUSCLE] < t1.signal(TEXTBOOK)[Tissue.SPONGY_BONE]
+    others = [tissue for tissue in Tissue if tissue not in (Tissue.MARROW, Tissue.SPONGY_BONE)]
+    assert torch.equal(
+        t1.signal(TEXTBOOK.with_yellow_marrow(1))[others], t1.signal(TEXTBOOK)[others]
+    )

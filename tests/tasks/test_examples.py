@@ -11,6 +11,7 @@ from torch import Tensor
 from medgen.diffusion.noise import generator_for
 from medgen.modality import Contrast
 from medgen.phantom.anatomy import Anatomy
+from medgen.phantom.protocol import Relaxation
 from medgen.phantom.render import Body, MRIScan
 from medgen.phantom.tissue import Tissue
 from medgen.tasks import examples
@@ -152,6 +153,24 @@ def test_sources_are_scans_of_dim_fat_and_coarse_ones_as_often_as_said(
     assert all(scan.protocol.fat_share < 1 for scan in others)
     assert any(0.2 < scan.protocol.fat_share < 0.5 for scan in others)
     assert all(1.5 <= scan.fwhm_mm <= 3 for scan in others)
+
+
+def test_marrow_is_fatty_in_as_many_patients_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def marrows(share: float) -> list[float]:
+        seen: list[float] = []
+
+        def look(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: object) -> Tensor:
+            seen.append(float(tissue.t1[Tissue.SPONGY_BONE] / tissue.t1[Tissue.FAT]))
+            return torch.rand(body.tissue.shape)
+
+        monkeypatch.setattr(examples, "render_mri", look)
+        for number in range(16):
+            made(to_ct=1.0, yellow_marrow=share)(number)
+        return seen
+
+    red, any_marrow = marrows(0.0), marrows(1.0)
+    assert min(red) > 1.2  # 500 ms over 290, each a tenth off
+    assert 0.95 < min(any_marrow) < 1.2
 
 
 def test_beyond_a_cut_nothing_is_given_and_nothing_counts() -> None:
