@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medgen.metrics.bootstrap import Interval
     from medgen.tasks.evaluate import Evaluation
 
+GALLERY = 100  # studies to find one among
 DIGITS = {"mae": 1, "psnr": 2}  # HU and dB; everything else is a share with three
 
 
@@ -35,8 +36,11 @@ def evaluate(
     ] = "synthrad",
     model: Model = None,
     gallery: Annotated[
-        int, typer.Option("--gallery", min=2, metavar="N", help="Studies to find one among.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--gallery", min=2, metavar="N", help="Studies to find one among; 100 if not given."
+        ),
+    ] = None,
     split: Annotated[
         Literal["train", "validation", "test"] | None,
         typer.Option("--split", help="Studies of the manifest, for retrieval."),
@@ -54,12 +58,13 @@ def evaluate(
     if protocol == "retrieval":
         if model is None or truth is not None or mask is not None:
             raise UsageError("--protocol retrieval takes one manifest and --model, nothing else")
-        _evaluate_retrieval(pred, model, gallery, split, device, as_json)
+        _evaluate_retrieval(pred, model, gallery or GALLERY, split, device, as_json)
         return
     if truth is None:
         raise UsageError("name what PRED is compared with: medgen evaluate PRED TRUTH")
-    if model is not None or split is not None:
-        raise UsageError("--model and --split are for --protocol retrieval")
+    for_encoders = {"model": model, "split": split, "gallery": gallery, "device": device}
+    if odd := [name for name, value in for_encoders.items() if value is not None]:
+        raise UsageError(f"--{odd[0]} is for --protocol retrieval")
     if protocol == "report":
         if mask is not None:
             raise UsageError("--mask is for images")

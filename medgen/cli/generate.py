@@ -18,6 +18,7 @@ from medgen.cli.options import (
     Set,
     ShardOf,
     SkipExisting,
+    check_overwrite,
 )
 
 
@@ -144,6 +145,7 @@ def generate(
         "seed": seed,
     }
     resolved = resolve(GenerateConfig, file=config, settings=settings or (), flags=flags)
+    check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_generate(
         text,
         texts,

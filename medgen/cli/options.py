@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from medgen.errors import UsageError
+
 _SEED = typer.Option(
     "--seed", min=0, metavar="N", help="Seed of the first sample, or of the split."
 )
@@ -83,3 +85,9 @@ Force = Annotated[
 Refine = Annotated[
     bool, typer.Option("--refine", help="Make fine details with a refiner: --round refine.")
 ]
+
+
+def check_overwrite(*, overwrite: bool, skip_existing: bool) -> None:
+    """Raises UsageError if results that exist are to be replaced and left out."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing contradict each other")

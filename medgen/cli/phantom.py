@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from medgen.cli.options import Jobs, Json, Overwrite, Seed, SkipExisting
+from medgen.cli.options import Jobs, Json, Overwrite, Seed, SkipExisting, check_overwrite
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 
@@ -122,8 +122,7 @@ def phantom(
     """Make up patients: CT, MRI or X-ray, and what is true of them."""
     from medgen.tasks.phantom import PhantomConfig, Written, simulate
 
-    if overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing contradict each other")
+    check_overwrite(overwrite=overwrite, skip_existing=skip_existing)
     common = {
         "seed": seed,
         "labels": labels,

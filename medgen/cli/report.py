@@ -18,6 +18,7 @@ from medgen.cli.options import (
     Set,
     ShardOf,
     SkipExisting,
+    check_overwrite,
 )
 
 
@@ -39,9 +40,9 @@ def report(
         ),
     ] = None,
     file_format: Annotated[
-        Literal["txt", "json", "dcm"],
-        typer.Option("--format", help="What to write."),
-    ] = "txt",
+        Literal["txt", "json", "dcm"] | None,
+        typer.Option("--format", help="What to write; as -o ends, or txt."),
+    ] = None,
     engine: Annotated[
         Literal["tokens", "latent"] | None,
         typer.Option("--engine", help="A writer that is read back, or a flow of reports."),
@@ -128,11 +129,12 @@ def report(
         "seed": seed,
     }
     resolved = resolve(ReportConfig, file=config, settings=settings or (), flags=flags)
+    check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_report(
         inputs,
         resolved,
         out=out,
-        ending=f".{file_format}",
+        ending=f".{file_format}" if file_format else None,
         evidence=evidence,
         shard=shard,
         skip_existing=skip_existing,

@@ -64,7 +64,7 @@ def run_report(
     config: ReportConfig,
     *,
     out: Path | None,
-    ending: str,
+    ending: str | None,
     evidence: Path | None,
     shard: str | None,
     skip_existing: bool,
@@ -85,10 +85,12 @@ def run_report(
         if out is not None and out.suffix.lower() in NOT_WRITTEN:
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
         is_file = out is not None and out.suffix.lower() in ENDINGS and not out.is_dir()
+        if out is not None and is_file and ending not in (None, out.suffix.lower()):
+            raise UsageError(f"-o {out}: is no {ending}; leave --format out")
         items = Shard.parse(shard).of(items) if shard else items
 
         def output_of(item: Item) -> Path | None:
-            return out if is_file or out is None else out / f"{item.name}{ending}"
+            return out if is_file or out is None else out / f"{item.name}{ending or '.txt'}"
 
         if skip_existing and out is not None:
             items, skipped = without_existing(items, lambda item: output_of(item) or out)

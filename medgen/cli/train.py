@@ -122,6 +122,8 @@ def train(
     )
     folder = out or Path("runs") / round_.replace(":", "-")
     if dry_run:
+        if record is not None:
+            raise UsageError("--record is of a run; --dry-run makes none")
         from medgen.tasks.rehearsal import rehearse
 
         plan = rehearse(round_, resolved, manifest)

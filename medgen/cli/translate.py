@@ -22,7 +22,9 @@ from medgen.cli.options import (
     Set,
     ShardOf,
     SkipExisting,
+    check_overwrite,
 )
+from medgen.errors import UsageError
 
 
 def translate(
@@ -110,6 +112,9 @@ def translate(
         "seed": seed,
     }
     resolved = resolve(TranslateConfig, file=config, settings=settings or (), flags=flags)
+    if steps is not None and resolved.engine == "regress":
+        raise UsageError("--steps is for --engine diffuse or flow: a regression is one evaluation")
+    check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_translate(
         inputs,
         resolved,

@@ -17,6 +17,7 @@ from medgen.cli.options import (
     Seed,
     Set,
     SkipExisting,
+    check_overwrite,
 )
 
 
@@ -152,6 +153,7 @@ def weave(
         raise UsageError("--report and --preview: are for one scan; leave them out of a recipe")
     if recipe is None and number > 1:
         raise UsageError("-n: is how many scans of a --recipe; name one")
+    check_overwrite(overwrite=overwrite, skip_existing=skip_existing)
     if recipe is None and skip_existing and is_woven(scan, out):
         return
     where = Where(concepts or [], boxes or [], regions or [], labels)

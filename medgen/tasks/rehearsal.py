@@ -121,6 +121,7 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
         InputError: If the manifest is wrong.
         UsageError: If what is to stay as it is is not there, or is everything.
     """
+    studies = _count(config, manifest)  # what is wrong with it must not wait for the steps
     if isinstance(config, FinderTrainConfig):
         config = as_going_on(config)
     with FakeTensorMode():
@@ -132,7 +133,7 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
         seconds = _timed(config)
     return Plan(
         name,
-        _count(config, manifest),
+        studies,
         parameters,
         config.fit.steps,
         config.fit.batch,

@@ -105,6 +105,8 @@ def woven_path(source: Path, out: Path | None) -> Path:
     elif name.endswith((".img", ".hdr", ".img.gz", ".hdr.gz")):
         ending = ".nii.gz"
     path = out if out is not None else source.absolute().parent
+    if path.suffix.lower() == ".dcm" and ending not in ("", ".dcm") and not path.is_dir():
+        raise UsageError(f"-o {out}: what is woven from {source.name} is a {ending}; name one")
     is_folder = path.is_dir() or (out is not None and format_of(out) == "dicom" and ending)
     if out is None or is_folder:
         path = path / f"{stem_of(source)}_woven{ending}"

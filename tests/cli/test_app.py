@@ -21,6 +21,18 @@ SLACK = 3 if os.environ.get("CI") else 1.5  # the promise is 0.3 s on an idle ma
 HEAVY = {"torch", "monai", "numpy", "nibabel", "pydicom", "SimpleITK", "PIL", "rich"}
 
 
+@pytest.mark.parametrize(
+    "words", ["translate x.nii", "report x.png", "generate --text x --modality xray", "weave x.png"]
+)
+def test_what_exists_is_replaced_or_left_out(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert app.main([*words.split(), "--overwrite", "--skip-existing"]) == 2
+    assert "--overwrite and --skip-existing contradict" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def medgen_process(*words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "medgen", *words],

@@ -62,6 +62,8 @@ def test_bad_input_ends_with_its_code(
     [
         (["a.nii"], "medgen evaluate PRED TRUTH"),
         (["a.nii", "b.nii", "--model", "base"], "--protocol retrieval"),
+        (["a.nii", "b.nii", "--gallery", "50"], "--gallery is for --protocol retrieval"),
+        (["a.txt", "b.txt", "--protocol", "report", "--device", "cpu"], "--device is for"),
         (["m.jsonl", "--protocol", "retrieval"], "--model"),
         (["m.jsonl", "t.jsonl", "--protocol", "retrieval", "--model", "x"], "one manifest"),
     ],

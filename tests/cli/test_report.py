@@ -108,6 +108,10 @@ def test_refusals(
     assert run(*[corner] * 12) == 2
     assert "12 images: a report is of at most 8 of one study" in capsys.readouterr().err
     assert run(corner, "-o", tmp_path / "r.pdf") == 2
+    capsys.readouterr()
+    assert run(corner, "-o", tmp_path / "r.txt", "--format", "json") == 2
+    assert "r.txt: is no .json" in capsys.readouterr().err
+    assert not (tmp_path / "r.txt").exists()
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8)
     patients = []
     for name in ("A", "B"):

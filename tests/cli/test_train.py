@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from medgen.cli import app, train_run
+from medgen.tasks import rehearsal
 from medgen.tasks.train import TrainConfig
 
 SMALL = ["translator.widths=[8, 8]", "examples.patch=16", "fit.batch=1", "fit.warmup=0"]
@@ -175,4 +176,15 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out)["parameters"] < plan["parameters"]
     assert run(*words, "--freeze", "encoder") == 2
     assert "--freeze encoder: no such part; parts: " in capsys.readouterr().err
+    assert run(*words, "--record", tmp_path / "r.json") == 2
+    assert "--record is of a run" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_dry_run_reads_the_manifest_before_it_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.jsonl").write_text("{")
+    monkeypatch.setattr(rehearsal, "_timed", lambda config: pytest.fail("measured"))
+    words = ["--round", "codec:xray", "--preset", "tiny", "--dry-run"]
+    assert run(tmp_path / "m.jsonl", *words) == 4

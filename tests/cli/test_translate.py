@@ -339,7 +339,7 @@ FLAGS = [
     (["--from", "mri"], "source", "mri"),
     (["--with", "a.nii", "--with", "b.nii"], "companions", ("a.nii", "b.nii")),
     (["--engine", "diffuse"], "engine", "diffuse"),
-    (["--steps", "3"], "steps", 3),
+    (["--engine", "diffuse", "--steps", "3"], "steps", 3),
     (["--engine", "diffuse", "--samples", "5"], "samples", 5),
     (["--seed", "0"], "seed", 0),
     (["--seed", "9"], "seed", 9),
@@ -375,6 +375,11 @@ def test_without_flags_the_file_decides(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "c.toml").write_text('seed = 7\nmodel = "other"\nforce = true\n')
     assert run("x.nii", "--config", tmp_path / "c.toml") == 0
     assert (seen[0].seed, seen[0].model, seen[0].force) == (7, "other", True)
+
+
+def test_steps_are_of_engines_that_take_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("x.nii", "--steps", 4) == 2
+    assert "--steps is for --engine diffuse or flow" in capsys.readouterr().err
 
 
 def test_the_other_flags_reach_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

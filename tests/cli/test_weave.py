@@ -97,6 +97,16 @@ def test_what_is_woven_already_is_skipped(here: SimpleNamespace) -> None:
     assert main([*words, "more.png", "-n", "2"]) == 2
 
 
+def test_a_picture_is_not_woven_into_dicom(
+    here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert learn(here, "--instant") == 0
+    words = ["weave", "scan.png", "--concept", "mass.concept=mask.png", *here.model]
+    assert main([*words, "-o", "out.dcm"]) == 2
+    assert "-o out.dcm: what is woven from scan.png is a .png" in capsys.readouterr().err
+    assert not Path("out.dcm").exists()
+
+
 def test_an_empty_mask_leaves_nothing_of_an_earlier_weave(
     here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
