@@ -16,7 +16,8 @@ from typing import Any
 from medgen import __version__
 from medgen.config import config_hash, to_mapping
 from medgen.errors import InputError, MedgenError, OutputError, UsageError
-from medgen.io.atomic import atomic_file
+from medgen.io.atomic import atomic_file, check_writable
+from medgen.io.names import safe_name, stem_of
 
 PACKAGES = ["torch", "monai", "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "safetensors"]
 SHORTEST_NAME = 3  # characters; shorter stems (`ct`, `1`) name nobody and would blot out words
@@ -78,11 +79,16 @@ class Record:
         """
         self.spare([path])
         word = digest[:12] or "input"
-        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         whole = path.absolute()
-        for name in (whole, whole.parent, path, path.parent, path.name, stem):
+        stem = stem_of(path)
+        written = safe_name(stem)  # as results are called after it
+        bare = whole.name.removesuffix(".gz").rpartition(".")[0]
+        for name in (whole, whole.parent, path, path.parent, whole.name, stem, written, bare):
             if len(str(name)) >= SHORTEST_NAME:
                 self._names[str(name)] = word
+        if path.is_dir():
+            for file in _files(path):
+                self.hide(file, digest)
 
     def spare(self, inputs: Iterable[Path]) -> None:
         """Make sure that the record will replace none of these.
@@ -143,7 +149,8 @@ class Record:
         if not isinstance(value, str):
             return value
         for name in sorted(self._names, key=len, reverse=True):  # a path before its own stem
-            value = re.sub(rf"(?<!\w){re.escape(name)}(?![^\W_])", self._names[name], value)
+            if name in value:  # a folder may have thousands of files
+                value = re.sub(rf"(?<!\w){re.escape(name)}(?![^\W_])", self._names[name], value)
         return value
 
 
@@ -172,6 +179,8 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
     """
     if path is not None and path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; give --record another name, or --overwrite")
+    if path is not None:
+        _check_place(path)
     record._path = path
     before = _stamp(path)
     listener = _Listener(record.warnings)
@@ -189,6 +198,14 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
         if path is not None and not record.would_replace_input:
             is_result = _stamp(path) != before
             _write(record.document(exit_status=status, error=error), path, is_result=is_result)
+
+
+def _check_place(path: Path) -> None:
+    """Raises OutputError if the record cannot be written there: before the run, not after it."""
+    try:
+        check_writable(path, overwrite=True)
+    except OutputError:
+        raise OutputError(f"{path}: cannot be written; give --record another folder") from None
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,40 @@ def test_a_record_names_no_patient(tmp_path: Path, scan: Path) -> None:
     assert record["outputs"][0]["name"] == f"{digest}_ct.nii.gz"
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("DOE_JANE.NII.GZ", "DOE_JANE_xray.png"),  # a result of it
+        ("DOE:ANN.nii.gz", "DOE_ANN_xray.png"),
+        ("series", "series/DOE_JOHN_005.dcm: is truncated"),  # a file of it
+        (".", "MILLER_TOM_xray"),
+    ],
+)
+def test_no_form_of_a_name_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, said: str
+) -> None:
+    here = tmp_path / "MILLER_TOM"
+    (here / "series").mkdir(parents=True)
+    (here / "series" / "DOE_JOHN_005.dcm").write_bytes(b"")
+    monkeypatch.chdir(here)
+    record = Record("translate")
+    record.hide(Path(path))
+    record.warnings.append(said)
+    document = json.dumps(record.document(exit_status=0))
+    assert not any(name in document for name in ("DOE", "JANE", "ANN", "JOHN", "MILLER"))
+
+
+def test_a_folder_of_thousands_is_hidden_in_no_time(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"IM{number:05d}").write_bytes(b"")
+    record = Record("translate")
+    record.hide(tmp_path)
+    record.warnings += [f"IM{number:05d} is odd" for number in range(100)]
+    started = time.perf_counter()
+    assert record.document(exit_status=0)["warnings"] == ["input is odd"] * 100
+    assert time.perf_counter() - started < 5
+
+
 def test_an_input_that_cannot_be_read_is_not_named_either(tmp_path: Path) -> None:
     path = tmp_path / f"{PATIENT}.nii"
     record = Record("translate")
@@ -102,12 +137,25 @@ def test_an_older_record_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_written_does_not_hide_the_error(tmp_path: Path) -> None:
-    blocked = tmp_path / "file" / "r.json"
+    folder = tmp_path / "folder"
+
+    def work(fault: InputError | None) -> None:
+        folder.write_text("")
+        if fault:
+            raise fault
+
+    with pytest.raises(InputError, match="truncated"), recording(folder / "r.json", Record("x")):
+        work(InputError("truncated"))
+    folder.unlink()
+    with pytest.raises(OutputError), recording(folder / "r.json", Record("x")):
+        work(None)
+
+
+def test_where_no_record_can_be_written_no_work_begins(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="truncated"), recording(blocked, Record("x")):
-        raise InputError("truncated")
-    with pytest.raises(OutputError), recording(blocked, Record("x")):
-        pass
+    blocked = tmp_path / "file" / "r.json"
+    with pytest.raises(OutputError, match="--record"), recording(blocked, Record("x")):
+        pytest.fail("the work must not begin")
 
 
 def test_no_path_writes_nothing(tmp_path: Path) -> None:

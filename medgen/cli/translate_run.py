@@ -9,6 +9,7 @@ from typing import Any
 
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
+from medgen.io.names import check_apart
 from medgen.record import Record, recording
 from medgen.tasks.batch import Done, Failed, Shard, collect, conclude, run_batch, without_existing
 from medgen.tasks.translate import TranslateConfig
@@ -38,19 +39,21 @@ def run_translate(
     seed = config.seed if config.engine != "regress" else None
     log = Record("translate", config, seed=seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
-        _hide_options(log, config)
+        _hide_options(log, inputs, config)
         items = collect(inputs)
         log.spare(path for item in items for path in item.files)
         if len(items) > 1:
             _check_several(out, preview, config)
+            results = [output_of(item, config, out=out) for item in items]
+            check_apart(results, [path for item in items for path in item.files])
         items = Shard.parse(shard).of(items) if shard else items
         if skip_existing:
             items, skipped = without_existing(items, partial(output_of, config=config, out=out))
             LOGGER.info("%d results exist and are skipped", len(skipped))
         work = partial(translate_item, config=config, out=out, preview=preview)
-        results = []
+        outcomes = []
         for result in watched(run_batch(items, work, jobs=jobs), "translate", total=len(items)):
-            results.append(result)
+            outcomes.append(result)
             match result:
                 case Done(value=written):
                     _note(log, written, result)
@@ -58,7 +61,7 @@ def run_translate(
                 case Failed(error=error):
                     _hide(log, result)
                     LOGGER.error("%s", error) if len(items) > 1 else None
-        conclude(results)
+        conclude(outcomes)
 
 
 def _check_several(out: Path | None, preview: Path | None, config: TranslateConfig) -> None:
@@ -96,10 +99,10 @@ def _hide(log: Record, result: Done | Failed, digest: str = "") -> None:
         log.hide(Path(f"{result.item.name}.nii.gz"), digest)
 
 
-def _hide_options(log: Record, config: TranslateConfig) -> None:
-    """The same for inputs that stand in options."""
-    for path in config.companions:
-        log.hide(Path(path))
+def _hide_options(log: Record, inputs: Sequence[Path], config: TranslateConfig) -> None:
+    """The same for all that is named in the command, before it is known to exist."""
+    for path in (*inputs, *map(Path, config.companions)):
+        log.hide(path)
     if config.series:
         log.hide(Path(f"{config.series}.dcm"))
 

@@ -92,7 +92,7 @@ def _cached(
     kept = cache / f"{_key(paths, modality, config)}.npy"
     try:
         stored: np.ndarray = np.load(kept, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # not there, or damaged
+    except Exception:  # not there, or damaged: numpy's reader raises what it likes
         stored = made().half().numpy()
         with atomic_file(kept, overwrite=True) as draft, draft.open("wb") as file:
             np.save(file, stored)
@@ -109,4 +109,8 @@ def _stats(paths: Sequence[Path]) -> list[Stat]:
     parts = [
         part for path in paths for part in (sorted(path.rglob("*")) if path.is_dir() else [path])
     ]
-    return [(str(part.resolve()), part.stat().st_size, part.stat().st_mtime_ns) for part in parts]
+    return [
+        (str(part.resolve()), part.stat().st_size, part.stat().st_mtime_ns)
+        for part in parts
+        if part.exists()  # a link may lead nowhere
+    ]

@@ -24,6 +24,9 @@ ALLOWED_VALUES = {  # facts without a person in them, and the only words each ma
     ),
     "PatientPosition": _words("HFS HFP HFDR HFDL FFS FFP FFDR FFDL"),
     "ViewPosition": _words("AP PA LL RL LLD RLD LLO RLO"),
+    "PatientOrientation": frozenset(  # where rows and columns run to, along the body's axes
+        f"{across}\\{down}" for across in "LRAPHF" for down in "LRAPHF"
+    ),
 }
 HEAD_PARTS = _words("HEAD BRAIN SKULL FACE HEADNECK")
 

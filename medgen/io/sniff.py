@@ -20,6 +20,7 @@ _MAGIC: dict[bytes, Content] = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",  # an empty archive
 }
+_FIRST_ELEMENTS = (b"\0\0", b"\x01\0", b"\x05\0", b"\x08\0", b"\x16\0", b"\x18\0")
 _VR = "AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT"
 
 
@@ -104,7 +105,7 @@ def _looks_like_bare_dicom(head: bytes) -> bool:
     if len(head) < 132 or head[:2] not in (b"\x02\0", b"\x08\0"):
         return False
     is_explicit = head[4:6].decode("latin-1") in _VR.split()
-    is_implicit = head[2:4] in (b"\0\0", b"\x01\0", b"\x05\0", b"\x08\0") and head[5:8] == b"\0\0\0"
+    is_implicit = head[2:4] in _FIRST_ELEMENTS and head[5:8] == b"\0\0\0"
     return is_explicit or is_implicit
 
 

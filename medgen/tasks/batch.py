@@ -186,7 +186,7 @@ def _items_of(path: Path) -> Iterator[Item]:
     elif (path / MANIFEST).is_file():
         yield from _studies(path / MANIFEST)
     else:
-        found = list(_search(path, ()))
+        found = list(_search(path, (), {path.resolve()}))
         if not found:
             raise InputError(f"{path}: has no images; expected DICOM, NIfTI, PNG or JPEG files")
         yield from found
@@ -199,8 +199,11 @@ def _studies(manifest: Path) -> Iterator[Item]:
         yield Item(study.id, manifest, study)
 
 
-def _search(folder: Path, above: tuple[str, ...]) -> Iterator[Item]:
-    """The items of a folder: its own images by name, then those of the folders in it."""
+def _search(folder: Path, above: tuple[str, ...], seen: set[Path]) -> Iterator[Item]:
+    """The items of a folder: its own images by name, then those of the folders in it.
+
+    Links to folders are followed; a folder that was `seen` is not looked at again.
+    """
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     stems = {stem_of(entry) for entry in entries}
     entries = [entry for entry in entries if not _is_result(entry, stems)]
@@ -208,13 +211,19 @@ def _search(folder: Path, above: tuple[str, ...]) -> Iterator[Item]:
     kinds = {file: sniff_file(file) for file in files}
     if "dicom" in kinds.values():
         yield Item("/".join(above) or stem_of(folder), folder)
+        if others := [file for file in files if kinds[file] in IMAGES - {"dicom"}]:
+            LOGGER.warning(
+                "%s: is one DICOM item; %s and %d more images in it are left out",
+                *(folder, others[0].name, len(others) - 1),
+            )
         return
     for file in files:
         if header_of(file) == file and (kinds[file] in IMAGES or _is_named_as_image(file)):
             yield Item("/".join((*above, stem_of(file))), file)
     for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _search(entry, (*above, entry.name))
+        if entry.is_dir() and (real := entry.resolve()) not in seen:
+            seen.add(real)
+            yield from _search(entry, (*above, entry.name), seen)
 
 
 def _is_result(entry: Path, stems: set[str]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medgen.cli import app, translate_run
 from medgen.tasks.translate import TranslateConfig
@@ -375,6 +376,28 @@ def test_without_flags_the_file_decides(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "c.toml").write_text('seed = 7\nmodel = "other"\nforce = true\n')
     assert run("x.nii", "--config", tmp_path / "c.toml") == 0
     assert (seen[0].seed, seen[0].model, seen[0].force) == (7, "other", True)
+
+
+def test_no_input_of_a_batch_is_replaced_by_the_result_of_another(
+    volumes: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "b"
+    volumes.save(volumes.head("ct"), folder / "p1.nii.gz")
+    real = folder / "p1_xray.png"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(real)
+    before = real.read_bytes()
+    assert run(folder, "--to", "xray", "--overwrite") == 2
+    assert "p1_xray.png: is one of the inputs" in line_of(capsys)
+    assert real.read_bytes() == before
+
+
+def test_a_patient_is_kept_in_dicom_only(
+    volumes: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
+    words = ["--to", "xray", "--keep-patient", "-o", tmp_path / "x.png"]
+    assert run(ct, *words) == 2
+    assert "x.png: holds no patient" in line_of(capsys)
 
 
 def test_steps_are_of_engines_that_take_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,10 @@ def test_another_grid_is_another_view(picture: Path) -> None:
     assert len(kept(picture)) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"not an array"])
+HEADER = b"\x93NUMPY\x01\x00v\x00{'descr': '<f2', 'fortran_order': False, 'shape': (1, 16 16), }"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"not an array", HEADER + b" " * 40])
 def test_a_damaged_file_is_replaced(picture: Path, damage: bytes) -> None:
     first = view(picture)
     (path,) = kept(picture)
@@ -69,3 +72,11 @@ def test_an_image_that_cannot_be_read_is_an_error_and_leaves_nothing(tmp_path: P
     with pytest.raises(InputError):
         view(tmp_path / "x.png")
     assert not (tmp_path / "cache").exists() or not kept(tmp_path / "x.png")
+
+
+def test_a_link_that_leads_nowhere_is_no_part_of_an_image(picture: Path) -> None:
+    folder = picture.parent / "folder"
+    folder.mkdir()
+    picture.rename(folder / "x.png")
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    assert len(view_cache._stats([folder])) == 1

@@ -257,6 +257,24 @@ def test_a_folder_with_a_broken_slice_is_not_read_without_it(
     assert "last.dcm" in refused_below(folder)
 
 
+@pytest.mark.parametrize("fault", ["empty", "without its preamble"])
+def test_a_series_that_was_not_copied_whole_is_not_read_without_its_end(
+    tmp_path: Path, plain_dicom: SimpleNamespace, fault: str
+) -> None:
+    """Files without a suffix, as scanners export them; a gap would be seen, a missing end not."""
+    *kept, last = plain_dicom.slices(HU, AFFINE)
+    folder = plain_dicom.save(kept, tmp_path / "ct")
+    plain_dicom.save(last, folder / "IM999")
+    whole = (folder / "IM999").read_bytes()
+    (folder / "IM999").write_bytes(b"" if fault == "empty" else whole[132:])
+    (folder / ".hidden").write_bytes(b"")
+    assert f"IM999: is {'empty' if fault == 'empty' else 'DICOM without its preamble'}" in (
+        refused_below(folder)
+    )
+    (folder / "IM999").unlink()
+    assert dicom.read(folder).voxels.shape[2] == len(kept)
+
+
 def refused_below(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         dicom.read(folder)

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import pack_bits
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from medgen.errors import InputError
+from medgen.io.dicom.parse import MAX_INFLATED
 from medgen.io.dicom.segmentation import read_segmentation
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -77,6 +79,24 @@ def test_frames_lie_where_they_say(tmp_path: Path) -> None:
     assert found == {(2, 1, 0): 1, (3, 2, 1): 1, (4, 0, 4): 2}
     lps = image.geometry.affine_lps
     assert (lps @ [4, 2, 1, 1])[:3].tolist() == [10 + 4 * 1.5, 20 + 2 * 2.0, 33.0]
+
+
+def test_rounded_positions_of_many_frames_are_even(tmp_path: Path) -> None:
+    """Steps of .625 mm in hundredths are .62 and .63, and 59 of the smaller are none too few."""
+    masks = {(1, round(0.625 * at, 2) / STEP): plane(0, 0) for at in range(60)}
+    image = read_segmentation(seg(masks, tmp_path / "a.dcm"))  # type: ignore[arg-type]
+    assert image.voxels.shape[2] == 60
+    assert image.geometry.spacing[2] == pytest.approx(0.625, abs=1e-3)
+
+
+def test_a_deflated_segmentation_inflates_only_so_far(tmp_path: Path) -> None:
+    path = seg({(1, 0): plane(0, 0)}, tmp_path / "a.dcm")
+    bomb = dcmread(path)
+    bomb.add_new(0x00091001, "OB", bytes(MAX_INFLATED + 2))
+    bomb.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    bomb.save_as(tmp_path / "bomb.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match="inflates to more than"):
+        read_segmentation(tmp_path / "bomb.dcm")
 
 
 def test_a_fractional_segment_is_where_it_is_more_than_half(tmp_path: Path) -> None:

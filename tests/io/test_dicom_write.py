@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ComputedRadiographyImageStorage
 
 from medgen.errors import GeometryError, OutputError, UsageError
 from medgen.io import dicom
@@ -120,6 +121,22 @@ def test_a_radiograph_from_the_side_says_so(tmp_path: Path) -> None:
     written = dicom.write(side, tmp_path / "side.dcm", provenance=PROVENANCE)
     assert pydicom.dcmread(written).ViewPosition == "LL"
     assert dicom.read(written).kind == lateral
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [(["P", "F"], ["P", "F"]), (["R", "F"], ["R", "F"]), (["L", "H"], ["L", "H"]), (None, "")],
+)
+def test_a_radiograph_keeps_the_orientation_that_its_header_says(
+    tmp_path: Path, plain_dicom: SimpleNamespace, said: list[str] | None, written: list[str] | str
+) -> None:
+    pixels = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    made = plain_dicom.object(
+        pixels, ComputedRadiographyImageStorage, "CR", PatientOrientation=said, PixelSpacing=[1, 1]
+    )
+    source = dicom.read(plain_dicom.save(made, tmp_path / "a.dcm"))
+    after = pydicom.dcmread(dicom.write(source, tmp_path / "b.dcm", provenance=PROVENANCE))
+    assert after["PatientOrientation"].value == written
 
 
 def test_fractional_grey_is_spread_over_16_bits(tmp_path: Path) -> None:

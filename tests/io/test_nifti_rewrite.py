@@ -1,5 +1,6 @@
 """A rewritten NIfTI file is its source but for the changed voxels and the synthetic mark."""
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from medgen.io.provenance import Provenance
 from medgen.modality import Kind
 
 BY = Provenance("weave", "toy")
-MARKS = {"descrip", "intent_name", "magic"}
+MARKS = {"descrip", "intent_name", "magic", "aux_file", "db_name"}  # marks, and free text
+PATIENT = (b"DOE^JOHN", b"PID 123", b"born 1950")
 CHANGED = np.zeros((5, 6, 7), bool)
 CHANGED[1:3, 2:4, 3:5] = True
 
@@ -27,7 +29,10 @@ def write(path: Path, kind: Any, dtype: str, slope: float, inter: float) -> Path
     image = kind(voxels * slope + inter, affine, header=header)
     image.set_data_dtype(dtype)
     image.header["scl_slope"], image.header["scl_inter"] = slope, inter
-    image.header["cal_max"], image.header["aux_file"] = 77, b"own words"
+    image.header["cal_max"], image.header["aux_file"] = 77, PATIENT[0]
+    if kind is nib.Nifti1Image:
+        image.header["db_name"] = PATIENT[1]
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", PATIENT[2]))
     nib.save(image, path)
     return path
 
@@ -55,7 +60,10 @@ def test_all_else_stays(kind: Any, dtype: str, slope: float, inter: float, tmp_p
         if field not in MARKS:
             assert before.header[field].tobytes() == after.header[field].tobytes(), field
     assert after.header["descrip"].item().startswith(b"SYNTHETIC")
-    assert "weave" in after.header.extensions[0].get_content().decode()
+    (extension,) = after.header.extensions
+    assert "weave" in extension.get_content().decode()
+    content = gzip.decompress(out.read_bytes())
+    assert not any(word in content for word in PATIENT)
 
 
 def test_a_value_beyond_the_type_is_clipped(tmp_path: Path) -> None:

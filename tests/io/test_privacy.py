@@ -151,7 +151,11 @@ def test_keeping_the_patient_keeps_no_place_and_no_comment(
 def test_only_listed_words_pass() -> None:
     said = {"BodyPartExamined": "HEAD", "ViewPosition": "JANE DOE", "PatientName": "Doe"}
     assert allowed_facts(said) == {"BodyPartExamined": "HEAD"}
-    assert all(re.fullmatch("[A-Z]+", word) for words in ALLOWED_VALUES.values() for word in words)
+    assert all(
+        re.fullmatch(r"[A-Z]+|[LRAPHF]\\[LRAPHF]", word)
+        for words in ALLOWED_VALUES.values()
+        for word in words
+    )
 
 
 def test_a_new_uid_depends_on_every_part_and_on_their_borders() -> None:

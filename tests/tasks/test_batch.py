@@ -52,6 +52,21 @@ def test_a_folder_with_dicom_is_one_item_whatever_else_is_in_it(tmp_path: Path) 
     assert collect([tmp_path / "series"]) == [Item("series", tmp_path / "series")]
 
 
+def test_images_that_are_left_out_beside_dicom_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant(tmp_path / "series", IM1=DICOM, a_dot_nii=NIFTI, b_dot_nii=NIFTI)
+    assert names(tmp_path / "series") == ["series"]
+    assert "a.nii and 1 more images in it are left out" in caplog.text
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    plant(tmp_path, real__p2__a_dot_nii=NIFTI, cohort__p1__a_dot_nii=NIFTI)
+    (tmp_path / "cohort" / "p2").symlink_to(tmp_path / "real" / "p2")
+    (tmp_path / "cohort" / "p1" / "loop").symlink_to(tmp_path / "cohort")
+    assert names(tmp_path / "cohort") == ["p1/a", "p2/a"]
+
+
 def test_a_folder_of_dicom_folders_is_one_item_each(tmp_path: Path) -> None:
     plant(tmp_path, p1__s1__IM1=DICOM, p1__s2__IM1=DICOM, p2__IM1=DICOM)
     assert names(tmp_path) == ["p1/s1", "p1/s2", "p2"]

@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from medgen.errors import InputError
-from medgen.io.dicom.parse import damage_refused, sha256
+from medgen.io.dicom.parse import damage_refused, parse, sha256
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage, Source
 from medgen.io.limits import MAX_VOXELS, check_voxels
 
 STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # SEG, label map SEG
+FORM = ("SOPClassUID", "Rows", "Columns", "NumberOfFrames")
+CONTENT = (
+    *("SegmentationType", "MaximumFractionalValue", "SamplesPerPixel", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData"),
+)
 HALF = 0.5  # of the largest value of a fractional segment: more is inside
 MOST_GAPS = 4000  # slices of the smallest grid that holds all frames
 
@@ -46,14 +51,14 @@ def read_segmentation(path: Path) -> MedicalImage:
         InputError: If it is no segmentation, damaged, or its frames lie in no row.
     """
     with damage_refused(path):
-        head = dcmread(path, stop_before_pixels=True)
+        head = parse(path, FORM)
         sop_class = str(head.get("SOPClassUID", ""))
     if sop_class not in STORAGE:
         raise InputError(f"{path}: is DICOM but no segmentation; export the mask as SEG or NIfTI")
     with damage_refused(path):
         shape = int(head.Rows), int(head.Columns), int(head.get("NumberOfFrames", 1))
         check_voxels(path, shape, MAX_VOXELS)
-        whole = dcmread(path)
+        whole = parse(path, (*FORM, *CONTENT))
         pixels = np.asarray(whole.pixel_array).reshape(shape[2], *shape[:2])
         frames = [_frame(whole, at) for at in range(shape[2])]
         directions, spacing, step = _plane(whole)
@@ -104,7 +109,10 @@ def _places(
     """The slice of each frame, from 0."""
     depths = np.array([frame.position @ directions[:, 2] for frame in frames])
     apart = np.diff(np.unique(depths.round(3)))
-    step = float(apart.min()) if len(apart) else step or 1.0
+    if len(apart):  # positions are rounded, so the smallest step is only nearly one
+        near = float(apart[apart < 1.5 * apart.min()].mean())
+        step = float(np.ptp(depths)) / round(float(np.ptp(depths)) / near)
+    step = step or 1.0
     places = (depths - depths.min()) / step
     if np.abs(places - places.round()).max() > 0.05 or places.max() > MOST_GAPS:
         raise InputError(f"{path}: its frames are unevenly spaced; export it as NIfTI")

@@ -34,6 +34,7 @@ from medgen.io.dicom.header import IDENTITY_KEYWORDS, Instance, number
 from medgen.io.dicom.parse import damage_refused, is_dicom, parse, quoted
 from medgen.io.dicom.pixels import PIXEL_KEYWORDS, PixelForm, pixel_form
 from medgen.io.dicom.stack import Slice, Triple, directions
+from medgen.io.sniff import sniff_file
 from medgen.modality import Modality
 
 PLANE_KEYWORDS = (
@@ -153,8 +154,12 @@ def _scan_folder(folder: Path) -> list[Stack | Radiograph]:
 
 
 def _dicom_files(folder: Path) -> list[Path]:
-    """The DICOM files below a folder, sorted; what only claims to be one is an error."""
-    files = []
+    """The DICOM files below a folder, sorted; what only claims to be one is an error.
+
+    So is an empty file beside them, and one without its preamble: of a copy that was broken off,
+    the series that is left may look whole.
+    """
+    files, doubtful = [], []
     for count, path in enumerate(folder.rglob("*")):
         if count > MAX_FILES:
             raise InputError(f"{folder}: has over {MAX_FILES} files; give the folder of one series")
@@ -162,6 +167,14 @@ def _dicom_files(folder: Path) -> list[Path]:
             files.append(path)
         elif path.suffix.lower() in (".dcm", ".ima") and path.is_file():
             raise InputError(f"{path}: is named as DICOM but is not; copy it again or remove it")
+        elif path.is_file() and not path.name.startswith("."):
+            doubtful.append(path)
+    folders = {path.parent for path in files}
+    for path in sorted(doubtful):
+        if path.parent in folders and not path.suffix and not path.stat().st_size:
+            raise InputError(f"{path}: is empty; copy it again or remove it")
+        if path.parent in folders and sniff_file(path) == "dicom":
+            raise InputError(f"{path}: is DICOM without its preamble; rewrite it with dcmconv")
     return sorted(files)
 
 

@@ -55,7 +55,13 @@ def radiograph_object(
 
 
 def _orientation(image: MedicalImage) -> list[str]:
-    """Where a row runs to, and where a column does; feet are what is inferior."""
+    """Where a row runs to, and where a column does; feet are what is inferior.
+
+    Of a DICOM radiograph, what its header says, if it says it: its geometry is only the usual one.
+    """
+    header = header_of(image)
+    if header is not None and header.affine is None:
+        return header.facts.get("PatientOrientation", "").split("\\")
     down, across = (image.geometry.orientation[axis] for axis in (0, 1))
     return [letter.translate(str.maketrans("IS", "FH")) for letter in (across, down)]
 

@@ -1,4 +1,4 @@
-"""A NIfTI file again with some voxels changed: all else is its own, but for the synthetic mark."""
+"""A NIfTI file again with some voxels changed: its own grid, type and scaling, no free text."""
 
 import gzip
 from contextlib import ExitStack
@@ -28,7 +28,8 @@ def rewrite(
     """Write an image that differs from its source in some voxels, in the source's own header.
 
     Type, scaling, affines and every other voxel are the source's, bit by bit; changed voxels take
-    the nearest value that its type and scaling can hold.
+    the nearest value that its type and scaling can hold. Header fields of free text and extensions,
+    where a patient may be named, stay behind.
 
     Args:
         image: Read from a NIfTI file; its voxels may have changed since.
@@ -81,7 +82,9 @@ def _single(source: nib.nifti1.Nifti1Pair, path: Path) -> nib.nifti1.Nifti1Heade
     is_second = own.template_dtype.itemsize == nib.nifti2.Nifti2Header.sizeof_hdr
     kind = nib.nifti2.Nifti2Header if is_second else nib.nifti1.Nifti1Header
     header = kind(own.binaryblock, own.endianness, check=False)
-    header.extensions.extend(own.extensions)
+    for free_text in ("db_name", "aux_file"):  # may name the patient, as extensions may
+        if free_text in header:
+            header[free_text] = b""
     header["magic"] = kind.single_magic
-    header["vox_offset"] = 0  # where the extensions end
+    header["vox_offset"] = 0  # directly after the header
     return header
