@@ -55,6 +55,14 @@ def info(
     replace_splits: Annotated[
         bool, typer.Option("--replace-splits", help="Draw anew what is in a split already.")
     ] = False,
+    series: Annotated[
+        str | None,
+        typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
+    ] = None,
+    frame: Annotated[
+        int | None,
+        typer.Option("--frame", min=0, metavar="N", help="Which volume of a 4-D file; from 0."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -74,6 +82,8 @@ def info(
         files, names = [make_manifest(files[0], out, config)], {}
     elif drawn or overwrite:
         raise UsageError("--shares and --overwrite are for a manifest that is written; add -o FILE")
+    if len(files) > 1 and (series is not None or frame is not None):
+        raise UsageError("--series and --frame belong to one image; name it alone")
     is_measured = out is None if with_shifts is None else with_shifts
 
     def look(item: Item) -> "Info":
@@ -81,6 +91,8 @@ def info(
             item.path,
             with_shifts=is_measured,
             renaming=names,
+            series=series,
+            frame=frame,
             watch=lambda lines: watched(lines, "measure", total=len(lines)),
         )
 

@@ -120,6 +120,8 @@ def info(
     *,
     with_shifts: bool = True,
     renaming: Mapping[str, str] | None = None,
+    series: str | None = None,
+    frame: int | None = None,
     watch: Watch = iter,
 ) -> Info:
     """Tell what is known of an image, a DICOM folder, a list of studies, or a concept.
@@ -128,13 +130,18 @@ def info(
         path: What to look at; a folder may hold a list of studies.
         with_shifts: Measure how far apart a manifest's CT and MRI are; seconds for each pair.
         renaming: What the columns of a CSV table or datalist are in a manifest.
+        series: Of a DICOM folder that holds several.
+        frame: Of a 4-D file, from 0.
         watch: Passes line numbers through and may show how far it is.
 
     Raises:
         InputError: If the image, the list or the concept cannot be read.
         SafetyError: If a concept is a pickle.
-        UsageError: If there are no columns to be renamed.
+        UsageError: If there are no columns to be renamed, or no image to choose a part of.
     """
+    is_image = path.suffix != ENDING and not list_in(path)
+    if (series is not None or frame is not None) and not is_image:
+        raise UsageError(f"--series and --frame are for images, not for {path}; leave them out")
     if file := list_in(path):
         listing = read_list(file, renaming or {})
         return Info(path, manifest=_manifest_facts(listing, with_shifts, watch))
@@ -142,7 +149,7 @@ def info(
         raise UsageError(f"--map is for .csv and .json lists, not for {path}; leave it out")
     if path.suffix == ENDING:
         return Info(path, concept=concept_facts(path))
-    return Info(path, image=_image_facts(read(path)))
+    return Info(path, image=_image_facts(read(path, series=series, frame=frame)))
 
 
 def _image_facts(image: MedicalImage) -> ImageFacts:

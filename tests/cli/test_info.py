@@ -35,6 +35,21 @@ def test_an_image_in_words(image: str, capsys: pytest.CaptureFixture[str]) -> No
     assert "0 to 23, median 11.5" in out
 
 
+def test_a_part_of_an_image_is_chosen_as_the_message_says(
+    image: str, manifest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = Path(image).parent / "many.nii.gz"
+    voxels = np.arange(48, dtype=np.int16).reshape(2, 2, 3, 4).transpose(1, 2, 3, 0)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), many)
+    assert app.main(["info", str(many)]) == 2
+    assert "choose one with --frame 0 to 1" in capsys.readouterr().err
+    assert app.main(["info", str(many), "--frame", "1"]) == 0
+    assert "24 to 47, median 35.5" in capsys.readouterr().out
+    assert app.main(["info", str(many), str(many), "--frame", "1"]) == 2
+    assert app.main(["info", manifest, "--frame", "1"]) == 2
+    assert "--series and --frame are for images" in capsys.readouterr().err
+
+
 def test_one_json_document_or_one_a_line(image: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["info", image, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["image"]["shape"] == [2, 3, 4]
