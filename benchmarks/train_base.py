@@ -2,11 +2,12 @@
 
 Each phase starts from the averaged weights of the one before: heads first, with a few real pairs;
 then as many real pairs; then limbs are simulated too; in base-9 the norms are fixed, patches are
-larger, and two processes share each step. In base-3, base-6, base-8 and base-9 the learning
-rate falls to 0. Then sigma is calibrated. Stopped at any moment, the same command continues. Two
-things no command says: base-4 to base-6 drew the inversion times of T1 from 850 ms, not from the
-phantom's 750 ms; and up to base-6 a quarter of the patches was cut, on one side, where now three in
-ten are, some of them on several.
+larger, and two processes share each step; in base-10 layers of detail come in, and scans and
+marrow vary more. In base-3, base-6 and from base-8 on the learning rate falls to 0. Then sigma is
+calibrated. Stopped at any moment, the same command continues. Three things no command says: base-4
+to base-6 drew the inversion times of T1 from 850 ms, not from the phantom's 750 ms; up to base-6 a
+quarter of the patches was cut, on one side, where now three in ten are, some of them on several;
+and up to base-9 the spongy bone of limbs was as dense as the marrow of a skull.
 """
 
 import argparse
@@ -41,7 +42,12 @@ class Phase:
     processes: int = 1
 
 
-COMMON = {"fit.batch": "2", "fit.precision": "fp32", "fit.ema_decay": "0.998"}
+COMMON = {
+    "fit.batch": "2",
+    "fit.precision": "fp32",
+    "fit.ema_decay": "0.998",
+    **dict.fromkeys(("examples.yellow_marrow", "examples.dim_fat", "examples.coarse"), "0"),
+}
 WIDE = {  # large patches, every direction
     "examples.patch": "80",
     "examples.real": "0.22",
@@ -124,6 +130,17 @@ PHASES = (
         "base-9",
         5600,
         LARGE | FALLING | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "8"},
+        has_limbs=True,
+        processes=2,
+    ),
+    Phase(
+        "base-10",
+        6000,
+        LARGE
+        | FALLING
+        | {"translator.detail": "64"}
+        | {"examples.yellow_marrow": "0.7", "examples.dim_fat": "0.5", "examples.coarse": "0.25"}
+        | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "9"},
         has_limbs=True,
         processes=2,
     ),
