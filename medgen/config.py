@@ -110,7 +110,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are all ValueErrors
         fault = str(error).splitlines()[0]
-        raise UsageError(f"{path}: is not valid {path.suffix[1:] or 'TOML'}: {fault}") from None
+        language = "JSON" if path.suffix == ".json" else "TOML"
+        raise UsageError(f"{path}: is not valid {language}: {fault}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold a table of settings")
     return values

@@ -20,6 +20,10 @@ from medgen.io.atomic import atomic_file, check_writable
 from medgen.io.names import safe_name, stem_of
 
 PACKAGES = ["torch", "monai", "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "safetensors"]
+SAYS_NOTHING = (  # names of nobody, which would blot out what a record says
+    *("xray", "ct", "mri", "t1", "t2", "flair", "pd"),
+    *("report", "text", "image", "scan", "manifest"),
+)
 SHORTEST_NAME = 3  # characters; shorter stems (`ct`, `1`) name nobody and would blot out words
 INTERRUPTED = 130
 
@@ -55,6 +59,7 @@ class Record:
     _names: dict[str, str] = field(default_factory=dict, repr=False)
     _read: set[Path] = field(default_factory=set, repr=False)
     _path: Path | None = field(default=None, repr=False)  # where it will be written
+    _is_result: bool = field(default=False, repr=False)  # then it is not
 
     def add_input(self, path: Path, *, sha256: str = "", **facts: Any) -> None:
         """Remember an input by the hash of its bytes; a folder's is that of its files' hashes.
@@ -83,7 +88,10 @@ class Record:
         stem = stem_of(path)
         written = safe_name(stem)  # as results are called after it
         bare = whole.name.removesuffix(".gz").rpartition(".")[0]
-        for name in (whole, whole.parent, path, path.parent, whole.name, stem, written, bare):
+        names = [whole, whole.parent, path, path.parent, whole.name, stem, written, bare]
+        if stem.lower() in SAYS_NOTHING:  # a name of nobody, which would blot out words
+            names = names[:4]
+        for name in names:
             if len(str(name)) >= SHORTEST_NAME:
                 self._names[str(name)] = word
         if path.is_dir():
@@ -99,6 +107,18 @@ class Record:
         self._read.update(path.resolve() for path in inputs)
         if self.would_replace_input:
             raise UsageError(f"--record {self._path}: is one of the inputs; choose another name")
+
+    def keep_apart(self, results: Iterable[Path | None]) -> None:
+        """Make sure that the record is none of the results, before they are made.
+
+        Raises:
+            UsageError: If it is.
+        """
+        if self._path is not None and self._path.resolve() in {
+            path.resolve() for path in results if path is not None
+        }:
+            self._is_result = True
+            raise UsageError(f"--record {self._path}: is one of the results; give it another name")
 
     def add_output(self, path: Path, **facts: Any) -> None:
         """Remember an output: a file, or a folder of instances."""
@@ -122,24 +142,22 @@ class Record:
     def document(self, *, exit_status: int, error: str = "") -> dict[str, Any]:
         """The record as JSON takes it, without the names of the inputs."""
         config = {} if self.config is None else to_mapping(self.config)
-        return self._scrub(
-            {
-                "medgen": __version__,
-                "verb": self.verb,
-                "exit_status": exit_status,
-                "error": error,
-                "config": config,
-                "config_sha256": "" if self.config is None else config_hash(self.config),
-                "seed": self.seed,
-                "device": self.device,
-                "model": self.model,
-                "inputs": self.inputs,
-                "outputs": self.outputs,
-                "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
-                "warnings": self.warnings,
-                "versions": versions(),
-            }
-        )
+        return {
+            "medgen": __version__,
+            "verb": self.verb,
+            "exit_status": exit_status,
+            "error": self._scrub(error),
+            "config": self._scrub(config),
+            "config_sha256": "" if self.config is None else config_hash(self.config),
+            "seed": self.seed,
+            "device": self.device,
+            "model": self._scrub(self.model),
+            "inputs": self._scrub(self.inputs),
+            "outputs": self._scrub(self.outputs),
+            "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+            "warnings": self._scrub(self.warnings),
+            "versions": versions(),
+        }
 
     def _scrub(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -195,7 +213,7 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
         raise
     finally:
         logger.removeHandler(listener)
-        if path is not None and not record.would_replace_input:
+        if path is not None and not (record.would_replace_input or record._is_result):
             is_result = _stamp(path) != before
             _write(record.document(exit_status=status, error=error), path, is_result=is_result)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from medgen.config import config_hash
-from medgen.errors import InputError, OutputError
+from medgen.errors import InputError, OutputError, UsageError
 from medgen.record import Record, recording, sha256_of
+from medgen.tasks.translate import TranslateConfig
 
 PATIENT = "DOE_JANE_1970"
 
@@ -93,6 +94,26 @@ def test_no_form_of_a_name_is_kept(
     record.warnings.append(said)
     document = json.dumps(record.document(exit_status=0))
     assert not any(name in document for name in ("DOE", "JANE", "ANN", "JOHN", "MILLER"))
+
+
+def test_names_of_nobody_do_not_blot_out_what_the_record_says(tmp_path: Path) -> None:
+    """As a phantom's studies are called."""
+    record = Record("report", TranslateConfig(to="xray"))
+    record.hide(tmp_path / "study-0001" / "xray.png")
+    record.hide(tmp_path / "study-0001" / "report.txt")
+    record.outputs.append({"name": "ct_xray.png"})
+    record.warnings.append(f"{tmp_path / 'study-0001' / 'report.txt'}: odd")
+    document = record.document(exit_status=0)
+    assert (document["verb"], document["config"]["to"]) == ("report", "xray")
+    assert document["outputs"] == [{"name": "ct_xray.png"}]
+    assert document["warnings"] == ["input: odd"]
+
+
+def test_a_record_is_none_of_the_results(tmp_path: Path) -> None:
+    path, record = tmp_path / "r.json", Record("x")
+    with pytest.raises(UsageError, match="is one of the results"), recording(path, record):
+        record.keep_apart([None, tmp_path / "a.png", path])
+    assert not path.exists()
 
 
 def test_a_folder_of_thousands_is_hidden_in_no_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from medgen.io import files
 from medgen.io.atomic import check_writable
 from medgen.io.names import check_apart
 from medgen.io.preview import write_sheet
+from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
 from medgen.tasks.generate import GenerateConfig, is_flat, load_generator, understood
@@ -62,6 +63,8 @@ def run_generate(
         if texts is not None:
             log.add_input(texts)
         _check(requests, config, out, {"--preview": preview, "--sheet": sheet})
+        results = [path for request in requests for path in outputs_of(request, config, out)]
+        log.keep_apart([*results, *map(sidecar_path, results), preview, sheet])
         requests = Shard.parse(shard).of(requests) if shard else requests
         load_generator(config)  # what a model lacks is told once
         if why := unheard(config):

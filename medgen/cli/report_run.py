@@ -9,6 +9,7 @@ from typing import Any
 
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
+from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import (
     Done,
@@ -92,6 +93,9 @@ def run_report(
         def output_of(item: Item) -> Path | None:
             return out if is_file or out is None else out / f"{item.name}{ending or '.txt'}"
 
+        if out is not None:
+            named = [output_of(item) or out for item in items]
+            log.keep_apart([*named, *(sidecar_path(path.with_suffix("")) for path in named)])
         if skip_existing and out is not None:
             items, skipped = without_existing(items, lambda item: output_of(item) or out)
             LOGGER.info("%d results exist and are skipped", len(skipped))

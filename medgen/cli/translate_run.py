@@ -10,6 +10,7 @@ from typing import Any
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.io.names import check_apart
+from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Done, Failed, Shard, collect, conclude, run_batch, without_existing
 from medgen.tasks.translate import TranslateConfig
@@ -44,7 +45,9 @@ def run_translate(
         log.spare(path for item in items for path in item.files)
         if len(items) > 1:
             _check_several(out, preview, config)
-            results = [output_of(item, config, out=out) for item in items]
+        results = [output_of(item, config, out=out) for item in items]
+        log.keep_apart([*results, *map(sidecar_path, results), preview])
+        if len(items) > 1:
             check_apart(results, [path for item in items for path in item.files])
         items = Shard.parse(shard).of(items) if shard else items
         if skip_existing:

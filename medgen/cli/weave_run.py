@@ -9,6 +9,7 @@ from typing import Any
 from medgen.cli.progress import watched
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import SomeFailedError, UsageError
+from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
@@ -76,6 +77,8 @@ def run_weave(
         others = {path for one in placed for path in one.place.inputs}
         for path in others | ({report} if report else set()):
             log.hide(path)
+        output = woven_path(given, out)
+        log.keep_apart([output, sidecar_path(output), preview])
         written = write_woven(scan, placed, config, out, report=report, preview=preview)
         note(log, given, placed, written)
         if not is_quiet():

@@ -119,6 +119,8 @@ def write_report(
     before, warnings = _before(config)
     made = report(images, config, before)
     document = document_of(made, images, config)
+    if warnings:  # without the path, which may name the patient
+        document["Warnings"].append("the prior cannot be read; nothing is compared")
     maps = _write_maps(made, images, config, evidence, name) if evidence else ()
     text = f"{made.text}\n\n{_mark(config)}\n"
     if out is not None:
