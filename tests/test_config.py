@@ -135,7 +135,7 @@ def test_a_missing_value_is_named() -> None:
 def test_a_broken_file_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "c.toml"
     file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match=r"c\.toml: is not valid toml") as error:
+    with pytest.raises(UsageError, match=r"c\.toml: is not valid TOML") as error:
         resolve(Task, file=file)
     assert "\n" not in str(error.value)
 
