@@ -20,6 +20,7 @@ from medgen.cli.options import (
     SkipExisting,
     check_overwrite,
 )
+from medgen.errors import UsageError
 
 
 def generate(
@@ -145,6 +146,8 @@ def generate(
         "seed": seed,
     }
     resolved = resolve(GenerateConfig, file=config, settings=settings or (), flags=flags)
+    if reference_guidance is not None and not references and texts is None:
+        raise UsageError("--ref-guidance is for references; give --ref")
     check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_generate(
         text,

@@ -20,6 +20,7 @@ from medgen.cli.options import (
     SkipExisting,
     check_overwrite,
 )
+from medgen.errors import UsageError
 
 
 def report(
@@ -129,6 +130,15 @@ def report(
         "seed": seed,
     }
     resolved = resolve(ReportConfig, file=config, settings=settings or (), flags=flags)
+    by_engine: dict[str, dict[str, object]] = {
+        "tokens": {"decoding": decoding, "length": length},
+        "latent": {"steps": steps, "guidance": guidance},
+    }
+    for other in by_engine.keys() - {resolved.engine}:
+        if odd := [name for name, value in by_engine[other].items() if value is not None]:
+            raise UsageError(f"--{odd[0]} is for --engine {other}")
+    if file_format is not None and out is None:
+        raise UsageError("--format is of files; name one, or a folder, with -o")
     check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_report(
         inputs,

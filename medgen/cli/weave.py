@@ -13,8 +13,8 @@ from medgen.cli.options import (
     Json,
     Model,
     Overwrite,
+    OwnSeed,
     RecordTo,
-    Seed,
     Set,
     SkipExisting,
     check_overwrite,
@@ -115,7 +115,7 @@ def weave(
     skip_existing: SkipExisting = False,
     model: Model = None,
     device: Device = None,
-    seed: Seed = 0,
+    seed: OwnSeed = None,
     config: Config = None,
     settings: Set = None,
     record: RecordTo = None,
@@ -151,18 +151,23 @@ def weave(
     }
     if recipe is not None and (report is not None or preview is not None):
         raise UsageError("--report and --preview: are for one scan; leave them out of a recipe")
-    if recipe is None and number > 1:
-        raise UsageError("-n: is how many scans of a --recipe; name one")
-    check_overwrite(overwrite=overwrite, skip_existing=skip_existing)
-    if recipe is None and skip_existing and is_woven(scan, out):
-        return
+    if recipe is None and (number > 1 or seed is not None):
+        raise UsageError("-n and --seed: choose scans of a --recipe; name one")
+    if labels is not None and not regions:
+        raise UsageError("--labels: is where a --region is looked up; name one")
     where = Where(concepts or [], boxes or [], regions or [], labels)
     if others:
         refuse_others(where.typed | {"report": report, "recipe": recipe, "says": says} | own)
         fitting = resolve(WithConfig, file=config, settings=settings or (), flags=shared)
+        check_overwrite(overwrite=fitting.overwrite, skip_existing=skip_existing)
+        if skip_existing and is_woven(scan, out):
+            return
         lines = run_with(scan, others, fitting, out=out, preview=preview, record=record)
     else:
         resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=own | shared)
+        check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
+        if recipe is None and skip_existing and is_woven(scan, out):
+            return
         lines = (
             run_weave(scan, where, resolved, out=out, report=report, preview=preview, record=record)
             if recipe is None
@@ -173,7 +178,7 @@ def weave(
                 resolved,
                 out=out,
                 number=number,
-                seed=seed,
+                seed=seed or 0,
                 skip_existing=skip_existing,
                 record=record,
             )

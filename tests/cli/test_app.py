@@ -33,6 +33,22 @@ def test_what_exists_is_replaced_or_left_out(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("weave x.png --concept a.concept --box 1,2,3,4 --seed 3", "-n and --seed"),
+        ("weave x.png --concept a.concept --box 1,2,3,4 --labels y.png", "--labels: is where"),
+        ("weave x.png --skip-existing --set overwrite=true", "contradict"),
+        ("generate --text x --modality xray --ref-guidance 2", "--ref-guidance is for references"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(words.split()) == 2
+    assert message in capsys.readouterr().err
+
+
 def medgen_process(*words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "medgen", *words],

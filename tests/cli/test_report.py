@@ -98,6 +98,21 @@ def test_a_prior_is_compared_and_one_that_cannot_be_read_is_told(
     assert "the report compares with nothing" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--steps 4", "--steps is for --engine latent"),
+        ("--engine latent --decoding beam", "--decoding is for --engine tokens"),
+        ("--format json", "--format is of files"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    run: Run, corner: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    assert run(corner, *words.split()) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_refusals(
     run: Run,
     corner: Path,
