@@ -42,7 +42,7 @@ def report(
     ] = None,
     file_format: Annotated[
         Literal["txt", "json", "dcm"] | None,
-        typer.Option("--format", help="What to write; as -o ends, or txt."),
+        typer.Option("--format", help="What to write."),
     ] = None,
     engine: Annotated[
         Literal["tokens", "latent"] | None,

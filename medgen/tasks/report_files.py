@@ -122,7 +122,8 @@ def write_report(
     if warnings:  # without the path, which may name the patient
         document["Warnings"].append("the prior cannot be read; nothing is compared")
     maps = _write_maps(made, images, config, evidence, name) if evidence else ()
-    text = f"{made.text}\n\n{_mark(config)}\n"
+    cautions = "".join(f"Warning: {one}\n" for one in document["Warnings"])
+    text = f"{made.text}\n\n{cautions}{_mark(config)}\n"
     if out is not None:
         _write(made, images, document, text, config, out)
     has_sidecar = out is not None and out.suffix.lower() != ".json"

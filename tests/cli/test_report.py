@@ -153,5 +153,10 @@ def test_an_image_unlike_those_of_training(
     words = ["report", str(odd), "--model", str(corner_reports.model), "--device", "cpu"]
     assert app.main(words) == 4
     assert "of it is unlike any xray of training; is it one?" in capsys.readouterr().err
+    assert app.main([*words, "--force", "-q"]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert "Warning: " in out  # whoever reads the report hears it, too
+    assert "believe its findings less" in out
     assert app.main([*words, "--force"]) == 0
     assert "believe its findings less" in capsys.readouterr().err
