@@ -83,7 +83,10 @@ class Record:
             UsageError: If the record would replace it.
         """
         self.spare([path])
-        word = digest[:12] or "input"
+        for each in [path, *(_files(path) if path.is_dir() else ())]:
+            self._hide_names(each, digest[:12] or "input")
+
+    def _hide_names(self, path: Path, word: str) -> None:
         whole = path.absolute()
         stem = stem_of(path)
         written = safe_name(stem)  # as results are called after it
@@ -94,9 +97,6 @@ class Record:
         for name in names:
             if len(str(name)) >= SHORTEST_NAME:
                 self._names[str(name)] = word
-        if path.is_dir():
-            for file in _files(path):
-                self.hide(file, digest)
 
     def spare(self, inputs: Iterable[Path]) -> None:
         """Make sure that the record will replace none of these.

@@ -96,6 +96,13 @@ def test_no_form_of_a_name_is_kept(
     assert not any(name in document for name in ("DOE", "JANE", "ANN", "JOHN", "MILLER"))
 
 
+def test_a_record_may_lie_in_the_folder_that_is_read(tmp_path: Path) -> None:
+    for _ in range(2):
+        with recording(tmp_path / "r.json", Record("translate"), overwrite=True) as record:
+            record.hide(tmp_path)
+    assert json.loads((tmp_path / "r.json").read_text())["exit_status"] == 0
+
+
 def test_names_of_nobody_do_not_blot_out_what_the_record_says(tmp_path: Path) -> None:
     """As a phantom's studies are called."""
     record = Record("report", TranslateConfig(to="xray"))

@@ -167,13 +167,15 @@ def _dicom_files(folder: Path) -> list[Path]:
             files.append(path)
         elif path.suffix.lower() in (".dcm", ".ima") and path.is_file():
             raise InputError(f"{path}: is named as DICOM but is not; copy it again or remove it")
-        elif path.is_file() and not path.name.startswith("."):
-            doubtful.append(path)
+        elif path.is_file() and (not path.suffix or path.suffix[1:].isdigit()):
+            doubtful.append(path)  # as scanners name slices
     folders = {path.parent for path in files}
-    for path in sorted(doubtful):
-        if path.parent in folders and not path.suffix and not path.stat().st_size:
+    for path in sorted(path for path in doubtful if path.parent in folders):
+        if path.name.startswith("."):
+            continue
+        if not path.stat().st_size:
             raise InputError(f"{path}: is empty; copy it again or remove it")
-        if path.parent in folders and sniff_file(path) == "dicom":
+        if sniff_file(path) == "dicom":
             raise InputError(f"{path}: is DICOM without its preamble; rewrite it with dcmconv")
     return sorted(files)
 
