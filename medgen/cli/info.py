@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medgen.cli.options import Json, Overwrite, OwnSeed
+from medgen.cli.options import Frame, Json, Overwrite, OwnSeed, Series
 from medgen.cli.progress import watched
 from medgen.cli.voice import say
 from medgen.errors import InputError, UsageError
@@ -55,14 +55,8 @@ def info(
     replace_splits: Annotated[
         bool, typer.Option("--replace-splits", help="Draw anew what is in a split already.")
     ] = False,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
-    ] = None,
-    frame: Annotated[
-        int | None,
-        typer.Option("--frame", min=0, metavar="N", help="Which volume of a 4-D file; from 0."),
-    ] = None,
+    series: Series = None,
+    frame: Frame = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:

@@ -72,6 +72,14 @@ Jobs = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check the inputs and say what would be done.")
 ]
+Series = Annotated[
+    str | None,
+    typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
+]
+Frame = Annotated[
+    int | None,
+    typer.Option("--frame", min=0, metavar="N", help="Which volume of a 4-D file; from 0."),
+]
 Preview = Annotated[
     Path | None,
     typer.Option("--preview", metavar="PNG", help="Draw source and result side by side."),

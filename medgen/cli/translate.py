@@ -10,6 +10,7 @@ from medgen.cli.options import (
     Config,
     Device,
     Force,
+    Frame,
     Jobs,
     Json,
     Model,
@@ -19,6 +20,7 @@ from medgen.cli.options import (
     Preview,
     RecordTo,
     Refine,
+    Series,
     Set,
     ShardOf,
     SkipExisting,
@@ -62,14 +64,8 @@ def translate(
         typer.Option("--samples", min=1, metavar="K", help="Write the mean of K, and their sigma."),
     ] = None,
     refine: Refine = False,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="UID", help="Which series of a DICOM folder."),
-    ] = None,
-    frame: Annotated[
-        int | None,
-        typer.Option("--frame", min=0, metavar="N", help="Which volume of a 4-D file; from 0."),
-    ] = None,
+    series: Series = None,
+    frame: Frame = None,
     keep_patient: Annotated[
         bool, typer.Option("--keep-patient", help="DICOM: keep the patient's identity.")
     ] = False,
