@@ -135,7 +135,9 @@ def test_what_is_told_of_a_region_is_what_is_in_the_file(
 
 
 @pytest.mark.slow
-def test_a_nifti_file_keeps_its_header_but_for_free_text(deep: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_nifti_file_keeps_its_header_but_for_free_text(
+    deep: SimpleNamespace, tmp_path: Path
+) -> None:
     written = run(deep, tmp_path / "o.nii.gz")
     before, after = (nib.load(path).header for path in (deep.scan, written.output))
     differing = {name for name in before if before[name].tobytes() != after[name].tobytes()}
