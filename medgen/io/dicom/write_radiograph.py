@@ -44,7 +44,7 @@ def radiograph_object(
     is_dx = image.spacing_is_known and not _was_computed(image)
     storage = DigitalXRayImageStorageForPresentation if is_dx else ComputedRadiographyImageStorage
     made = new_object(storage, 0, kind=kind, identity=identity, provenance=provenance)
-    made.PatientOrientation = _orientation(image)
+    made.PatientOrientation = _orientation(image, is_dx=is_dx)
     if image.spacing_is_known:
         made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
     _add_pixels(made, stored)
@@ -54,14 +54,17 @@ def radiograph_object(
     return made
 
 
-def _orientation(image: MedicalImage) -> list[str]:
+def _orientation(image: MedicalImage, *, is_dx: bool) -> list[str]:
     """Where a row runs to, and where a column does; feet are what is inferior.
 
-    Of a DICOM radiograph, what its header says, if it says it: its geometry is only the usual one.
+    Of a DICOM radiograph, what its header says; its geometry is only the usual one, which stands
+    where the header is silent and digital X-ray must say something (type 1C).
     """
     header = header_of(image)
     if header is not None and header.affine is None:
-        return header.facts.get("PatientOrientation", "").split("\\")
+        said = header.facts.get("PatientOrientation", "")
+        if said or not is_dx:
+            return said.split("\\")
     down, across = (image.geometry.orientation[axis] for axis in (0, 1))
     return [letter.translate(str.maketrans("IS", "FH")) for letter in (across, down)]
 
