@@ -57,9 +57,8 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     _names: dict[str, str] = field(default_factory=dict, repr=False)
-    _read: set[Path] = field(default_factory=set, repr=False)
+    _taken: set[Path] = field(default_factory=set, repr=False)  # by inputs and results
     _path: Path | None = field(default=None, repr=False)  # where it will be written
-    _is_result: bool = field(default=False, repr=False)  # then it is not
 
     def add_input(self, path: Path, *, sha256: str = "", **facts: Any) -> None:
         """Remember an input by the hash of its bytes; a folder's is that of its files' hashes.
@@ -104,8 +103,8 @@ class Record:
         Raises:
             UsageError: If it would.
         """
-        self._read.update(path.resolve() for path in inputs)
-        if self.would_replace_input:
+        self._taken.update(path.resolve() for path in inputs)
+        if self.is_taken:
             raise UsageError(f"--record {self._path}: is one of the inputs; choose another name")
 
     def keep_apart(self, results: Iterable[Path | None]) -> None:
@@ -114,10 +113,8 @@ class Record:
         Raises:
             UsageError: If it is.
         """
-        if self._path is not None and self._path.resolve() in {
-            path.resolve() for path in results if path is not None
-        }:
-            self._is_result = True
+        self._taken.update(path.resolve() for path in results if path is not None)
+        if self.is_taken:
             raise UsageError(f"--record {self._path}: is one of the results; give it another name")
 
     def add_output(self, path: Path, **facts: Any) -> None:
@@ -126,9 +123,9 @@ class Record:
         self.outputs.append({"name": path.name, "sha256": sha256_of(path), "bytes": size, **facts})
 
     @property
-    def would_replace_input(self) -> bool:
-        """Whether the record's own file is one of the inputs."""
-        return self._path is not None and self._path.resolve() in self._read
+    def is_taken(self) -> bool:
+        """Whether the record's own file is one of the inputs, or of the results to come."""
+        return self._path is not None and self._path.resolve() in self._taken
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -213,7 +210,7 @@ def recording(path: Path | None, record: Record, *, overwrite: bool = False) -> 
         raise
     finally:
         logger.removeHandler(listener)
-        if path is not None and not (record.would_replace_input or record._is_result):
+        if path is not None and not record.is_taken:
             is_result = _stamp(path) != before
             _write(record.document(exit_status=status, error=error), path, is_result=is_result)
 

@@ -62,9 +62,9 @@ def run_generate(
             log.hide(file)
         if texts is not None:
             log.add_input(texts)
-        _check(requests, config, out, {"--preview": preview, "--sheet": sheet})
-        results = [path for request in requests for path in outputs_of(request, config, out)]
-        log.keep_apart([*results, *map(sidecar_path, results), preview, sheet])
+        outputs = [path for request in requests for path in outputs_of(request, config, out)]
+        _check(requests, outputs, config, out, {"--preview": preview, "--sheet": sheet})
+        log.keep_apart([*outputs, *map(sidecar_path, outputs), preview, sheet])
         requests = Shard.parse(shard).of(requests) if shard else requests
         load_generator(config)  # what a model lacks is told once
         if why := unheard(config):
@@ -108,6 +108,7 @@ def run_generate(
 
 def _check(
     requests: list[Request],
+    outputs: list[Path],
     config: GenerateConfig,
     out: Path,
     drawn: Mapping[str, Path | None],
@@ -116,11 +117,11 @@ def _check(
 
     Args:
         requests: All prompts.
+        outputs: All images of them.
         config: Of all of them.
         out: Where the images go.
         drawn: What is drawn besides, by its option.
     """
-    outputs = [path for request in requests for path in outputs_of(request, config, out)]
     if len(requests) > 1 and outputs[0] == out:
         raise UsageError(f"-o {out}: names one file for {len(requests)} prompts; name a folder")
     if drawn["--preview"] is not None and len({is_flat(kind) for kind in config.kinds}) > 1:

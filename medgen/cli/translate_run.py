@@ -45,13 +45,12 @@ def run_translate(
         log.spare(path for item in items for path in item.files)
         if len(items) > 1:
             _check_several(out, preview, config)
-        results = [output_of(item, config, out=out) for item in items]
-        log.keep_apart([*results, *map(sidecar_path, results), preview])
-        if len(items) > 1:
-            check_apart(results, [path for item in items for path in item.files])
+        results = {item.name: output_of(item, config, out=out) for item in items}
+        log.keep_apart([*results.values(), *map(sidecar_path, results.values()), preview])
+        check_apart(results.values(), [path for item in items for path in item.files])
         items = Shard.parse(shard).of(items) if shard else items
         if skip_existing:
-            items, skipped = without_existing(items, partial(output_of, config=config, out=out))
+            items, skipped = without_existing(items, lambda item: results[item.name])
             LOGGER.info("%d results exist and are skipped", len(skipped))
         work = partial(translate_item, config=config, out=out, preview=preview)
         outcomes = []
