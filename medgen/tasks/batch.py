@@ -112,13 +112,14 @@ def collect(inputs: Sequence[Path]) -> list[Item]:
     of any other folder every image is one, and the folders in it are looked at in the same way.
     What a file is, its content says; a name ending in `.nii.gz` or another image's suffix is
     enough only for not being passed over, so that a damaged image is reported. A translation
-    that stands beside its source is passed over: it is the result of an earlier run.
+    that stands beside its source is passed over: it is the result of an earlier run. Of several
+    inputs, one that does not exist, or has no images, is an item that fails when it is read.
 
     Raises:
-        InputError: If an input does not exist, or a folder has no images.
+        InputError: If the only input does not exist, or has no images.
         UsageError: If two items would have results of the same name.
     """
-    items = [item for path in inputs for item in _items_of(path)]
+    items = [item for path in inputs for item in _items_of(path, is_alone=len(inputs) == 1)]
     for name, count in Counter(item.name for item in items).items():
         if count > 1:
             first, second, *_ = (str(item.path) for item in items if item.name == name)
@@ -176,20 +177,20 @@ def conclude(results: Iterable[Done | Failed]) -> None:
     raise SomeFailedError(f"{len(failed)} of {len(outcomes)} inputs failed; {done} are done")
 
 
-def _items_of(path: Path) -> Iterator[Item]:
+def _items_of(path: Path, *, is_alone: bool) -> Iterator[Item]:
     if path.suffix == ".jsonl":
         yield from _studies(path)
     elif not path.is_dir():
-        if not path.exists():
+        if is_alone and not path.exists():
             raise InputError(f"{path}: no such file or folder")
         yield Item(stem_of(path), path)
     elif (path / MANIFEST).is_file():
         yield from _studies(path / MANIFEST)
     else:
         found = list(_search(path, (), {path.resolve()}))
-        if not found:
+        if is_alone and not found:
             raise InputError(f"{path}: has no images; expected DICOM, NIfTI, PNG or JPEG files")
-        yield from found
+        yield from found or [Item(stem_of(path), path)]
 
 
 def _studies(manifest: Path) -> Iterator[Item]:

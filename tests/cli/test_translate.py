@@ -127,6 +127,16 @@ def test_one_bad_item_does_not_stop_the_others(
     assert made == ["a_ct.nii.gz", "b_ct.nii.gz", "sub/c_ct.nii.gz"]
 
 
+def test_an_absent_input_does_not_stop_the_others(
+    mri: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "gone.nii", mri, "-o", tmp_path / "o", *model) == 3
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert "gone.nii: there is no such file or folder" in err
+    assert "1 of 2 inputs failed; 1 are done" in err
+
+
 def test_existing_results_are_skipped(
     several: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from medgen.errors import InputError, MedgenError, SomeFailedError, UsageError
+from medgen.io import files
 from medgen.tasks.batch import (
     Done,
     Failed,
@@ -106,6 +107,17 @@ def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
         collect([tmp_path])
     with pytest.raises(InputError, match="no such file"):
         collect([tmp_path / "absent.nii"])
+
+
+def test_of_several_what_is_not_there_is_an_item_that_fails_by_itself(tmp_path: Path) -> None:
+    plant(tmp_path, t1_dot_nii=NIFTI)
+    (tmp_path / "empty").mkdir()
+    asked = [tmp_path / "t1.nii", tmp_path / "absent.nii", tmp_path / "empty"]
+    items = collect(asked)
+    assert [item.path for item in items] == asked
+    _, absent, empty = run_batch(items, lambda item: files.read(item.path) and item)
+    assert "there is no such file" in str(absent.error)
+    assert "holds no DICOM" in str(empty.error)
 
 
 def test_a_result_beside_its_source_is_not_an_input_but_elsewhere_it_is(tmp_path: Path) -> None:
