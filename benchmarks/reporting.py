@@ -240,7 +240,7 @@ def _patients(sets: Sets) -> dict[str, float]:
     for path in paths:
         foreign = _foreign(sets, path)
         odd.append(foreign > limit)
-        refused.append(foreign > FOREIGN)
+        refused.append(foreign > FOREIGN[2])
         told_of_it = (row.finding for row in sets.rows(path))
         present = {one.name for one in told_of_it if one.presence is Presence.PRESENT}
         told.append(len(present))

@@ -69,7 +69,7 @@ def unlike(seen: Sequence[Seen], config: ReportConfig, finder: LoadedFinder) -> 
             continue
         foreign = finder.usual[str(kind)].foreign(view[0])
         line = f"{name}: {foreign:.0%} of it is unlike any {kind} of training"
-        if foreign > max(FOREIGN, limit) and not config.force:
+        if foreign > max(FOREIGN[view[0].ndim - 1], limit) and not config.force:
             raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
         if foreign > limit:
             yield f"{line}; believe its findings less"

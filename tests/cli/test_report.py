@@ -160,3 +160,9 @@ def test_an_image_unlike_those_of_training(
     assert "believe its findings less" in out
     assert app.main([*words, "--force"]) == 0
     assert "believe its findings less" in capsys.readouterr().err
+
+
+def test_a_head_is_no_chest(capsys: pytest.CaptureFixture[str]) -> None:
+    head = Path(__file__).parents[2] / "sample_data" / "head" / "ct.nii.gz"
+    assert app.main(["report", str(head), "--device", "cpu"]) == 4
+    assert "of it is unlike any ct of training; is it one?" in capsys.readouterr().err
