@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medgen.tasks.finder_model import Calibration, Worth
+from medgen.tasks.report_table import threshold_of
 
 INVENTED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # shares of the studies without any finding
 PULL = 2.0  # studies' worth of belief that the log-odds are right as they are
@@ -46,7 +47,12 @@ def calibrated(
         if ENOUGH <= list(shown).count(word) < len(shown)
     }
     return Calibration(
-        everything.scale, everything.shift, everything.threshold, apart, invented=INVENTED
+        everything.scale,
+        everything.shift,
+        everything.threshold,
+        everything.recall,
+        apart,
+        invented=INVENTED,
     )
 
 
@@ -108,7 +114,9 @@ def _worth(odds: Odds, truth: Odds, usual: Worth | None) -> Worth:
         scale = scale * torch.tensor(usual.scale)
         if is_normal.sum() < NORMAL:
             thresholds = usual.threshold
-    return Worth(_rounded(scale), _rounded(shift), thresholds)
+    told = chances >= threshold_of(Calibration(threshold=thresholds, invented=INVENTED))
+    recall = (told & (truth == 1)).sum(0) / (truth == 1).sum(0).clamp(min=1)
+    return Worth(_rounded(scale), _rounded(shift), thresholds, _rounded(recall))
 
 
 def _rounded(numbers: Tensor) -> tuple[float, ...]:

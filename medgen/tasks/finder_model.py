@@ -28,11 +28,14 @@ class Worth:
         shift: What is then added.
         threshold: For each share of `Calibration.invented`, the probability from which a claim is
             told.
+        recall: Of each claim: the share of studies with it that are told so, at the usual point.
+            Without any, all claims count as told.
     """
 
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
     threshold: tuple[float, ...] = ()
+    recall: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,13 @@ class Calibration(Worth):
         own = self.apart.get(shown_together(kinds))
         if own is None:
             return self
-        return replace(self, scale=own.scale, shift=own.shift, threshold=own.threshold)
+        return replace(
+            self,
+            scale=own.scale,
+            shift=own.shift,
+            threshold=own.threshold,
+            recall=own.recall,
+        )
 
 
 def shown_together(kinds: Collection[Kind]) -> str:

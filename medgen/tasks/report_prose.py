@@ -1,7 +1,8 @@
 """Prose of a table: sentences that are read back, and kept only where the table says the same.
 
 What a writer invents is dropped, and what it leaves out is said in a plain sentence: the report
-says all that the table does, and nothing else.
+says all that the table does, and nothing else. What the table does not assess is not denied: a last
+sentence says that it cannot be assessed.
 """
 
 import re
@@ -13,7 +14,7 @@ from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.metrics.report_text import sentences_of
 from medgen.phantom.report import DEGREES, NOUNS, REGIONS, SEVERITIES
-from medgen.tasks.facts import claims_in
+from medgen.tasks.facts import SIDED, claims_in
 from medgen.tasks.report_table import Row
 
 SECTION = re.compile(r"\b(FINDINGS|IMPRESSION|TECHNIQUE)\s*:", re.IGNORECASE)
@@ -64,13 +65,14 @@ def prose_of(words: str, rows: Sequence[Row], phrases: Phrases) -> Prose:
     """
     sections = _sections(words)
     dropped: list[str] = []
-    findings, plain = _section(sections.get("FINDINGS", ""), rows, phrases, dropped)
+    known = _assessed(rows)
+    findings, plain = _section(sections.get("FINDINGS", ""), known, phrases, dropped)
     impression, more = _section(
-        sections.get("IMPRESSION", ""), [_unmeasured(row) for row in rows], phrases, dropped
+        sections.get("IMPRESSION", ""), [_unmeasured(row) for row in known], phrases, dropped
     )
-    impression = [one for one in impression if not _is_denial(one, rows)]
+    impression = [one for one in impression if not _is_denial(one, known)]
     return Prose(
-        tuple(findings),
+        (*findings, *_unknown([row for row in rows if not row.is_assessed])),
         tuple(impression) or (Sentence(NOTHING, ()),),
         tuple(dropped),
         plain + more,
@@ -82,7 +84,7 @@ def read_back(words: str, rows: Sequence[Row], phrases: Phrases) -> Prose:
     sections = _sections(words)
     dropped: list[str] = []
     said = {
-        name: tuple(_all_sentences(sections.get(name, ""), rows, phrases, dropped))
+        name: tuple(_all_sentences(sections.get(name, ""), _assessed(rows), phrases, dropped))
         for name in ("FINDINGS", "IMPRESSION")
     }
     return Prose(said["FINDINGS"], said["IMPRESSION"], tuple(dropped), 0)
@@ -133,6 +135,24 @@ def _is_denial(one: Sentence, rows: Sequence[Row]) -> bool:
     return bool(one.claims) and not any(
         _must_be_told(row) for row in rows if row.claim in one.claims
     )
+
+
+def _assessed(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.is_assessed]
+
+
+def _unknown(rows: Sequence[Row]) -> Iterator[Sentence]:
+    """Sentences that say of what nothing can be told; one for each side, and one for no side."""
+    sides: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.claim):
+        sides.setdefault(row.finding.name, []).append(str(row.finding.side or ""))
+    for side in ("", *map(str, SIDED)):
+        names = [name for name, on in sides.items() if side == (on[0] if len(on) == 1 else "")]
+        if names:
+            claims = tuple(row.claim for row in rows if row.finding.name in names)
+            *most, last = map(_plain_name, names)
+            listed = f"{', '.join(most)} or {last}" if most else last
+            yield Sentence(_closed(f"{side} {listed} cannot be assessed"), claims)
 
 
 def _unmeasured(row: Row) -> Row:
@@ -202,8 +222,7 @@ def plain_sentence(finding: Finding) -> str:
         >>> plain_sentence(Finding("oedema", Presence.UNCERTAIN, severity="small"))
         'Possible mild pulmonary oedema.'
     """
-    noun = NOUNS.get(finding.name)
-    name = noun.names[0] if noun else finding.name.replace("_", " ")
+    noun, name = NOUNS.get(finding.name), _plain_name(finding.name)
     side = str(finding.side) if finding.side else ""
     if finding.course is Course.GONE:
         return _closed(f"the previous {side} {name} has resolved")
@@ -220,6 +239,11 @@ def plain_sentence(finding: Finding) -> str:
         before.append("bilateral" if finding.side is Side.BOTH else side)
     size = f", measuring {finding.size_mm:g} mm" if finding.size_mm else ""
     return _closed(f"{' '.join([*before, name])}{where}{size}")
+
+
+def _plain_name(name: str) -> str:
+    noun = NOUNS.get(name)
+    return noun.names[0] if noun else name.replace("_", " ")
 
 
 def _closed(words: str) -> str:

@@ -16,8 +16,10 @@ from medgen.tasks.finder_model import Calibration
 USUAL = 0.05  # of the studies without findings, those that may be told one
 EVEN = 0.5  # probability
 DOUBT = 0.5  # of the probability from which a claim is told: from here on it is uncertain
+ASSESSED = 0.5  # of the studies with a finding, those that must be told it before it may be denied
 GROWTH = 1.2  # of a diameter: progress (RECIST 1.1); a volume grows by its cube
 MILLIMETRES = "mm"
+NOT_ASSESSED = "not assessed"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Row:
         image: Number of the image that it rests on most, from 0; -1 without one.
         place: In that image: the box of the cells that hold half of the attention, as the first
             and last share of each axis, 0 to 1.
+        is_assessed: Whether its absence means anything: False of what is not told, and in such
+            images is missed more often than not.
     """
 
     claim: str
@@ -42,13 +46,14 @@ class Row:
     unit: str = MILLIMETRES
     image: int = -1
     place: tuple[tuple[float, float], ...] = ()
+    is_assessed: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Only what is known."""
         finding = self.finding
         known: dict[str, Any] = {
             "finding": finding.name,
-            "presence": str(finding.presence),
+            "presence": str(finding.presence) if self.is_assessed else NOT_ASSESSED,
             "side": finding.side and str(finding.side),
             "region": finding.region,
             "severity": finding.severity,
@@ -101,7 +106,9 @@ def table_of(
             presence = Presence.PRESENT if score >= threshold else Presence.UNCERTAIN
         finding = Finding(name, presence, side=Side(side) if side else None)
         if presence is Presence.ABSENT:
-            rows.append(Row(claim, finding, score, unit=UNITS.get(name, MILLIMETRES)))
+            known = not calibration.recall or calibration.recall[at] >= ASSESSED
+            unit = UNITS.get(name, MILLIMETRES)
+            rows.append(Row(claim, finding, score, unit=unit, is_assessed=known))
             continue
         size = None
         if claim in calibration.sized:
@@ -146,7 +153,8 @@ def box_of(
 def compared(rows: Sequence[Row], before: Sequence[Fact]) -> list[Row]:
     """The table with what has become of each finding since the patient's last study.
 
-    What that study does not mention was not there. What is uncertain, now or then, is not compared.
+    What that study does not mention was not there. What is uncertain or not assessed, now or then,
+    is not compared.
 
     Args:
         rows: Of the study.
@@ -159,7 +167,7 @@ def compared(rows: Sequence[Row], before: Sequence[Fact]) -> list[Row]:
 
 def _since(row: Row, before: Fact | None) -> Row:
     finding, was = row.finding, before.finding.presence if before else Presence.ABSENT
-    if Presence.UNCERTAIN in (finding.presence, was):
+    if Presence.UNCERTAIN in (finding.presence, was) or not row.is_assessed:
         return row
     is_there, was_there = (one is Presence.PRESENT for one in (finding.presence, was))
     course = None
@@ -181,8 +189,13 @@ def _has_grown(row: Row, before: Fact) -> bool:
 
 
 def facts_in(rows: Sequence[Row]) -> list[Fact]:
-    """A table as facts, so that it can be another's past."""
-    return [Fact(row.finding, row.size) for row in rows]
+    """A table as facts, so that it can be another's past; what is not assessed is uncertain."""
+    return [
+        Fact(row.finding, row.size)
+        if row.is_assessed
+        else Fact(replace(row.finding, presence=Presence.UNCERTAIN))
+        for row in rows
+    ]
 
 
 def answers_in(rows: Sequence[Row], claims: Sequence[str], regions: Sequence[str]) -> Answers:

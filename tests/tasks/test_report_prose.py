@@ -1,5 +1,6 @@
 """Prose says all that the table does and nothing else, whatever the writer wrote."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -55,6 +56,30 @@ def test_true_sentences_stay_and_name_their_claims() -> None:
     assert prose.findings[0].claims == ("pleural_effusion:left",)
     assert prose.findings[1].claims == ("pneumothorax:left", "pneumothorax:right")
     assert not prose.dropped
+
+
+def test_what_is_not_assessed_is_not_denied_and_a_last_sentence_says_so() -> None:
+    unknown = [
+        replace(row("fracture", Presence.ABSENT, side), is_assessed=False)
+        for side in (Side.LEFT, Side.RIGHT)
+    ]
+    unknown.append(replace(row("emphysema", Presence.ABSENT), is_assessed=False))
+    rows = [*(one for one in ROWS if one.claim != "nodule:left"), *unknown]
+    rows.append(replace(row("nodule", Presence.ABSENT, Side.LEFT), is_assessed=False))
+    words = "FINDINGS: No rib fracture. No emphysema. No pneumothorax is seen."
+    prose = prose_of(words, rows, PHRASES)
+    assert prose.dropped == ("No rib fracture.", "No emphysema.")
+    both, left = prose.findings[-2:]
+    assert both.text == "Emphysema or rib fracture cannot be assessed."
+    assert set(both.claims) == {"fracture:left", "fracture:right", "emphysema"}
+    assert (left.text, left.claims) == ("Left nodule cannot be assessed.", ("nodule:left",))
+    told = read_findings(f"{both.text} {left.text}", PHRASES)
+    assert told == [
+        Finding("emphysema", Presence.UNCERTAIN),
+        Finding("fracture", Presence.UNCERTAIN),
+        Finding("nodule", Presence.UNCERTAIN, Side.LEFT),
+    ]
+    assert "cannot be assessed" not in prose_of(words, ROWS, PHRASES).text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from medgen.modality import Kind
 from medgen.tasks.facts import Fact
 from medgen.tasks.finder_calibrate import calibrated, loudness
 from medgen.tasks.finder_model import Calibration, shown_together
-from medgen.tasks.report_table import Row, box_of, compared, table_of, threshold_of
+from medgen.tasks.report_table import Row, box_of, compared, facts_in, table_of, threshold_of
 
 CLAIMS = ("mass:left", "oedema", "nodule:right")
 CALIBRATION = Calibration(
@@ -57,6 +57,24 @@ def test_what_is_half_as_likely_is_uncertain_and_the_surest_comes_first() -> Non
     assert rows[2].score == pytest.approx(1 / (1 + np.exp(6)))
 
 
+def test_what_is_missed_more_often_than_not_is_not_denied_but_told_where_it_is_seen() -> None:
+    blind = replace(CALIBRATION, recall=(0.4, 1.0, 0.5))
+    rows = {one.claim: one for one in table_of(found(-9.0, -9.0, -9.0), CLAIMS, (), blind, 0.6)}
+    assert [rows[claim].is_assessed for claim in CLAIMS] == [False, True, True]
+    assert rows["mass:left"].as_json()["presence"] == "not assessed"
+    assert rows["oedema"].as_json()["presence"] == "absent"
+    [seen] = [
+        one for one in table_of(found(9.0, -9.0, -9.0), CLAIMS, (), blind, 0.6) if one.score > 0.9
+    ]
+    assert (seen.is_assessed, seen.finding.presence) == (True, Presence.PRESENT)
+
+
+def test_what_is_not_assessed_is_not_compared_now_or_then() -> None:
+    unknown = replace(row(Presence.ABSENT), is_assessed=False)
+    assert compared([unknown], facts_in([row(Presence.PRESENT)])) == [unknown]
+    assert compared([row(Presence.PRESENT)], facts_in([unknown])) == [row(Presence.PRESENT)]
+
+
 def row(presence: Presence, size: float | None = None) -> Row:
     return Row("mass:left", Finding("mass", presence, side=Side.LEFT, size_mm=size), 0.9, size)
 
@@ -94,6 +112,9 @@ def test_calibration_keeps_normal_studies_normal_and_orders_its_points() -> None
     invented = (chances[normal] >= threshold_of(found, 0.05)).any(1).float().mean()
     assert float(invented) <= 0.06
     assert float((chances.mean(0) - truth.mean(0)).abs().max()) < 0.03
+    told = (chances >= threshold_of(found)) & (truth == 1)
+    assert found.recall == pytest.approx((told.sum(0) / truth.sum(0)).tolist(), abs=1e-4)
+    assert calibrated(odds, truth * torch.tensor([1, 0])).recall[1] == 0  # nobody has seen one
 
 
 def test_what_spots_say_counts_where_the_other_odds_are_noise() -> None:
