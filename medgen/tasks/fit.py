@@ -1,6 +1,7 @@
 """The training loop: a generator that can be killed at any moment and resumed to the same bits."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from medgen import __version__
 from medgen.diffusion.noise import generator_for
 from medgen.errors import MedgenError, OutputError, UsageError
 from medgen.tasks.denormals import flushed_denormals
+from medgen.tasks.device import emulates_bf16
 from medgen.tasks.distributed import World, join
 from medgen.tasks.fit_config import FREE_TO_CHANGE, FitConfig, learning_rate
 from medgen.tasks.interrupt import Interrupt, waiting_signals
@@ -26,6 +28,8 @@ from medgen.tasks.memory import keep_freed_memory
 from medgen.tasks.prefetch import MakeItem, made_in_order
 from medgen.tasks.snapshots import Snapshot, at_step, newest, prune, sweep, write_snapshot
 from medgen.tasks.state import TrainingState, new_state
+
+LOGGER = logging.getLogger(__name__)
 
 Loss = Callable[[Any, list[Any]], Mapping[str, Tensor]]
 """Network and items in; named scalars out, each a mean over the items. `total` is minimised.
@@ -100,6 +104,8 @@ def fit(
     world = join(config.device)
     if config.batch % world.size:
         raise UsageError(f"batch {config.batch} cannot be split over {world.size} processes")
+    if config.precision == "bf16" and world.rank == 0 and emulates_bf16(world.device):
+        LOGGER.warning("bf16 is slow on this CPU, which has no instructions for it; take fp32")
     with flushed_denormals(), waiting_signals() as interrupt:
         state = new_state(network.to(world.device), weight_decay=config.weight_decay)
         if config.compile:

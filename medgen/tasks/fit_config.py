@@ -22,7 +22,8 @@ class FitConfig:
         clip_norm: Largest norm of the gradient; None leaves it as it is.
         ema_decay: Share that the averaged weights keep each step, in [0, 1).
         ema_warmup: The average begins at (1 + step) / (ema_warmup + step) if that is smaller.
-        precision: `bf16` runs forward and loss under autocast; weights stay fp32.
+        precision: `bf16` runs forward and loss under autocast; weights stay fp32. A CPU without
+            instructions for it (AVX2 only) is many times slower so, which a warning says.
         compile: Let PyTorch compile the network, which takes a minute and a C++ compiler.
         seed: Decides, with an item's number, everything random.
         device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medgen.errors import UsageError
-from medgen.tasks.device import choose_device
+from medgen.tasks.device import choose_device, emulates_bf16
 
 
 def have(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
@@ -54,3 +54,13 @@ def test_the_number_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_words_are_refused(word: str) -> None:
     with pytest.raises(UsageError, match="write auto, cpu"):
         choose_device(word)
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_only_a_cpu_without_instructions_for_it_emulates_bf16(
+    has_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_it)
+    assert emulates_bf16(torch.device("cpu")) is not has_it
+    assert not emulates_bf16(torch.device("meta"))

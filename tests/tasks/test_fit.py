@@ -40,6 +40,19 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path, precision: str, wor
         assert same(final(tmp_path / "whole", part), final(tmp_path / "parts", part))
 
 
+@pytest.mark.parametrize(("precision", "warns"), [("fp32", False), ("bf16", True)])
+def test_a_cpu_that_emulates_bf16_is_told_of(
+    precision: str,
+    warns: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("medgen.tasks.fit.emulates_bf16", lambda device: True)
+    run(tmp_path, precision=precision, steps=1)
+    assert ("no instructions for it; take fp32" in caplog.text) is warns
+
+
 def test_the_journal_of_a_resumed_run_is_that_of_a_whole_one(tmp_path: Path) -> None:
     run(tmp_path / "whole")
     run(tmp_path / "parts", save_every_steps=4, stop_at=7)
