@@ -28,7 +28,7 @@ class Prompt:
         text: As it was given.
         findings: What it states, and the flow was trained on.
         ignored: Names of findings that it states, and the flow never saw.
-        unseen: Words that the text encoder never read.
+        unseen: Words that the text encoder never read, and that are not retold.
         cut: The words at the end that do not fit.
         retold: What it states, in the words that encoders and flows were trained on; empty where
             there are none for it.
@@ -98,7 +98,8 @@ def read_prompt(
     retold = _retold(heard)
     if tokenizer.split(retold, max_tokens=max_tokens)[1]:
         retold = ""
-    return Prompt(text, heard, ignored, tokenizer.unseen(text), cut, retold)
+    unseen = tokenizer.unseen(phrases.rest(text) if retold else text)
+    return Prompt(text, heard, ignored, unseen, cut, retold)
 
 
 def _retold(findings: Sequence[Finding]) -> str:

@@ -39,3 +39,9 @@ def test_what_says_nothing_is_not_retold() -> None:
 
 def test_what_would_not_fit_is_not_retold() -> None:
     assert read("Left effusion.", max_tokens=40).retold == ""
+
+
+def test_words_that_are_retold_are_not_lost_and_others_are() -> None:
+    assert not read("Large left pleural effusion. Heart size normal.").is_misread
+    assert read("Left zygomatic effusion.").unseen == ("zygomatic",)
+    assert "size" in read("Heart size normal.", max_tokens=40).unseen  # it is told as it stands
