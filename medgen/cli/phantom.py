@@ -148,6 +148,9 @@ def phantom(
     study = (
         _head(wanted, common, of_heads) if anatomy == "head" else _chest(wanted, common, of_heads)
     )
+    has_reports = "text" in map(str, wanted) if wanted is not None else anatomy != "head"
+    if held_out and not (has_reports or counterfactuals):
+        raise UsageError("--held-out is of reports: add text to --with, or --counterfactuals")
     config = PhantomConfig(number, file_format, study, overwrite, skip_existing)
 
     def line(one: Written) -> dict[str, Any]:

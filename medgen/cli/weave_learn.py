@@ -16,6 +16,7 @@ from medgen.cli.options import (
     RecordTo,
     Set,
 )
+from medgen.errors import UsageError
 
 
 def weave_learn(
@@ -88,6 +89,8 @@ def weave_learn(
         "device": device,
         "seed": seed,
     }
+    if instant and steps is not None:
+        raise UsageError("--steps is of a concept that is trained; an --instant one takes none")
     resolved = resolve(LearnConfig, file=config, settings=settings or (), flags=flags)
     made = run_learn(
         images,

@@ -104,6 +104,8 @@ def write_report(
         MedgenError: In one line: what is wrong. No report is left half written.
     """
     started = time.perf_counter()
+    if config.keep_patient and (out is None or out.suffix.lower() != ".dcm"):
+        raise UsageError("--keep-patient is for a report in DICOM: -o report.dcm")
     if out is not None:
         if out.suffix.lower() not in ENDINGS:
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")

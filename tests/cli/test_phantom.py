@@ -72,6 +72,8 @@ def test_a_chest_has_a_radiograph_and_a_report(
         (["--anatomy", "head", "--with", "mri:t1"], "--contrasts"),
         (["--anatomy", "thorax", "--with", "text,smell"], "smell"),
         (["--anatomy", "thorax", "--with", "mri"], "not mri"),
+        (["--anatomy", "thorax", "--with", "xray", "--held-out"], "--held-out is of reports"),
+        (["--anatomy", "head", "--held-out"], "--held-out is of reports"),
     ],
 )
 def test_each_anatomy_has_its_own_options(

@@ -138,6 +138,8 @@ def test_refusals(
     assert "the images are of 2 patients" in capsys.readouterr().err
     assert run(*patients, "--allow-mixed") == 0
     kept = tmp_path / "kept.dcm"
+    assert run(patients[0], "--keep-patient", "-o", tmp_path / "kept.txt") == 2
+    assert "--keep-patient is for a report in DICOM" in capsys.readouterr().err
     assert run(patients[0], "--keep-patient", "-o", kept) == 0
     made = dcmread(kept)
     assert made.PatientID == "A"

@@ -12,7 +12,7 @@ from PIL import Image
 from medgen.cli.app import main
 from tests.tasks.weave_toy import corner_examples, dim_radiograph, save_mask
 
-FEW = ["--steps", "3", "--device", "cpu", "--set", "batch=2", "--set", "views=1"]
+FEW = ["--set", "steps=3", "--device", "cpu", "--set", "batch=2", "--set", "views=1"]
 FEW += ["--set", "prior_images=1"]
 
 
@@ -200,9 +200,11 @@ def test_places_go_to_concepts_in_their_order(
     assert (mask[30:36, 30:36] == 3).all()
 
 
-def test_a_wrong_name_is_told_before_anything_is_learned(
+def test_what_cannot_be_is_told_before_anything_is_learned(
     here: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert learn(here, "--instant", "--steps", "9", "-o", "mass.concept") == 2
+    assert "--steps is of a concept that is trained" in capsys.readouterr().err
     assert learn(here, "-o", "mass.safetensors") == 2
     assert "ends in .concept" in capsys.readouterr().err
 
