@@ -1,6 +1,7 @@
 """A file or folder appears under its name whole, or not at all."""
 
 import errno
+import fnmatch
 import os
 import secrets
 import shutil
@@ -71,14 +72,23 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         _sync_folder(path.parent)
 
 
-def check_writable(path: Path, *, overwrite: bool = False) -> None:
+def check_writable(path: Path, *, overwrite: bool = False, replaces: str = "*") -> None:
     """Find out before the computation whether a result can be written; leaves no trace.
 
+    Args:
+        path: Where it shall appear.
+        overwrite: Replace what is there.
+        replaces: Names, with wildcards, of the files that a folder which is replaced may hold.
+
     Raises:
-        OutputError: If the target exists, or its folder cannot be written to.
+        OutputError: If the target exists, is a folder with other files, or its folder cannot be
+            written to.
     """
     refuse_existing(path, overwrite=overwrite)
     with _output_errors(path):
+        if path.is_dir():
+            names = {file.name for file in path.iterdir()}
+            _refuse_foreign(path, names - set(fnmatch.filter(names, replaces)))
         folder = next(p for p in path.absolute().parents if p.exists())
         probe = _beside(folder / "probe")
         probe.touch()
@@ -117,11 +127,7 @@ def _swap_folder(temporary: Path, path: Path) -> None:
         temporary.replace(path)  # an empty folder gives way to a full one
         return
     written = {file.name for file in temporary.iterdir()}
-    if foreign := sorted({file.name for file in path.iterdir()} - written):
-        raise OutputError(
-            f"{path}: holds other files too ({foreign[0]}), and --overwrite would remove them; "
-            "choose another folder"
-        )
+    _refuse_foreign(path, {file.name for file in path.iterdir()} - written)
     if exchange(temporary, path):
         shutil.rmtree(temporary, ignore_errors=True)  # what was at `path`
         return
@@ -133,6 +139,14 @@ def _swap_folder(temporary: Path, path: Path) -> None:
         old.replace(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_foreign(path: Path, names: set[str]) -> None:
+    if names:
+        raise OutputError(
+            f"{path}: holds other files too ({min(names)}), and --overwrite would remove them; "
+            "choose another folder"
+        )
 
 
 def _sync(path: Path) -> None:

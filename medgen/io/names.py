@@ -16,6 +16,7 @@ _FILE_SUFFIXES: dict[str, FileFormat] = {
 }
 _INPUT_SUFFIXES = (*_FILE_SUFFIXES, ".img.gz", ".hdr.gz", ".img", ".hdr", ".jpg", ".jpeg", ".ima")
 _NOT_WRITTEN = (".jpg", ".jpeg", ".hdr", ".img", ".gz", ".zip", ".mha", ".nrrd", ".mgz")
+SLICES = "[0-9][0-9][0-9][0-9]*.dcm"  # names in a folder of DICOM that medgen has written
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in file names of one system or another
 
 

@@ -11,6 +11,7 @@ from medgen.instruct.wording import worded
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
+from medgen.io.names import SLICES
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import Kind
 from medgen.tasks.generate import (
@@ -140,7 +141,7 @@ def write_samples(
         if not (skip_existing and path.exists())
     ]
     for path in missing:
-        check_writable(path, overwrite=config.overwrite)
+        check_writable(path, overwrite=config.overwrite, replaces=SLICES)
         # What is beside an image that is not there belongs to nobody.
         check_writable(sidecar_path(path), overwrite=config.overwrite or skip_existing)
     instruction = Instruction.parse(request.text, config.references)

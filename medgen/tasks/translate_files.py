@@ -10,7 +10,7 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import FileFormat, MedicalImage
-from medgen.io.names import check_apart, format_of, output_path
+from medgen.io.names import SLICES, check_apart, format_of, output_path
 from medgen.io.preview import write_preview
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import FACTS, Kind, Modality
@@ -126,7 +126,7 @@ def _check_free(paths: list[Path | None], item: Item, config: TranslateConfig) -
             raise UsageError(f"{path}: a radiograph is a .png, a .dcm, or a folder for one")
         if config.keep_patient and format_of(path) != "dicom":
             raise UsageError(f"{path}: holds no patient; leave --keep-patient out, or make DICOM")
-        check_writable(path, overwrite=config.overwrite)
+        check_writable(path, overwrite=config.overwrite, replaces=SLICES)
         check_writable(sidecar_path(path), overwrite=config.overwrite)
     if preview is not None:
         if config.target == XRAY:

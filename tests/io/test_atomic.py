@@ -9,6 +9,7 @@ import pytest
 
 from medgen.errors import OutputError
 from medgen.io.atomic import atomic_file, atomic_folder, check_writable
+from medgen.io.names import SLICES
 
 
 @contextmanager
@@ -114,3 +115,13 @@ def test_checking_sees_what_exists(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="already exists"):
         check_writable(tmp_path / "a.nii")
     check_writable(tmp_path / "a.nii", overwrite=True)
+
+
+def test_a_folder_of_other_files_is_found_before_the_computation(tmp_path: Path) -> None:
+    series = tmp_path / "ct"
+    series.mkdir()
+    (series / "0001.dcm").touch()
+    check_writable(series, overwrite=True, replaces=SLICES)
+    (series / "notes.txt").touch()
+    with pytest.raises(OutputError, match=r"holds other files too \(notes.txt\)"):
+        check_writable(series, overwrite=True, replaces=SLICES)

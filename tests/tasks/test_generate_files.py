@@ -151,5 +151,6 @@ def test_what_is_missing_is_made_as_it_was(config: GenerateConfig, tmp_path: Pat
     kept = first.output.stat().st_mtime_ns
     (again,) = write_samples(REQUEST, [], config, tmp_path, skip_existing=True)
     assert (again.index, again.output) == (1, second.output)
-    np.testing.assert_array_equal(files.read(again.output).voxels, before)
+    # Of the same noise; a batch of another size may be rounded otherwise.
+    np.testing.assert_allclose(files.read(again.output).voxels, before, atol=1)
     assert first.output.stat().st_mtime_ns == kept

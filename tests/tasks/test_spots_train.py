@@ -140,7 +140,7 @@ def test_spots_change_nothing_else(deep: SimpleNamespace, tmp_path: Path) -> Non
     shape = replace(plain.finder.config, spots=("nodule",), spot_width=4)
     assert spotting.finder.config == shape
     assert spotting.calibration.foreign == plain.calibration.foreign
-    assert spotting.calibration.scale != plain.calibration.scale
+    assert spotting.calibration != plain.calibration
     config = finder_config(init=str(deep.spots), freeze=["query"])
     for _ in train_finder(config, tmp_path / "on", manifest=deep.manifest):
         pass  # a finder goes on with its spots, and they stay
