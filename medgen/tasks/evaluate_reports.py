@@ -14,6 +14,7 @@ from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
 from medgen.tasks.align_studies import read_report
+from medgen.tasks.report_marks import unmarked
 
 DEFINITION = (
     "corpus BLEU without smoothing, ROUGE-L F, METEOR of equal words and stems, CIDEr-D; lower "
@@ -58,7 +59,7 @@ class ReportEvaluation:
 def evaluate_reports(
     pred: Path, truth: Path, extra_phrases: Sequence[Path] = ()
 ) -> ReportEvaluation:
-    """Compare reports with those of people.
+    """Compare reports with those of people; what medgen writes below its own is left out.
 
     Args:
         pred: What was written: a folder of `.txt`, one such file, a manifest, or JSON Lines of
@@ -67,7 +68,8 @@ def evaluate_reports(
         extra_phrases: More words of findings.
 
     Raises:
-        InputError: If one cannot be read, or nothing belongs together.
+        InputError: If one cannot be read, nothing belongs together, or something was written that
+            there is no truth for.
         UsageError: If the libraries of the metrics are missing.
     """
     written, true = read_reports(pred), read_reports(truth)
@@ -76,6 +78,8 @@ def evaluate_reports(
     both = [name for name in true if name in written]
     if not both:
         raise InputError(f"{pred} and {truth}: no report of one has the name of one of the other")
+    if alone := [name for name in written if name not in true]:
+        raise InputError(f"{pred}: {alone[0]} has no truth in {truth}; give both the same name")
     phrases = load_phrases(extra_phrases)
     pairs = ([written[name] for name in both], [true[name] for name in both])
     found = finding_scores(*pairs, phrases)
@@ -107,7 +111,7 @@ def read_reports(path: Path) -> dict[str, str]:
         found = {path.stem: _text(path)}
     if not found:
         raise InputError(f"{path}: has no reports; name a folder of .txt, a manifest or JSON Lines")
-    return found
+    return {name: unmarked(text) for name, text in found.items()}
 
 
 def _of_lines(path: Path) -> dict[str, str]:
@@ -121,11 +125,18 @@ def _of_lines(path: Path) -> dict[str, str]:
         return {name: text for name, text in texts.items() if text}
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-            found[str(row["id"])] = str(row["text"])
+            name, text = str(row["id"]), row["text"]
         except (ValueError, KeyError, TypeError):
-            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}') from None
+            name, text = "", None
+        if not isinstance(text, str):
+            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}')
+        if name in found:
+            raise InputError(f"{path}:{number}: {name} has a report already; leave one out")
+        found[name] = text
     return found
 
 

@@ -33,6 +33,7 @@ from medgen.tasks.given import Given
 from medgen.tasks.report import Report, facts_of_images, load_reporter, report
 from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_images import with_kinds
+from medgen.tasks.report_marks import marked, unmarked
 from medgen.tasks.report_prose import Sentence
 from medgen.tasks.report_table import USUAL
 
@@ -124,8 +125,7 @@ def write_report(
     if warnings:  # without the path, which may name the patient
         document["Warnings"].append("the prior cannot be read; nothing is compared")
     maps = _write_maps(made, images, config, evidence, name) if evidence else ()
-    cautions = "".join(f"Warning: {one}\n" for one in document["Warnings"])
-    text = f"{made.text}\n\n{cautions}{_mark(config)}\n"
+    text = marked(made.text, document["Warnings"], provenance_of(config))
     if out is not None:
         _write(made, images, document, text, config, out)
     has_sidecar = out is not None and out.suffix.lower() != ".json"
@@ -187,10 +187,6 @@ def document_of(
 
 def _sentences(said: Sequence[Sentence]) -> list[dict[str, Any]]:
     return [{"text": one.text, "claims": list(one.claims)} for one in said]
-
-
-def _mark(config: ReportConfig) -> str:
-    return f"{provenance_of(config).sentence_of('report')}. Research only; not for clinical use."
 
 
 def _write(
@@ -327,4 +323,4 @@ def _said(path: Path) -> list[Fact]:
         raise InputError(f"{path}: cannot be read as text") from None
     if len(data) > MAX_PRIOR_BYTES or not text.strip():
         raise InputError(f"{path}: is no report by its length")
-    return [Fact(one, one.size_mm) for one in read_findings(text, load_phrases())]
+    return [Fact(one, one.size_mm) for one in read_findings(unmarked(text), load_phrases())]

@@ -7,7 +7,9 @@ import pytest
 
 from medgen.cli import app
 from medgen.errors import InputError
+from medgen.io.provenance import Provenance
 from medgen.tasks.evaluate_reports import evaluate_reports, read_reports
+from medgen.tasks.report_marks import marked
 
 REPORTS = {"a": "Left effusion.", "b": "No effusion. Cardiomegaly.", "c": "Normal study."}
 
@@ -48,6 +50,20 @@ def test_what_was_not_written_is_told(folder: Path, lines: Path) -> None:
     assert (found.reports, found.without_prediction) == (2, ("b",))
 
 
+def test_what_there_is_no_truth_for_is_refused(folder: Path, lines: Path) -> None:
+    (folder / "b.txt").rename(folder / "B.txt")
+    with pytest.raises(InputError, match="B has no truth in"):
+        evaluate_reports(folder, lines)
+
+
+def test_what_medgen_writes_below_its_reports_is_no_part_of_them(folder: Path, lines: Path) -> None:
+    made = Provenance("report", "tiny", "0" * 64, 7, 4)
+    for name, report in REPORTS.items():
+        (folder / f"{name}.txt").write_text(marked(report, ["42% of it is a left mass"], made))
+    assert read_reports(folder) == REPORTS
+    assert evaluate_reports(folder, lines).scores["rouge-l"] == pytest.approx(1)
+
+
 def test_two_files_are_a_pair(folder: Path) -> None:
     found = evaluate_reports(folder / "a.txt", folder / "b.txt")
     assert found.scores["findings-f1"] == 0
@@ -70,7 +86,13 @@ def test_the_command(folder: Path, lines: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{}", 'is not {"id"'), ("nothing", "cannot be read"), ("", "cannot be read")],
+    [
+        ("{}", 'is not {"id"'),
+        ("nothing", "cannot be read"),
+        ("", "cannot be read"),
+        ('{"id": "a", "text": null}', 'is not {"id"'),
+        ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', ":3: a has a report already"),
+    ],
 )
 def test_bad_lines(tmp_path: Path, folder: Path, content: str, message: str) -> None:
     (tmp_path / "x.jsonl").write_text(content)
