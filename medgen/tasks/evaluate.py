@@ -21,6 +21,7 @@ from medgen.metrics.tissue import tissue_scores
 from medgen.modality import Kind, Modality
 from medgen.tasks.document import to_document
 from medgen.tasks.match import Match, match
+from medgen.tasks.preflight import can_be_ct, looks_like_ct
 
 Protocol = Literal["synthrad", "mri"]
 MODALITIES: dict[str, Modality] = {"synthrad": Modality.CT, "mri": Modality.MRI}
@@ -150,11 +151,14 @@ def score(
 def _compare(pair: Match, protocol: Protocol) -> tuple[Row, str]:
     """The figures of one pair, and where they were computed."""
     truth, pred = (_image(path, protocol) for path in (pair.truth, pair.pred))
+    _require_units(truth, pair.truth, protocol)
     _require_same_grid(pred, truth, pair.pred, pair.truth)
     if pair.mask:
-        given = read(pair.mask)
+        given = read(pair.mask, is_mask=True)
         _require_same_grid(given, truth, pair.mask, pair.truth)
         inside, rule = given.voxels > 0, "given: voxels above 0"
+        if not inside.any():
+            raise InputError(f"{pair.mask}: is empty: no voxel is above 0; give another --mask")
     else:
         inside, rule = body_of(truth), rule_of(truth)
     try:
@@ -174,6 +178,14 @@ def _image(path: Path, protocol: Protocol) -> MedicalImage:
         remedy = f"use --protocol {other}" if other else "no protocol is for it"
         raise InputError(f"{path}: is {image.kind}, not {wanted}; {remedy}")
     return replace(image, kind=image.kind or Kind(wanted))
+
+
+def _require_units(truth: MedicalImage, path: Path, protocol: Protocol) -> None:
+    """A truth that is trusted to be of the protocol's modality has the numbers of it."""
+    if protocol == "synthrad" and not can_be_ct(truth):
+        raise InputError(f"{path}: holds no HU (no air, no fat), so is no CT; use --protocol mri")
+    if protocol == "mri" and looks_like_ct(truth):
+        raise InputError(f"{path}: holds HU (air near -1000), so is a CT; use --protocol synthrad")
 
 
 def _require_same_grid(image: MedicalImage, truth: MedicalImage, path: Path, of: Path) -> None:

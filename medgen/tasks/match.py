@@ -49,7 +49,7 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
     Args:
         pred: What was made.
         truth: What it should be.
-        mask: Where to compare; one for each truth, or one for all.
+        mask: Where to compare; a file is for all truths, a folder has one for each.
         modality: Which images of a study count, where a folder or a manifest has several.
 
     Raises:
@@ -57,10 +57,10 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
         UsageError: If several predictions fit one truth.
     """
     preds, truths = (_items(path, modality) for path in (pred, truth))
-    masks = _one_a_study(_items(mask, None), "mask") if mask else []
-    if len(preds) == len(truths) == 1:
-        return Matches([_matched(preds[0], truths[0], masks, bool(mask))], [])
     truths = _one_a_study(truths, str(modality))
+    masks = _one_a_study(_items(mask, None), "mask") if mask else None
+    if len(preds) == len(truths) == 1:
+        return Matches([_matched(preds[0], truths[0], masks, is_for_all=True)], [])
     taken = {item.name for item in preds} & {item.name for item in truths}
     rest = [item for item in preds if item.name not in taken and not _is_extra(item)]
     found = [
@@ -68,7 +68,8 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
         for item in truths
     ]
     _require_all_used(rest, [(made, item) for item, made in found if made], truth)
-    pairs = [_matched(made, item, masks, bool(mask)) for item, made in found if made]
+    is_for_all = mask is not None and mask.is_file()
+    pairs = [_matched(made, item, masks, is_for_all=is_for_all) for item, made in found if made]
     if not pairs:
         raise InputError(f"{pred}: has no truth in {truth}; give both files the same name")
     return Matches(pairs, [item.name for item, made in found if not made])
@@ -77,12 +78,14 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
 def study_of(name: str) -> str:
     """The study that a result's name speaks of.
 
+    A bare kind names no study of its own: it is an image of the folder's.
+
     Example:
-        >>> study_of("p1_ct"), study_of("p1/mr_t1_ct"), study_of("p1")
-        ('p1', 'p1', 'p1')
+        >>> study_of("p1_ct"), study_of("p1/mr_t1_ct"), study_of("p1"), study_of("ct")
+        ('p1', 'p1', 'p1', '')
     """
     folder, _, last = name.rpartition("/")
-    if folder:
+    if folder or last in SLUGS:
         return folder
     stem, _, slug = last.rpartition("_")
     return stem if stem and slug in SLUGS else last
@@ -109,10 +112,9 @@ def _items(path: Path, modality: Modality | None) -> list[Item]:
 
 def _one_a_study(items: Sequence[Item], word: str) -> list[Item]:
     """Where a study's folder has a file called `ct`, leave out its MRI and what else is there."""
-    plain = {study_of(item.name) for item in items if item.name.endswith(f"/{word}")}
-    return [
-        item for item in items if item.name.endswith(f"/{word}") or study_of(item.name) not in plain
-    ]
+    named = [item for item in items if item.name.rpartition("/")[2] == word]
+    plain = {study_of(item.name) for item in named}
+    return [item for item in items if item in named or study_of(item.name) not in plain]
 
 
 def _require_all_used(preds: Sequence[Item], found: Sequence[tuple[Item, Item]], of: Path) -> None:
@@ -144,10 +146,13 @@ def _is_extra(item: Item) -> bool:
     return item.name.endswith(("_sigma", "_preview"))
 
 
-def _matched(made: Item, truth: Item, masks: Sequence[Item], is_masked: bool) -> Match:
-    mask = masks[0] if len(masks) == 1 else _partner(truth, masks, "mask")
-    if is_masked and mask is None:
-        raise InputError(f"{truth.path}: has no mask; name it '{study_of(truth.name)}_mask.nii.gz'")
-    name = study_of(truth.name)
+def _matched(made: Item, truth: Item, masks: Sequence[Item] | None, *, is_for_all: bool) -> Match:
+    mask = None
+    if masks is not None:
+        mask = masks[0] if is_for_all and len(masks) == 1 else _partner(truth, masks, "mask")
+        if mask is None:
+            study = study_of(truth.name) or truth.name
+            raise InputError(f"{truth.path}: has no mask; name it '{study}_mask.nii.gz'")
+    name = study_of(truth.name) or truth.name
     patient = truth.study.patient if truth.study else name
     return Match(name, patient, made.path, truth.path, mask.path if mask else None)

@@ -134,3 +134,23 @@ def test_an_image_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = write(image, tmp_path / "ct.nii", provenance=Provenance("phantom", "test"))
     with pytest.raises(InputError, match=r"ct\.nii: is ct, not mri; use --protocol synthrad"):
         evaluate(path, path, protocol="mri")
+
+
+def test_numbers_that_cannot_be_of_the_protocol_are_refused(tmp_path: Path) -> None:
+    ct = save(tmp_path / "ct.nii", head(0))
+    mri = save(tmp_path / "t1.nii", (head(0) + 2000).astype(np.int16))
+    with pytest.raises(InputError, match=r"t1\.nii: holds no HU .* use --protocol mri"):
+        evaluate(ct, mri)
+    with pytest.raises(InputError, match=r"ct\.nii: holds HU .* use --protocol synthrad"):
+        evaluate(ct, ct, protocol="mri")
+
+
+def test_a_mask_may_be_everything_and_not_nothing(tmp_path: Path) -> None:
+    truth = save(tmp_path / "truth.nii", head(0))
+    everything, nothing = (
+        save(tmp_path / f"{value}.nii", np.full(SHAPE, value, np.uint8)) for value in (1, 0)
+    )
+    (row,) = evaluate(truth, truth, mask=everything).rows
+    assert row.voxels == math.prod(SHAPE)
+    with pytest.raises(InputError, match=r"0\.nii: is empty"):
+        evaluate(truth, truth, mask=nothing)

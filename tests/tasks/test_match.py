@@ -32,7 +32,14 @@ def pairs(pred: Path, truth: Path, mask: Path | None = None, word: str = "ct") -
 
 @pytest.mark.parametrize(
     ("name", "study"),
-    [("p1", "p1"), ("p1_ct", "p1"), ("p_1", "p_1"), ("a/b/mr_t1_ct", "a/b"), ("_ct", "_ct")],
+    [
+        ("p1", "p1"),
+        ("p1_ct", "p1"),
+        ("p_1", "p_1"),
+        ("a/b/mr_t1_ct", "a/b"),
+        ("_ct", "_ct"),
+        ("t1", ""),
+    ],
 )
 def test_a_study_is_the_name_without_its_kind(name: str, study: str) -> None:
     assert study_of(name) == study
@@ -58,6 +65,20 @@ def test_folders_pair_by_study(tmp_path: Path) -> None:
         ["p/p2_ct", "t/p2/ct", "m/p2/mask"],
     ]
     assert match(pred, truth, None, Modality.CT).without_prediction == ["p3/ct"]
+
+
+def test_a_folder_of_one_study_has_one_truth(tmp_path: Path) -> None:
+    pred = volumes(tmp_path / "p", "t1_ct")
+    truth = volumes(tmp_path / "t", "ct", "t1", "t2")
+    assert pairs(pred, truth) == [["p/t1_ct", "t/ct"]]
+
+
+def test_one_mask_is_for_all_only_if_it_is_a_file(tmp_path: Path) -> None:
+    pred, truth = volumes(tmp_path / "p", "a", "b"), volumes(tmp_path / "t", "a", "b")
+    mask = volumes(tmp_path / "m", "a_mask")
+    assert [one[2] for one in pairs(pred, truth, mask / "a_mask.nii.gz")] == ["m/a_mask"] * 2
+    with pytest.raises(InputError, match=r"b\.nii\.gz: has no mask"):
+        match(pred, truth, mask, Modality.CT)
 
 
 def test_a_contrast_never_meets_another(tmp_path: Path) -> None:
