@@ -17,6 +17,7 @@ from medgen.align.central import (
     wording_loss,
 )
 from medgen.align.grounding import Logits, grounding_loss
+from medgen.checkpoint import Card, model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import UsageError
@@ -33,7 +34,7 @@ from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Loss, Progress, fit
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.prefetch import MakeItem
-from medgen.tasks.run_card import card_of, facts_of
+from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.snapshots import averaged_weights
 
 BUILT = "aligned"  # its name, if nobody gives it one
@@ -79,13 +80,22 @@ def align(
         card = replace(card, steps=step, extra={"training": facts_of(config)})
         save_aligner(
             out / MODEL,
-            card,
+            _descended(card, config),
             config.encoders,
             {name: one for name, one in state.items() if not name.startswith("grounding.")},
             tokenizer=tokenizer,
             standard=config.standard,
             learned=learned,
         )
+
+
+def _descended(card: Card, config: AlignConfig) -> Card:
+    """The card, with those whose work is in what it started from and in its finder."""
+    card = descended(card, model_folder(config.init) if config.init else None, Modality.TEXT)
+    if config.finder:
+        seen = read_card(model_folder(config.finder)).data
+        card = replace(card, data=tuple(dict.fromkeys((*seen, *card.data))))
+    return card
 
 
 def _lessons(

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from medgen.align.augment import AugmentConfig
 from medgen.align.central import Pairs
-from medgen.data.standard import StandardConfig
+from medgen.data.standard import StandardConfig, channels_of
 from medgen.errors import UsageError
-from medgen.modality import Modality
+from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import EncodersConfig
 from medgen.tasks.align_studies import IMAGES
 from medgen.tasks.fit_config import FitConfig
@@ -45,18 +45,38 @@ class AlignConfig:
         """Raises UsageError for a number that makes no sense."""
         if self.fit.batch < 2:
             raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
-        if self.invariant < 0 or self.grounding < 0 or not 0 <= self.max_bad <= 1:
+        weights = (self.invariant, self.grounding, self.wordings, self.diag_weight)
+        if min(weights) < 0 or not 0 <= self.max_bad <= 1:
             raise UsageError("weights must not be negative, and max_bad must be in [0, 1]")
         strides = [getattr(self.encoders, name).stride for name in self.images]
         if self.patch < 0 or any(self.patch % stride for stride in strides):
-            raise UsageError(f"patches of {self.patch}: choose a multiple of {max(strides)}")
+            raise UsageError(
+                f"patches of {self.patch}: choose a multiple of {max(strides, default=1)}"
+            )
         if self.cells < 0 or (self.cells and self.patch):
             raise UsageError("choose cells, 1 or more views of each image, or patch, or neither")
         if not 1 <= self.decoys <= 100:
             raise UsageError(f"{self.decoys} decoys: choose 1 to 100")
-        if unknown := sorted(set(self.train) - set(Modality)) or not self.train:
+        unknown = sorted(set(self.train) - set(Modality))
+        if unknown or not self.train:
             words = ", ".join(Modality)
-            raise UsageError(f"train {unknown or 'nothing'}: choose from {words}")
+            raise UsageError(f"train {', '.join(unknown) or 'nothing'}: choose from {words}")
+        self._check_views()
+
+    def _check_views(self) -> None:
+        """Raises UsageError where an encoder cannot take the standard views of its modality."""
+        for name in self.images:
+            encoder = getattr(self.encoders, name)
+            sizes = (self.standard.side,) * 2 if name is Modality.XRAY else self.standard.shape
+            if any(size < 1 or size % encoder.stride for size in sizes):
+                raise UsageError(
+                    f"standard views of {name}, {' x '.join(map(str, sizes))}: choose multiples "
+                    f"of {encoder.stride}, by which its encoder divides them"
+                )
+            facts = {"in_channels": channels_of(name), "spatial_dims": FACTS[name].axes}
+            for key, value in facts.items():
+                if getattr(encoder, key) != value:
+                    raise UsageError(f"encoders.{name}.{key} is {value} for {name}; leave it out")
 
     @property
     def images(self) -> tuple[Modality, ...]:

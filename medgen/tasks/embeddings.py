@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from medgen.errors import UsageError
+from medgen.errors import InputError, UsageError
 from medgen.io.atomic import atomic_file, check_writable, refuse_existing
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.device import choose_device
@@ -31,7 +31,7 @@ def export_embeddings(manifest: Path, config: RetrievalConfig, out: Path) -> int
     Raises:
         UsageError: If the name does not end so.
         OutputError: If it is there already, or cannot be written.
-        InputError: If the manifest is wrong, or too much cannot be read.
+        InputError: If the manifest is wrong, too much cannot be read, or nothing is there to embed.
         ModelError: If the model has no encoders.
     """
     if out.suffix.lower() != SUFFIX:
@@ -39,7 +39,9 @@ def export_embeddings(manifest: Path, config: RetrievalConfig, out: Path) -> int
     refuse_existing(out, overwrite=False)
     check_writable(out, overwrite=False)
     loaded = load_aligner(config.model, choose_device(config.device))
-    found = embed(loaded, studies_of(manifest, loaded, config))
+    found = embed(loaded, studies_of(manifest, loaded, config, least=1))
+    if not found.ids:
+        raise InputError(f"{manifest}: no study has a report or an image for {loaded.card.name}")
     columns: dict[str, Any] = {str(name): rows for name, rows in found.vectors.items()}
     columns["id"] = np.array(found.ids)
     model = f"{loaded.card.name} {loaded.card.version}"

@@ -66,6 +66,8 @@ class FitConfig:
                 raise UsageError(f"{name} must not be negative, but is {getattr(self, name)}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(f"clip_norm must be above 0 or absent, not {self.clip_norm}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"minutes must be above 0 or absent, not {self.minutes:g}")
         if not 0 < self.learning_rate < math.inf:
             raise UsageError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not (0 <= self.ema_decay < 1 and 0 <= self.min_lr_share <= 1):

@@ -235,9 +235,15 @@ def _embedded(
 
 
 def studies_of(
-    manifest: Path, loaded: LoadedAligner, config: RetrievalConfig
+    manifest: Path, loaded: LoadedAligner, config: RetrievalConfig, *, least: int = 2
 ) -> Iterator[ReadStudy]:
     """The studies of a manifest, as these encoders take them.
+
+    Args:
+        manifest: Where they are listed.
+        loaded: The encoders.
+        config: Which of them.
+        least: How many of text, X-ray, CT and MRI a study must have.
 
     Raises:
         InputError: If the manifest is wrong, has none, or too many cannot be read.
@@ -251,5 +257,10 @@ def studies_of(
     if unknown:
         LOG.warning("%s has no encoder of %s: left out", loaded.card.name, ", ".join(unknown))
     yield from read_studies(
-        chosen, loaded.standard, load_phrases(), modalities=known, max_bad=config.max_bad
+        chosen,
+        loaded.standard,
+        load_phrases(),
+        modalities=known,
+        max_bad=config.max_bad,
+        least=least,
     )

@@ -34,6 +34,14 @@ def test_encoders_come_of_made_up_chests(
         assert np.linalg.norm(found[name], axis=1) == pytest.approx([1] * 3, abs=1e-5)
     assert np.isnan(found["mri"]).all()
     assert app.main([*export, "--export", str(out)]) == 7  # it is there
+    capsys.readouterr()
+    alone = chests / "alone.jsonl"  # a study needs no other modality to be embedded
+    alone.write_text('{"id": "a", "patient": "p", "xray": "study-0001/xray.png"}\n')
+    one = ["align", str(alone), "--init", result["model"], "--export", str(tmp_path / "one.npz")]
+    assert app.main(one) == 0
+    again = np.load(tmp_path / "one.npz")
+    np.testing.assert_allclose(again["xray"], found["xray"][:1], atol=1e-5)
+    assert np.isnan(again["text"]).all()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ TINY = AlignConfig(
         text=TextEncoderConfig(max_tokens=48, width=16, layers=1, heads=2, embedding=16),
         xray=replace(IMAGE, spatial_dims=2),
         ct=replace(IMAGE, in_channels=4),
-        mri=IMAGE,
+        mri=replace(IMAGE, in_channels=2),
     ),
     fit=FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=5, ema_decay=0.9, log_every=1),
 )
@@ -123,6 +123,21 @@ def test_a_run_goes_on_from_another(trained: Path, manifest: Path, tmp_path: Pat
     assert "invariant" not in first.loss
 
 
+def test_whose_work_is_in_the_encoders_is_not_forgotten(
+    trained: Path, manifest: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "card.toml"
+    told.write_text('[[data]]\nname = "scans of a hospital"\nlicence = "CC-BY-4.0"\n')
+    config = replace(TINY, init=str(trained), card=str(told))
+    list(align(config, tmp_path / "more", manifest=manifest))
+    again = replace(TINY, init=str(tmp_path / "more" / MODEL))
+    list(align(again, tmp_path / "last", manifest=manifest))
+    card = read_card(tmp_path / "last" / MODEL)
+    assert [one.name for one in card.data] == ["scans of a hospital"]
+    assert card.lineage[0] == read_card(trained).digest
+    assert (len(card.lineage), card.steps) == (2, 154)
+
+
 def test_the_same_seed_gives_the_same_encoders(manifest: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         list(align(TINY, tmp_path / name, manifest=manifest))
@@ -205,5 +220,19 @@ def test_text_is_trained_alone_then_frozen_while_radiographs_learn(
 
 
 def test_unknown_encoders_are_refused() -> None:
-    with pytest.raises(UsageError, match="choose from text, xray, ct, mri"):
+    with pytest.raises(UsageError, match="train video: choose from text, xray, ct, mri"):
         replace(TINY, train=("text", "video"))
+    with pytest.raises(UsageError, match="train nothing"):
+        replace(TINY, train=())
+
+
+def test_views_that_an_encoder_cannot_take_are_refused() -> None:
+    for side in (0, 18):
+        with pytest.raises(UsageError, match=rf"views of xray, {side} x {side}: .* multiples of 4"):
+            replace(TINY, standard=replace(TINY.standard, side=side))
+    odd = replace(TINY.encoders, ct=replace(IMAGE, in_channels=3))
+    with pytest.raises(UsageError, match=r"encoders\.ct\.in_channels is 4 for ct"):
+        replace(TINY, encoders=odd)
+    for name in ("wordings", "diag_weight"):
+        with pytest.raises(UsageError, match="weights must not be negative"):
+            replace(TINY, **{name: -1.0})

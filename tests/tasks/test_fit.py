@@ -40,6 +40,11 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path, precision: str, wor
         assert same(final(tmp_path / "whole", part), final(tmp_path / "parts", part))
 
 
+def test_no_time_is_no_training() -> None:
+    with pytest.raises(UsageError, match="minutes must be above 0"):
+        toy_config(minutes=-1.0)
+
+
 @pytest.mark.parametrize(("precision", "warns"), [("fp32", False), ("bf16", True)])
 def test_a_cpu_that_emulates_bf16_is_told_of(
     precision: str,
