@@ -11,6 +11,8 @@ import typer
 from medgen.cli.options import Config, Device, Json, OwnSeed, RecordTo, Set
 from medgen.errors import UsageError
 
+FOLDER = Path("runs/align")  # of the run, if nobody names one
+
 
 def align(
     manifest: Annotated[
@@ -18,8 +20,11 @@ def align(
         typer.Argument(metavar="MANIFEST", help="Studies with reports and images, JSON Lines."),
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="DIR", help="The run: snapshots, log, model.")
-    ] = Path("runs/align"),
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="The run: snapshots, log, model; else runs/align."
+        ),
+    ] = None,
     init: Annotated[
         str | None, typer.Option("--init", metavar="NAME|DIR", help="A model to start from.")
     ] = None,
@@ -76,6 +81,7 @@ def align(
 
     if export is not None:
         given = {
+            "--out": out,
             "--train": train,
             "--steps": steps,
             "--minutes": minutes,
@@ -102,9 +108,10 @@ def align(
         "fit": {key: value for key, value in fit.items() if value is not None},
     }
     resolved = resolve(AlignConfig, file=config, settings=settings or (), flags=flags)
-    done = run(resolved, out, manifest=manifest, resume=resume)
+    folder = out or FOLDER
+    done = run(resolved, folder, manifest=manifest, resume=resume)
     result = run_training(
-        "align", resolved, done, out, manifest=manifest, resume=resume, record=record
+        "align", resolved, done, folder, manifest=manifest, resume=resume, record=record
     )
     typer.echo(json.dumps(result) if as_json else result["model"])
 

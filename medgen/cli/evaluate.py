@@ -1,5 +1,6 @@
 """`medgen evaluate`: how good synthetic images or encoders are, as a table or as JSON."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -7,13 +8,13 @@ import typer
 
 from medgen.cli.options import Device, Json, Model
 from medgen.cli.progress import watched
-from medgen.cli.voice import say
 from medgen.errors import UsageError
 
 if TYPE_CHECKING:
     from medgen.metrics.bootstrap import Interval
     from medgen.tasks.evaluate import Evaluation
 
+LOGGER = logging.getLogger(__name__)
 GALLERY = 100  # studies to find one among
 DIGITS = {"mae": 1, "psnr": 2}  # HU and dB; everything else is a share with three
 
@@ -80,7 +81,7 @@ def evaluate(
         watch=lambda pairs: watched(pairs, "evaluate", total=len(pairs)),
     )
     if result.without_prediction:
-        say(f"{len(result.without_prediction)} studies of {truth} have no prediction")
+        LOGGER.warning("%d images of %s have no prediction", len(result.without_prediction), truth)
     if as_json:
         typer.echo(result.to_json())
     else:
@@ -96,7 +97,7 @@ def _evaluate_reports(pred: Path, truth: Path, phrases: list[Path], as_json: boo
 
     found = evaluate_reports(pred, truth, phrases)
     if found.without_prediction:
-        say(f"{len(found.without_prediction)} reports of {truth} have no prediction")
+        LOGGER.warning("%d reports of %s have no prediction", len(found.without_prediction), truth)
     if as_json:
         typer.echo(found.to_json())
         return

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from medgen.errors import UsageError
 
 RESAMPLES = 10_000
+AT_ONCE = 2**22  # draws in memory
 SEED = 0
 LEVEL = 0.95
 
@@ -19,7 +20,7 @@ class Interval:
     """A mean over patients, and how far it may be off.
 
     Attributes:
-        mean: Mean over the patients that have a finite value.
+        mean: Mean over the patients that have a value; infinite, without an interval, if one is.
         sd: Standard deviation over them (n - 1); NaN for fewer than two.
         low: Lower end of the 95 % bootstrap interval of the mean; NaN for fewer than two.
         high: Upper end.
@@ -76,5 +77,9 @@ def paired_interval(
 def _resampled_means(
     values: Float[np.ndarray, " patients"], resamples: int, seed: int
 ) -> Float[np.ndarray, " resamples"]:
-    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    return values[draws].mean(axis=1)
+    """A part of them at a time: all draws of many patients would not fit into memory."""
+    random = np.random.default_rng(seed)
+    part = max(1, AT_ONCE // len(values))
+    sizes = [min(part, resamples - start) for start in range(0, resamples, part)]
+    draws = (random.integers(len(values), size=(size, len(values))) for size in sizes)
+    return np.concatenate([values[drawn].mean(axis=1) for drawn in draws])

@@ -12,6 +12,7 @@ from medgen.errors import InputError
 AT = (1, 5, 10)
 GALLERIES = 20
 SEED = 0
+ROWS = 1024  # of a square of all pairs, in memory at a time
 
 Vectors = Float[np.ndarray, "studies width"]
 """Unit embeddings, one a study."""
@@ -110,17 +111,20 @@ def retrieval(
     count = len(queries)
     if not count:
         raise InputError("there are no studies to retrieve; check the split")
-    similarity = queries @ items.T
-    if not np.isfinite(similarity).all():
+    if not (np.isfinite(queries).all() and np.isfinite(items).all()):
         raise InputError("embeddings are not finite; train the encoders again")
     names = np.arange(count) if groups is None else groups
-    is_right = names[:, None] == names
     size = min(gallery or count, count)
     random = np.random.default_rng(seed)
     draws = [random.permutation(count)[:size] for _ in range(galleries if size < count else 1)]
-    chosen = [np.ix_(draw, draw) for draw in draws]
-    rank = np.concatenate([ranks(similarity[square], is_right[square]) for square in chosen])
-    rights = np.concatenate([is_right[square].sum(1) for square in chosen])
+    right = [names[draw][:, None] == names[draw] for draw in draws]
+    rank = np.concatenate(
+        [
+            ranks(queries[draw] @ items[draw].T, is_right)
+            for draw, is_right in zip(draws, right, strict=True)
+        ]
+    )
+    rights = np.concatenate([is_right.sum(1) for is_right in right])
     chance = _chance(rights, size)
     part_of = np.array(parts)[np.concatenate(draws)] if parts else np.array([])
     return Retrieval(
@@ -163,10 +167,14 @@ def uniformity(vectors: Vectors) -> float:
     """
     if len(vectors) < 2:
         return math.nan
-    above = np.triu_indices(len(vectors), 1)
-    lengths = (vectors**2).sum(1)
-    squares = (lengths[:, None] + lengths - 2 * vectors @ vectors.T)[above]
-    return float(np.log(np.exp(-2 * squares).mean()))
+    count, lengths = len(vectors), (vectors**2).sum(1)
+    total = 0.0
+    for start in range(0, count, ROWS):
+        part = slice(start, start + ROWS)
+        squares = lengths[part, None] + lengths - 2 * vectors[part] @ vectors.T
+        closeness = np.exp(-2 * squares)
+        total += float(closeness.sum(dtype=np.float64) - np.trace(closeness, start))
+    return math.log(total / (count * (count - 1)))
 
 
 def _chance(rights: Int[np.ndarray, " queries"], size: int) -> Float[np.ndarray, " places"]:

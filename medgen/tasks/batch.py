@@ -62,13 +62,11 @@ class Failed:
 
     Attributes:
         item: The item.
-        error: Why, in one line, with its exit code.
-        trace: The traceback of an error that nobody foresaw; empty otherwise.
+        error: Why, in one line, with its exit code; what nobody foresaw has its traceback as note.
     """
 
     item: Item
     error: MedgenError
-    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,10 @@ def conclude(results: Iterable[Done | Failed]) -> None:
     if len(outcomes) == 1:
         raise failed[0].error
     done = len(outcomes) - len(failed)
-    raise SomeFailedError(f"{len(failed)} of {len(outcomes)} inputs failed; {done} are done")
+    several = SomeFailedError(f"{len(failed)} of {len(outcomes)} inputs failed; {done} are done")
+    for note in (note for result in failed for note in getattr(result.error, "__notes__", ())):
+        several.add_note(note)
+    raise several
 
 
 def _items_of(path: Path, *, is_alone: bool) -> Iterator[Item]:
@@ -249,12 +250,15 @@ def _attempt(work: Callable[[Item], Any], item: Item) -> Done | Failed:
     except MedgenError as error:
         return Failed(item, error)
     except Exception as error:
-        return Failed(item, _unforeseen(item, error), traceback.format_exc())
+        return Failed(item, _unforeseen(item, error))
 
 
 def _unforeseen(item: Item, error: Exception) -> MedgenError:
+    """What `--debug` shows travels as a note: a cause would stay in the worker's process."""
     message = " ".join(f"{type(error).__name__}: {error}".splitlines())
-    return MedgenError(f"{item.name}: unexpected {message}; --debug shows where it comes from")
+    found = MedgenError(f"{item.name}: unexpected {message}; --debug shows where it comes from")
+    found.add_note("".join(traceback.format_exception(error)))
+    return found
 
 
 def _side_by_side(
@@ -290,7 +294,7 @@ def _result(item: Item, future: "Future[Done | Failed]") -> Done | Failed | None
     except BrokenProcessPool:
         return None
     except Exception as error:  # what it wanted to say cannot travel between processes
-        return Failed(item, _unforeseen(item, error), traceback.format_exc())
+        return Failed(item, _unforeseen(item, error))
 
 
 def _pool(workers: int, *, share: int = 0) -> ProcessPoolExecutor:

@@ -14,13 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medgen.tasks.finder_model import Calibration, Worth
-from medgen.tasks.report_table import threshold_of
 
 INVENTED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # shares of the studies without any finding
 PULL = 2.0  # studies' worth of belief that the log-odds are right as they are
 STEPS = 60
 LOWEST, HIGHEST = 0.02, 0.98  # of a threshold
 ENOUGH = 50  # studies from which on a kind of images has a calibration of its own
+ILL = 10  # studies with a finding from which on a kind of images has a median of its own
 NORMAL = 40  # studies without any finding from which on it has thresholds of its own
 
 Odds = Float[Tensor, "studies claims"]
@@ -50,7 +50,7 @@ def calibrated(
         everything.scale,
         everything.shift,
         everything.threshold,
-        everything.recall,
+        everything.median,
         apart,
         invented=INVENTED,
     )
@@ -114,9 +114,18 @@ def _worth(odds: Odds, truth: Odds, usual: Worth | None) -> Worth:
         scale = scale * torch.tensor(usual.scale)
         if is_normal.sum() < NORMAL:
             thresholds = usual.threshold
-    told = chances >= threshold_of(Calibration(threshold=thresholds, invented=INVENTED))
-    recall = (told & (truth == 1)).sum(0) / (truth == 1).sum(0).clamp(min=1)
-    return Worth(_rounded(scale), _rounded(shift), thresholds, _rounded(recall))
+    return Worth(_rounded(scale), _rounded(shift), thresholds, _medians(chances, truth, usual))
+
+
+def _medians(chances: Odds, truth: Odds, usual: Worth | None) -> tuple[float, ...]:
+    """What half of the studies with a finding are given; of very few, what is usual."""
+    found = []
+    for at, there in enumerate((truth == 1).T):
+        if usual is not None and there.sum() < ILL:
+            found.append(usual.median[at])
+        else:
+            found.append(round(float(chances[there, at].median()), 4) if there.any() else 0.0)
+    return tuple(found)
 
 
 def _rounded(numbers: Tensor) -> tuple[float, ...]:

@@ -28,14 +28,14 @@ class Worth:
         shift: What is then added.
         threshold: For each share of `Calibration.invented`, the probability from which a claim is
             told.
-        recall: Of each claim: the share of studies with it that are told so, at the usual point.
-            Without any, all claims count as told.
+        median: Of each claim: what half of the studies with it are given at least, probability; 0
+            where there were none. Not known of older finders, which deny all that they do not tell.
     """
 
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
     threshold: tuple[float, ...] = ()
-    recall: tuple[float, ...] = ()
+    median: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Calibration(Worth):
             scale=own.scale,
             shift=own.shift,
             threshold=own.threshold,
-            recall=own.recall,
+            median=own.median,
         )
 
 

@@ -145,7 +145,7 @@ def info(
     if file := list_in(path):
         listing = read_list(file, renaming or {})
         return Info(path, manifest=_manifest_facts(listing, with_shifts, watch))
-    if renaming:
+    if renaming and path.exists():
         raise UsageError(f"--map is for .csv and .json lists, not for {path}; leave it out")
     if path.suffix == ENDING:
         return Info(path, concept=concept_facts(path))

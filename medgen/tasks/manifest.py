@@ -52,6 +52,8 @@ def make_manifest(source: Path, out: Path, config: ManifestConfig) -> Path:
     """
     path, manifest = list_in(source), _manifest_in(out)
     if path is None:
+        if not source.exists():
+            raise InputError(f"{source}: there is no such file or folder")
         raise InputError(f"{source}: is no list of studies; name a .csv, .json or .jsonl file")
     check_writable(manifest, overwrite=config.overwrite)
     listing = read_list(path, config.renaming)

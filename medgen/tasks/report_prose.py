@@ -65,29 +65,30 @@ def prose_of(words: str, rows: Sequence[Row], phrases: Phrases) -> Prose:
     """
     sections = _sections(words)
     dropped: list[str] = []
-    known = _assessed(rows)
-    findings, plain = _section(sections.get("FINDINGS", ""), known, phrases, dropped)
+    unknown = tuple(_unknown(rows))
+    findings, plain = _section(sections.get("FINDINGS", ""), rows, phrases, dropped)
     impression, more = _section(
-        sections.get("IMPRESSION", ""), [_unmeasured(row) for row in known], phrases, dropped
+        sections.get("IMPRESSION", ""), [_unmeasured(row) for row in rows], phrases, dropped
     )
-    impression = [one for one in impression if not _is_denial(one, known)]
+    impression = [one for one in impression if not _is_denial(one, rows)]
     return Prose(
-        (*findings, *_unknown([row for row in rows if not row.is_assessed])),
-        tuple(impression) or (Sentence(NOTHING, ()),),
+        (*findings, *unknown),
+        tuple(impression) or _nothing(rows) or unknown,
         tuple(dropped),
         plain + more,
     )
 
 
 def read_back(words: str, rows: Sequence[Row], phrases: Phrases) -> Prose:
-    """A text as it stands, with what of it the table contradicts."""
+    """A text as it stands, with what of it the table contradicts, and what cannot be assessed."""
     sections = _sections(words)
     dropped: list[str] = []
     said = {
-        name: tuple(_all_sentences(sections.get(name, ""), _assessed(rows), phrases, dropped))
+        name: tuple(_all_sentences(sections.get(name, ""), rows, phrases, dropped))
         for name in ("FINDINGS", "IMPRESSION")
     }
-    return Prose(said["FINDINGS"], said["IMPRESSION"], tuple(dropped), 0)
+    findings = (*said["FINDINGS"], *_unknown(rows))
+    return Prose(findings, said["IMPRESSION"], tuple(dropped), 0)
 
 
 def _sections(words: str) -> dict[str, str]:
@@ -122,8 +123,13 @@ def _section(
     left = [row for row in rows if _must_be_told(row) and row.claim not in told]
     kept += [Sentence(plain_sentence(row.finding), (row.claim,)) for row in left]
     if not any(_must_be_told(row) for row in rows):
-        kept.append(Sentence(NOTHING, ()))
+        kept += _nothing(rows)
     return kept, len(left)
+
+
+def _nothing(rows: Sequence[Row]) -> tuple[Sentence, ...]:
+    """That nothing is there; where nothing can be assessed, nobody can say so."""
+    return (Sentence(NOTHING, ()),) if not rows or any(row.is_assessed for row in rows) else ()
 
 
 def _must_be_told(row: Row) -> bool:
@@ -137,13 +143,10 @@ def _is_denial(one: Sentence, rows: Sequence[Row]) -> bool:
     )
 
 
-def _assessed(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.is_assessed]
-
-
 def _unknown(rows: Sequence[Row]) -> Iterator[Sentence]:
     """Sentences that say of what nothing can be told; one for each side, and one for no side."""
     sides: dict[str, list[str]] = {}
+    rows = [row for row in rows if not row.is_assessed]
     for row in sorted(rows, key=lambda row: row.claim):
         sides.setdefault(row.finding.name, []).append(str(row.finding.side or ""))
     for side in ("", *map(str, SIDED)):
@@ -186,7 +189,9 @@ def _true_claims(said: Finding, rows: Sequence[Row]) -> list[str] | None:
         return None
     if said.presence is Presence.ABSENT:
         is_true = all(
-            row.finding.presence is Presence.ABSENT and row.finding.course is said.course
+            row.finding.presence is Presence.ABSENT
+            and row.finding.course is said.course
+            and row.is_assessed
             for row in about
         )
     else:

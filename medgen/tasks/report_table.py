@@ -16,7 +16,6 @@ from medgen.tasks.finder_model import Calibration
 USUAL = 0.05  # of the studies without findings, those that may be told one
 EVEN = 0.5  # probability
 DOUBT = 0.5  # of the probability from which a claim is told: from here on it is uncertain
-ASSESSED = 0.5  # of the studies with a finding, those that must be told it before it may be denied
 GROWTH = 1.2  # of a diameter: progress (RECIST 1.1); a volume grows by its cube
 MILLIMETRES = "mm"
 NOT_ASSESSED = "not assessed"
@@ -94,7 +93,8 @@ def table_of(
         claims: Of the finder.
         regions: Of the finder.
         calibration: Of its answers.
-        threshold: Probability from which a claim is present; half of it makes it uncertain.
+        threshold: Probability from which a claim is present; half of it makes it uncertain. What
+            more than half of the studies with a finding do not reach is no absence.
     """
     rows = []
     for at, claim in enumerate(claims):
@@ -106,7 +106,7 @@ def table_of(
             presence = Presence.PRESENT if score >= threshold else Presence.UNCERTAIN
         finding = Finding(name, presence, side=Side(side) if side else None)
         if presence is Presence.ABSENT:
-            known = not calibration.recall or calibration.recall[at] >= ASSESSED
+            known = not calibration.median or calibration.median[at] >= threshold
             unit = UNITS.get(name, MILLIMETRES)
             rows.append(Row(claim, finding, score, unit=unit, is_assessed=known))
             continue

@@ -56,6 +56,7 @@ def test_encoders_come_of_made_up_chests(
         ("", ["--export", "e.npz"], 2, "--init"),
         ("", ["--export", "e.npz", "--init", "m", "--steps", "2"], 2, "leave --steps out"),
         ("", ["--export", "e.npz", "--init", "m", "--set", "fit.batch=x"], 2, "leave --set out"),
+        ("", ["--export", "e.npz", "--init", "m", "--out", "o"], 2, "leave --out out"),
         ("", ["--export", "e.npz", "--init", "m", "--record", "r.json"], 2, "leave --record out"),
         ("", ["--export", "e.txt", "--init", "m"], 2, ".npz"),
         ("", ["--export", "e.npz", "--init", "m"], 5, "no such model"),
@@ -71,7 +72,8 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text(content + "\n")
-    assert app.main(["align", str(manifest), "-o", str(tmp_path / "run"), *options]) == code
+    run = [] if "--export" in options else ["-o", str(tmp_path / "run")]
+    assert app.main(["align", str(manifest), *run, *options]) == code
     said = capsys.readouterr().err
     assert word in said
     assert len(said.splitlines()) == 1

@@ -34,6 +34,14 @@ def test_the_same_values_give_the_same_interval() -> None:
     assert interval(VALUES, resamples=50) != interval(VALUES, resamples=50, seed=1)
 
 
+def test_draws_are_the_same_however_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = list(np.random.default_rng(1).normal(size=30))
+    whole = interval(values, resamples=1000)
+    for number in (1, 100, 1000):
+        monkeypatch.setattr("medgen.metrics.bootstrap.AT_ONCE", number)
+        assert interval(values, resamples=1000) == whole
+
+
 def test_about_95_percent_of_intervals_hold_the_true_mean() -> None:
     random = np.random.default_rng(0)
     held = 0

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -121,6 +122,15 @@ def test_uniformity_by_hand() -> None:
     expected = math.log((2 * math.exp(-4) + math.exp(-8)) / 3)
     assert uniformity(corners) == pytest.approx(expected)
     assert math.isnan(uniformity(corners[:1]))
+
+
+def test_uniformity_is_over_all_pairs_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = drawn(50, 8)
+    apart = [np.sum((a - b) ** 2) for a, b in combinations(vectors, 2)]
+    expected = math.log(np.mean(np.exp(-2 * np.array(apart))))
+    for rows in (7, 50, 1024):
+        monkeypatch.setattr("medgen.metrics.retrieval.ROWS", rows)
+        assert uniformity(vectors) == pytest.approx(expected, rel=1e-5)
 
 
 def test_uniformity_of_a_full_sphere_is_minus_four() -> None:

@@ -80,6 +80,10 @@ def test_what_is_not_assessed_is_not_denied_and_a_last_sentence_says_so() -> Non
         Finding("nodule", Presence.UNCERTAIN, Side.LEFT),
     ]
     assert "cannot be assessed" not in prose_of(words, ROWS, PHRASES).text
+    assert prose_of("FINDINGS: No nodule.", rows, PHRASES).dropped == ("No nodule.",)  # of no side
+    assert read_back(words, rows, PHRASES).findings[-2:] == (both, left)
+    nothing = prose_of("IMPRESSION: No acute abnormality.", unknown, PHRASES)
+    assert nothing.findings == nothing.impression == (both,)
 
 
 @pytest.mark.parametrize(

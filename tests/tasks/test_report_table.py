@@ -58,7 +58,7 @@ def test_what_is_half_as_likely_is_uncertain_and_the_surest_comes_first() -> Non
 
 
 def test_what_is_missed_more_often_than_not_is_not_denied_but_told_where_it_is_seen() -> None:
-    blind = replace(CALIBRATION, recall=(0.4, 1.0, 0.5))
+    blind = replace(CALIBRATION, median=(0.5, 0.9, 0.6))
     rows = {one.claim: one for one in table_of(found(-9.0, -9.0, -9.0), CLAIMS, (), blind, 0.6)}
     assert [rows[claim].is_assessed for claim in CLAIMS] == [False, True, True]
     assert rows["mass:left"].as_json()["presence"] == "not assessed"
@@ -112,9 +112,23 @@ def test_calibration_keeps_normal_studies_normal_and_orders_its_points() -> None
     invented = (chances[normal] >= threshold_of(found, 0.05)).any(1).float().mean()
     assert float(invented) <= 0.06
     assert float((chances.mean(0) - truth.mean(0)).abs().max()) < 0.03
-    told = (chances >= threshold_of(found)) & (truth == 1)
-    assert found.recall == pytest.approx((told.sum(0) / truth.sum(0)).tolist(), abs=1e-4)
-    assert calibrated(odds, truth * torch.tensor([1, 0])).recall[1] == 0  # nobody has seen one
+    there = truth == 1
+    given = [sorted(chances[there[:, at], at].tolist()) for at in range(2)]
+    half = [each[(len(each) - 1) // 2] for each in given]
+    assert found.median == pytest.approx(half, abs=1e-3)
+    assert calibrated(odds, truth * torch.tensor([1, 0])).median[1] == 0  # nobody has seen one
+
+
+def test_of_few_studies_with_a_finding_the_median_is_the_usual_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.zeros(160, 1)
+    truth[::4] = 1  # but of CT, the second half, nearly none
+    truth[80:] = 0
+    truth[90] = 1
+    odds = 3 * (2 * truth - 1) + torch.randn(160, 1, generator=generator)
+    found = calibrated(odds, truth, ["xray"] * 80 + ["ct"] * 80)
+    assert found.apart["ct"].median == pytest.approx(found.median, abs=1e-3)
+    assert found.apart["xray"].median[0] > 0.9
 
 
 def test_what_spots_say_counts_where_the_other_odds_are_noise() -> None:
