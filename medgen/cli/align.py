@@ -113,7 +113,8 @@ def align(
     result = run_training(
         "align", resolved, done, folder, manifest=manifest, resume=resume, record=record
     )
-    typer.echo(json.dumps(result) if as_json else result["model"])
+    if result:
+        typer.echo(json.dumps(result) if as_json else result["model"])
 
 
 def _export(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medgen.cli.privacy import hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.io.sidecar import sidecar_path
@@ -177,9 +178,7 @@ def _hide_item(log: Record, item: Item) -> None:
     """The same of what a manifest or a folder names."""
     log.hide(item.path)
     if item.study is not None:
-        log.hide(Path(f"{item.name}.png"))
-        for path in item.study.files:
-            log.hide(path)
+        hide_study(log, item.study)
 
 
 def _hide(log: Record, inputs: Sequence[str], config: ReportConfig) -> None:

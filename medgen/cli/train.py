@@ -135,4 +135,5 @@ def train(
     result = run_training(
         "train", resolved, steps_done, folder, manifest=manifest, resume=resume, record=record
     )
-    typer.echo(json.dumps(result) if as_json else result["model"])
+    if result:
+        typer.echo(json.dumps(result) if as_json else result["model"])

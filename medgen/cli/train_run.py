@@ -1,9 +1,11 @@
 """A training run as the command line shows it: watched, recorded, resumable."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medgen.cli.privacy import hide_manifest
 from medgen.cli.progress import progress_bar
 from medgen.record import Record, recording
 
@@ -23,6 +25,8 @@ def run_training(
 ) -> dict[str, Any]:
     """Train to the end; returns what was made, as JSON takes it.
 
+    Of the processes of a `torchrun` the first records and returns it, the others nothing.
+
     Args:
         verb: The command.
         config: Its settings; `config.fit` says how to train.
@@ -31,6 +35,10 @@ def run_training(
         manifest: The studies.
         resume: Whether an older record may be replaced.
         record: Where to write what the run did.
+
+    Raises:
+        InputError: If the manifest cannot be read.
+        UsageError: If the record would replace what the run reads or makes.
     """
     from medgen.tasks.fit import MODEL
     from medgen.tasks.memory import enough_memory
@@ -39,18 +47,25 @@ def run_training(
     if verb == "train":
         remedy += ", or the widths with --size; --dry-run counts first"
     log = Record(verb, config, seed=config.fit.seed, device=config.fit.device)
+    is_first = int(os.environ.get("RANK", "0")) == 0  # of the processes of a `torchrun`
+    place = record if is_first else None
     with (
-        recording(record, log, overwrite=resume),
+        recording(place, log, overwrite=resume),
         progress_bar(verb, total=config.fit.steps, unit="steps") as advance,
     ):
         if manifest is not None:
             log.add_input(manifest)
+        if place is not None:
+            log.keep_apart([out / MODEL])
+            log.spare([Path(config.card)] if config.card else [])
+            if manifest is not None:
+                hide_manifest(log, manifest)
         done, loss = 0, {}
         with enough_memory(remedy):
             for progress in steps:
                 note = f"loss {progress.loss['total']:.4f}  {progress.eta / 60:.0f} min left"
                 advance(progress.step - done, note)
                 done, loss = progress.step, progress.loss
-        if (out / MODEL).is_dir():  # the first of several processes writes it, maybe later
+        if is_first:
             log.add_output(out / MODEL)
-    return {"model": str(out / MODEL), "steps": done, "loss": loss}
+    return {"model": str(out / MODEL), "steps": done, "loss": loss} if is_first else {}

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medgen.cli.privacy import hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.io.names import check_apart
@@ -95,10 +96,9 @@ def _note(log: Record, written: Written, result: Done) -> None:
 
 def _hide(log: Record, result: Done | Failed, digest: str = "") -> None:
     """Keep what an input is called out of the record."""
-    for path in result.item.files:
-        log.hide(path, digest)
+    log.hide(result.item.path, digest)
     if result.item.study is not None:
-        log.hide(Path(f"{result.item.name}.nii.gz"), digest)
+        hide_study(log, result.item.study, digest)
 
 
 def _hide_options(log: Record, inputs: Sequence[Path], config: TranslateConfig) -> None:

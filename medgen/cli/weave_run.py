@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from medgen.cli.privacy import hide_manifest
 from medgen.cli.progress import watched
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import SomeFailedError, UsageError
@@ -112,6 +113,8 @@ def run_recipe(
         if manifest.suffix != MANIFEST_SUFFIX:
             raise UsageError(f"{manifest}: --recipe takes a manifest, a file that ends in .jsonl")
         log.add_input(manifest)
+        if record is not None:
+            hide_manifest(log, manifest)
         log.add_input(recipe)
         made = weave_many(
             manifest,

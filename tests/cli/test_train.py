@@ -1,6 +1,8 @@
 """`medgen train` prints the model it made, and ends with the code that says how it went."""
 
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 
 from medgen.cli import app, train_run
+from medgen.errors import UsageError
 from medgen.tasks import rehearsal
+from medgen.tasks.fit import Progress
 from medgen.tasks.train import TrainConfig
 
 SMALL = ["translator.widths=[8, 8]", "examples.patch=16", "fit.batch=1", "fit.warmup=0"]
@@ -188,3 +192,34 @@ def test_a_dry_run_reads_the_manifest_before_it_measures(
     monkeypatch.setattr(rehearsal, "_timed", lambda config: pytest.fail("measured"))
     words = ["--round", "codec:xray", "--preset", "tiny", "--dry-run"]
     assert run(tmp_path / "m.jsonl", *words) == 4
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_several_processes_the_first_records_and_none_replaces_a_study(
+    rank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    (tmp_path / "DOE_JANE.png").write_bytes(b"an image")
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"id": "JANE_DOE", "patient": "p", "xray": "DOE_JANE.png"}\n')
+
+    def steps() -> Iterator[Progress]:
+        logging.getLogger("medgen.tasks").warning("JANE_DOE: left out: %s/DOE_JANE.png", tmp_path)
+        (tmp_path / "run" / "model").mkdir(parents=True)
+        yield Progress(1, 1, {"total": 0.5}, 1.0, 0.0, 1.0)
+
+    def trained(record: str) -> dict[str, Any]:
+        given = {"manifest": manifest, "resume": True, "record": tmp_path / record}
+        return train_run.run_training("train", TrainConfig(), steps(), tmp_path / "run", **given)
+
+    if rank == "0":
+        for name in ("DOE_JANE.png", "run/model"):
+            with pytest.raises(UsageError, match=r"choose another name|give it another name"):
+                trained(name)
+    result = trained("r.json")
+    assert (tmp_path / "DOE_JANE.png").read_bytes() == b"an image"
+    assert bool(result) is (tmp_path / "r.json").exists() is (rank == "0")
+    if result:
+        text = (tmp_path / "r.json").read_text()
+        assert "left out" in text
+        assert "JANE" not in text
