@@ -26,7 +26,15 @@ from medgen.tasks.interrupt import Interrupt, waiting_signals
 from medgen.tasks.journal import append_journal, cut_journal
 from medgen.tasks.memory import keep_freed_memory
 from medgen.tasks.prefetch import MakeItem, made_in_order
-from medgen.tasks.snapshots import Snapshot, at_step, newest, prune, sweep, write_snapshot
+from medgen.tasks.snapshots import (
+    Snapshot,
+    at_step,
+    discard_after,
+    newest,
+    prune,
+    sweep,
+    write_snapshot,
+)
 from medgen.tasks.state import TrainingState, new_state
 
 LOGGER = logging.getLogger(__name__)
@@ -148,6 +156,7 @@ class _Run:
             self.state.restart_average()
         if self.world.rank == 0:
             cut_journal(self.folder / JOURNAL, self.state.step)
+            discard_after(self.folder, self.state.step)
         if step < 0:
             self.save()
 

@@ -126,6 +126,14 @@ def prune(folder: Path, *, keep: int) -> None:
         _discard(path)
 
 
+def discard_after(folder: Path, step: int) -> None:
+    """Delete the snapshots behind a step: damaged ones, where a run goes on from before them."""
+    for path in _snapshot_folders(folder):
+        number = path.name.rpartition("-")[2]
+        if number.isdecimal() and int(number) > step:
+            _discard(path)
+
+
 def sweep(folder: Path) -> None:
     """Delete what a killed process left half done."""
     for path in folder.glob(f"{PARTIAL}*"):

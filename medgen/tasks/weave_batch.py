@@ -95,6 +95,7 @@ def weave_many(
     if not scans:
         raise UsageError(f"{manifest}: no study has {kind}, which the concepts are of")
     order = torch.randperm(len(scans), generator=generator_for(seed, -1)).tolist()
+    before = {one.id: one for one in read_manifest(listed)} if listed.exists() else {}
     made = []
     for index in range(number):
         study, own, path = scans[order[index % len(scans)]]
@@ -106,15 +107,14 @@ def weave_many(
         masks = folder / MASKS
         kept = Study(name, study.patient, {own: image}, text, study.split, masks=masks)
         if skip_existing and folder.is_dir():
-            one = Made(name, kept)
+            one = Made(name, before.get(name, kept))  # it is whose it was, whatever the seed is
         else:
             one = _one(kept, Given(path, own), study, recipe, config, generator_for(seed, index))
         made.append(one)
         yield one
     studies = [one.study for one in made if one.study]
-    if listed.exists() and not config.overwrite:  # an earlier run's, which stays true
-        known = {one.id: one for one in (*read_manifest(listed), *studies)}
-        studies = list(known.values())
+    if not config.overwrite:  # what an earlier run made stays listed
+        studies = list((before | {one.id: one for one in studies}).values())
     if studies:
         write_manifest(studies, listed, overwrite=True)
 

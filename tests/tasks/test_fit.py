@@ -253,7 +253,9 @@ def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert run(tmp_path, resume=True)[0].step == 5
+    assert run(tmp_path, resume=True, keep=1, save_every_steps=1, stop_at=5)[0].step == 5
+    # Damaged ones are not counted among those that are kept.
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000005"]
 
 
 def test_a_run_with_nothing_but_damage_says_so(tmp_path: Path) -> None:

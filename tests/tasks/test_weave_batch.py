@@ -99,6 +99,10 @@ def test_no_list_of_studies_is_lost(
     assert main([*kitchen.words, "-n", "1", "-o", str(out)]) == 3
     assert main([*kitchen.words, "-n", "1", "-o", str(out), "--skip-existing"]) == 0
     assert (out / "manifest.jsonl").read_bytes() == before
+    for seed in range(5):  # others would have drawn other patients
+        again = [*kitchen.words, "-n", "2", "-o", str(out), "--seed", str(seed), "--skip-existing"]
+        assert main(again) == 0
+        assert (out / "manifest.jsonl").read_bytes() == before
     capsys.readouterr()
     assert main([*kitchen.words, "-n", "1", "-o", str(kitchen.folder), "--overwrite"]) == 2
     assert "manifest.jsonl: is one of the inputs" in capsys.readouterr().err
