@@ -111,15 +111,16 @@ def check_apart(results: Iterable[Path | None], inputs: Iterable[Path]) -> None:
 
     Args:
         results: All that will be written; None for what will not.
-        inputs: All that is read.
+        inputs: All that is read; of a folder, all files that are in it.
 
     Raises:
         UsageError: If a result is an input, or another result, under any name.
     """
     given, taken = {path.resolve() for path in inputs}, set()
+    folders = {path for path in given if path.is_dir()}
     for path in filter(None, results):
         where = path.resolve()
-        if where in given:
+        if where in given or (where.is_file() and folders.intersection(where.parents)):
             raise UsageError(f"{path}: is one of the inputs; choose another name for the result")
         if where in taken:
             raise UsageError(f"{path}: is another result as well; choose another name")

@@ -115,11 +115,12 @@ def write_report(
         if out.suffix.lower() != ".json":
             results.append(sidecar_path(out.with_suffix("")))
         check_apart(results, [*(one.path for one in given), *prior])
-        for path in results:
-            check_writable(path, overwrite=config.overwrite)
+        check_writable(out, overwrite=config.overwrite)
+        for path in results[1:]:
+            check_writable(path, overwrite=_may_replace(path, out, config))
     images = with_kinds([files.read(one.path) for one in given], [one.kind for one in given])
-    _check_patients(images, config)
-    before, warnings = _before(config)
+    earlier, before, warnings = _before(config)
+    _check_patients([*images, *earlier], config)
     made = report(images, config, before)
     document = document_of(made, images, config)
     if warnings:  # without the path, which may name the patient
@@ -140,6 +141,17 @@ def write_report(
         round(time.perf_counter() - started, 3),
         (*warnings, *made.warnings),
     )
+
+
+def _may_replace(sidecar: Path, out: Path, config: ReportConfig) -> bool:
+    """Of a report that is not there, the sidecar was left by a run that did not come to its end."""
+    if config.overwrite or out.exists() or not sidecar.is_file():
+        return config.overwrite
+    try:
+        left = json.loads(sidecar.read_text(encoding="utf-8"))
+        return bool(left["Synthetic"] and left["Task"] == "report")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def provenance_of(config: ReportConfig) -> Provenance:
@@ -201,7 +213,13 @@ def _write(
         _write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", out, config)
         return
     provenance = provenance_of(config)
-    sidecar = write_sidecar(out.with_suffix(""), provenance, document, overwrite=config.overwrite)
+    beside = sidecar_path(out.with_suffix(""))
+    sidecar = write_sidecar(
+        out.with_suffix(""),
+        provenance,
+        document,
+        overwrite=_may_replace(beside, out, config),
+    )
     try:
         if out.suffix.lower() == ".txt":
             _write_text(text, out, config)
@@ -300,18 +318,20 @@ def _check_patients(images: Sequence[MedicalImage], config: ReportConfig) -> Non
         )
 
 
-def _before(config: ReportConfig) -> tuple[list[Fact] | None, list[str]]:
-    """What the prior shows; a prior that cannot be read is told, and does without."""
+def _before(
+    config: ReportConfig,
+) -> tuple[list[MedicalImage], list[Fact] | None, list[str]]:
+    """The prior's images, and what they show; one that cannot be read is told, and done without."""
     if config.prior is None:
-        return None, []
+        return [], None, []
     given = Given.parse(config.prior)
     try:
         if given.path.suffix.lower() in TEXTS and given.path.is_file():
-            return _said(given.path), []
+            return [], _said(given.path), []
         images = with_kinds([files.read(given.path)], [given.kind])
-        return facts_of_images(images, config), []
+        return images, facts_of_images(images, config), []
     except MedgenError as error:
-        return None, [f"--prior {error}; the report compares with nothing"]
+        return [], None, [f"--prior {error}; the report compares with nothing"]
 
 
 def _said(path: Path) -> list[Fact]:

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from medgen.errors import InputError, MedgenError
+from medgen.errors import InputError, MedgenError, OutputError
 
 LOG = logging.getLogger(__name__)
 
@@ -32,7 +32,10 @@ class Unreadable:
 
         Raises:
             InputError: If that is one too many.
+            OutputError: If it was not for the study, but for a cache that cannot be written.
         """
+        if isinstance(error, OutputError):
+            raise error
         self.bad += 1
         LOG.warning("%s: left out: %s", name, error)
         if self.bad > self.max_bad * self.studies:

@@ -23,6 +23,8 @@ ALL_WELL = re.compile(
     r"normal (study|appearances|chest|examination|head|radiograph|ct|mri))",
     re.IGNORECASE,
 )
+ENDED = re.compile(r"[.!?:]\s*$")  # a line that is a sentence, or a heading alone
+STARTS = re.compile(r"\s*(?:[-*\u2022]|\d+[.)]\s|[A-Z][A-Za-z ]*:)")  # an item, or a section
 HEADINGS = re.compile(r"^(FINDINGS|IMPRESSION)\s*:", re.IGNORECASE)
 MAX_BYTES = 50_000
 
@@ -69,7 +71,7 @@ def updated(text: str, findings: Sequence[Finding], phrases: Phrases) -> str:
     more = " ".join(map(plain_sentence, findings))
     lines = []
     is_added = False
-    for line in text.strip().splitlines():
+    for line in _unwrapped(text):
         kept = _without_denials(line, woven, phrases)
         if HEADINGS.match(line):
             kept, is_added = f"{kept} {more}".strip(), True
@@ -77,6 +79,18 @@ def updated(text: str, findings: Sequence[Finding], phrases: Phrases) -> str:
     if not is_added:
         lines.append(more)
     return "\n".join(lines).strip() + "\n"
+
+
+def _unwrapped(text: str) -> list[str]:
+    """The lines of a report; those that end within a sentence go on with the next."""
+    lines: list[str] = []
+    for line in text.strip().splitlines():
+        goes_on = lines and lines[-1].strip() and not ENDED.search(lines[-1])
+        if goes_on and line.strip() and not STARTS.match(line):
+            lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+        else:
+            lines.append(line)
+    return lines
 
 
 def read_report(path: Path) -> str:
@@ -88,7 +102,7 @@ def read_report(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: is longer than any report; name its text file")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise InputError(f"{path}: cannot be read ({why})") from None

@@ -66,6 +66,19 @@ def test_text_and_dicom_have_sidecars(run: Run, corner: Path, tmp_path: Path) ->
         assert json.loads(out.with_suffix(".json").read_text())["Task"] == "report"
 
 
+def test_what_a_killed_report_has_left_is_replaced_and_nothing_else(
+    run: Run, corner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r.txt"
+    assert run(corner, "-o", out) == 0
+    out.unlink()
+    assert run(corner, "-o", out) == 0
+    out.unlink()
+    out.with_suffix(".json").write_text('{"Synthetic": true, "Task": "translate"}')
+    assert run(corner, "-o", out) == 7
+    assert "r.json: already exists" in capsys.readouterr().err
+
+
 def test_a_batch_in_shards_is_the_batch(
     run: Run, corner_reports: SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -135,6 +148,8 @@ def test_refusals(
         )
         patients.append(plain_dicom.save(made, tmp_path / f"{name}.dcm"))
     assert run(*patients) == 2
+    assert "the images are of 2 patients" in capsys.readouterr().err
+    assert run(patients[0], "--prior", patients[1]) == 2
     assert "the images are of 2 patients" in capsys.readouterr().err
     assert run(*patients, "--allow-mixed") == 0
     kept = tmp_path / "kept.dcm"

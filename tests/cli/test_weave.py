@@ -105,6 +105,8 @@ def test_a_picture_is_not_woven_into_dicom(
     assert main([*words, "-o", "out.dcm"]) == 2
     assert "-o out.dcm: what is woven from scan.png is a .png" in capsys.readouterr().err
     assert not Path("out.dcm").exists()
+    assert main([*words, "-o", "out.nii.gz"]) == 2
+    assert "out.nii.gz: NIfTI holds volumes" in capsys.readouterr().err
 
 
 def test_an_empty_mask_leaves_nothing_of_an_earlier_weave(
@@ -120,7 +122,7 @@ def test_an_empty_mask_leaves_nothing_of_an_earlier_weave(
     capsys.readouterr()
     other = ["weave", "scan.png", *here.model, "-o", "out.nii.gz"]
     assert main([*other, "--concept", "mass.concept=empty.png"]) == 2
-    assert "out.nii.gz: every mask is empty" in capsys.readouterr().err
+    assert "out.nii.gz: NIfTI holds volumes" in capsys.readouterr().err
     assert not Path("out.nii.gz").exists()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medgen.errors import UsageError
-from medgen.io.names import format_of, output_path, stem_of
+from medgen.io.names import check_apart, format_of, output_path, stem_of
 from medgen.modality import Kind
 
 CT, T2, XRAY = Kind.parse("ct"), Kind.parse("mri:t2"), Kind.parse("xray")
@@ -75,3 +75,12 @@ def test_characters_that_some_system_forbids_are_replaced() -> None:
 
 def test_a_dot_is_the_folder_it_stands_for() -> None:
     assert stem_of(Path()) == Path.cwd().name
+
+
+def test_no_file_of_a_folder_that_is_read_is_replaced(tmp_path: Path) -> None:
+    series = tmp_path / "series"
+    series.mkdir()
+    (series / "1.dcm").touch()
+    check_apart([series / "new.txt", tmp_path / "1.dcm"], [series])
+    with pytest.raises(UsageError, match=r"1\.dcm: is one of the inputs"):
+        check_apart([series / "1.dcm"], [series])

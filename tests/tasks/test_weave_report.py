@@ -36,6 +36,20 @@ def test_what_was_woven_is_added_and_its_denial_left_out() -> None:
     }
 
 
+def test_a_sentence_over_two_lines_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "wrapped.txt"
+    wrapped = (
+        "FINDINGS: The heart is large. There is no evidence of pleural\neffusion or "
+        "pneumothorax.\nIMPRESSION: No acute\nabnormality.\n- Large heart.\n"
+    )
+    path.write_bytes(b"\xef\xbb\xbf" + wrapped.encode())
+    assert updated(read_report(path), [EFFUSION], PHRASES).splitlines() == [
+        "FINDINGS: The heart is large. No pneumothorax. Left pleural effusion.",
+        "IMPRESSION: Left pleural effusion.",
+        "- Large heart.",
+    ]
+
+
 def test_a_report_without_sections_gets_it_at_the_end() -> None:
     assert updated("Mild cardiomegaly.", [EFFUSION], PHRASES) == (
         "Mild cardiomegaly.\nLeft pleural effusion.\n"
