@@ -149,6 +149,8 @@ class _Run:
             raise UsageError(
                 f"{self.folder}: already holds a run; resume it or name another folder"
             )
+        if step < 0 and self.world.rank == 0 and (self.folder / MODEL).exists():
+            raise UsageError(f"{self.folder}: already holds a model; name another folder")
         if step >= 0:
             self._continue(found or at_step(self.folder, step))
         else:

@@ -8,6 +8,7 @@ from typing import Any
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.config import from_mapping, read_mapping, to_mapping
 
+MODELS = ("init", "finder", "translator")  # settings that name one
 ELSEWHERE = ("fit", "card", "cache")  # compared by `fit`, or without effect on the weights
 
 
@@ -15,16 +16,19 @@ def facts_of(config: Any) -> dict[str, object]:
     """The settings that decide the weights, as JSON; a resumed run must have the same.
 
     Args:
-        config: A dataclass; of the model that `init` names, the folder's name and its digest
-            remain.
+        config: A dataclass; of the models that it names, the folders' names and digests remain, of
+            a manifest its name.
 
     Raises:
         ModelError: If there is no such model.
     """
     facts = {key: value for key, value in to_mapping(config).items() if key not in ELSEWHERE}
-    if facts.get("init"):
-        folder = model_folder(str(facts["init"]))
-        facts["init"] = f"{folder.name} {read_card(folder).digest[:16]}"
+    for key in MODELS:
+        if facts.get(key) and isinstance(facts[key], str):
+            folder = model_folder(str(facts[key]))
+            facts[key] = f"{folder.name} {read_card(folder).digest[:16]}"
+    if facts.get("calibrate"):
+        facts["calibrate"] = Path(str(facts["calibrate"])).name
     return dict(json.loads(json.dumps(facts)))
 
 

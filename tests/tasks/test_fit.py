@@ -40,6 +40,13 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path, precision: str, wor
         assert same(final(tmp_path / "whole", part), final(tmp_path / "parts", part))
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_model_whose_run_is_gone_is_not_replaced(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(UsageError, match="already holds a model; name another folder"):
+        run(tmp_path, resume=resume)
+
+
 def test_no_time_is_no_training() -> None:
     with pytest.raises(UsageError, match="minutes must be above 0"):
         toy_config(minutes=-1.0)
