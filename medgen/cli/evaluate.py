@@ -134,13 +134,17 @@ def _evaluate_retrieval(
     if as_json:
         typer.echo(found.to_json())
         return
-    table = Table("query", "finds", "R@1", "R@5", "R@10", "median rank", "chance R@5", "gap")
+    table = Table(
+        "query", "finds", "among", "R@1", "R@5", "R@10", "median rank", "chance R@5", "gap"
+    )
     for pair, agreement in found.pairs.items():
         one, _, other = pair.partition("-")
         for query, item, way in ((one, other, agreement.there), (other, one, agreement.back)):
             recalls = [f"{way.recall[k]:.2f}" for k in (1, 5, 10)]
             rank, chance = str(way.median_rank), f"{way.chance_recall[5]:.2f}"
-            table.add_row(query, item, *recalls, rank, chance, f"{agreement.gap:.2f}")
+            table.add_row(
+                query, item, str(way.gallery), *recalls, rank, chance, f"{agreement.gap:.2f}"
+            )
     width = None if Console().is_terminal else 160
     console = Console(width=width, highlight=False)
     console.print(table)
@@ -151,8 +155,7 @@ def _evaluate_retrieval(
                 interval = f"{chosen.low:.2f} to {chosen.high:.2f}"
                 table.add_row(image, change, f"{chosen.right:.3f}", interval, str(chosen.count))
         console.print(table)
-    size = next(iter(found.pairs.values())).there.gallery
-    typer.echo(f"{found.studies} studies, galleries of {size}; equal reports are equally right")
+    typer.echo(f"{found.studies} studies; equal reports are equally right")
     typer.echo(f"{found.unseen_words:.1%} of the reports' words are new to the text encoder")
 
 

@@ -74,7 +74,7 @@ def rouge_l(written: Reports, truth: Reports) -> float:
 def meteor(written: Reports, truth: Reports) -> float:
     """Mean METEOR of equal words and equal stems.
 
-    Source: Banerjee & Lavie 2005 with the weights of Lavie & Agarwal 2007, as nltk has them.
+    Source: Banerjee & Lavie 2005, with their weights, which are nltk's.
     """
     score = _library("nltk.translate.meteor_score").single_meteor_score
     stemmer = _library("nltk.stem.porter").PorterStemmer()

@@ -18,7 +18,8 @@ from medgen.tasks.report_marks import unmarked
 
 DEFINITION = (
     "corpus BLEU without smoothing, ROUGE-L F, METEOR of equal words and stems, CIDEr-D; lower "
-    "case, punctuation apart; findings are read by rules, and what is uncertain is not there"
+    "case, punctuation apart (for ROUGE left out); findings are read by rules, and what is "
+    "uncertain is not there"
 )
 
 

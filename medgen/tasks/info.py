@@ -27,7 +27,7 @@ class ImageFacts:
     """What an image file says about itself.
 
     Attributes:
-        format: `nifti`, `dicom` or `png`.
+        format: `nifti`, `dicom`, or `png`, which stands for JPEG, too.
         kind: `ct`, `mri:t1` and so on; None where the file does not say.
         shape: Voxels along each of its axes.
         spacing_mm: Distance of voxel centres along them; None where unknown.
