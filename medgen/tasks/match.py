@@ -49,7 +49,7 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
     Args:
         pred: What was made.
         truth: What it should be.
-        mask: Where to compare; a file is for all truths, a folder has one for each.
+        mask: Where to compare; one image is for all truths, a folder has one for each.
         modality: Which images of a study count, where a folder or a manifest has several.
 
     Raises:
@@ -68,7 +68,7 @@ def match(pred: Path, truth: Path, mask: Path | None, modality: Modality) -> Mat
         for item in truths
     ]
     _require_all_used(rest, [(made, item) for item, made in found if made], truth)
-    is_for_all = mask is not None and mask.is_file()
+    is_for_all = masks is not None and masks[0].path == mask  # a file, or one DICOM folder
     pairs = [_matched(made, item, masks, is_for_all=is_for_all) for item, made in found if made]
     if not pairs:
         raise InputError(f"{pred}: has no truth in {truth}; give both files the same name")
