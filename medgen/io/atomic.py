@@ -163,9 +163,17 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def all_or_nothing() -> Iterator[list[Path]]:
-    """Lend a list of what was written; if the rest fails, that is removed too."""
+def all_or_nothing(*replaced: Path | None) -> Iterator[list[Path]]:
+    """Lend a list of what was written; if the rest fails, it goes, and what it replaced is back.
+
+    Args:
+        replaced: Files that may be written over.
+
+    Raises:
+        OutputError: If one of them cannot be kept for that long.
+    """
     written: list[Path] = []
+    kept = {path: _kept(path) for path in replaced if path is not None and path.is_file()}
     try:
         yield written
     except BaseException:
@@ -174,4 +182,20 @@ def all_or_nothing() -> Iterator[list[Path]]:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        for path, copy in kept.items():
+            copy.replace(path)
         raise
+    finally:
+        for copy in kept.values():
+            copy.unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path:
+    """A file under a second name; a copy, where the disk knows no links."""
+    second = _beside(path)
+    with _output_errors(path):
+        try:
+            os.link(path, second)
+        except OSError:
+            shutil.copy2(path, second)
+    return second

@@ -175,7 +175,7 @@ def _write(
     loaded, provenance = load_generator(config), provenance_of(config)
     replaces = config.overwrite or lone_sidecar
     written = []
-    with all_or_nothing() as undo:
+    with all_or_nothing(*paths.values(), *map(sidecar_path, paths.values())) as undo:
         for kind, image in zip(config.kinds, sample.images, strict=True):
             if kind not in paths:
                 continue

@@ -17,7 +17,7 @@ from medgen.data.standard import body_voxels, standard_grid
 from medgen.data.study import Study
 from medgen.errors import InputError, MedgenError, UsageError
 from medgen.io import files
-from medgen.io.atomic import atomic_file, check_writable
+from medgen.io.atomic import all_or_nothing, atomic_file, check_writable
 from medgen.io.dicom.identity import header_of
 from medgen.io.dicom.write_report import ReportText, write_text_sr
 from medgen.io.geometry import Geometry
@@ -214,13 +214,9 @@ def _write(
         return
     provenance = provenance_of(config)
     beside = sidecar_path(out.with_suffix(""))
-    sidecar = write_sidecar(
-        out.with_suffix(""),
-        provenance,
-        document,
-        overwrite=_may_replace(beside, out, config),
-    )
-    try:
+    replaces = _may_replace(beside, out, config)
+    with all_or_nothing(beside) as undo:
+        undo.append(write_sidecar(out.with_suffix(""), provenance, document, overwrite=replaces))
         if out.suffix.lower() == ".txt":
             _write_text(text, out, config)
             return
@@ -237,9 +233,6 @@ def _write(
             overwrite=config.overwrite,
             keep_patient=config.keep_patient,
         )
-    except BaseException:
-        sidecar.unlink(missing_ok=True)
-        raise
 
 
 def _write_text(text: str, out: Path, config: ReportConfig) -> None:

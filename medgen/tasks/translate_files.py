@@ -179,7 +179,8 @@ def _write(
     )
     describe = partial(write_sidecar, provenance=provenance, overwrite=config.overwrite)
     details = _details(made, config)
-    with all_or_nothing() as written:
+    beside = (sidecar_path(output), sigma, sidecar_path(sigma) if sigma else None, preview)
+    with all_or_nothing(*beside) as written:
         if preview is not None:
             first = made.sources[0]
             write_preview(

@@ -168,7 +168,7 @@ def write_all(
     Raises:
         OutputError: If one of them exists or cannot be written.
     """
-    with all_or_nothing() as undo:
+    with all_or_nothing(*outputs.beside) as undo:
         sidecar = write_sidecar(outputs.scan, provenance, details, overwrite=overwrite)
         undo.append(sidecar)
         labels = MedicalImage(

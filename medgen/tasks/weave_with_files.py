@@ -89,11 +89,11 @@ def write_woven_with(
     started = time.perf_counter()
     scan = Given.parse(given)
     output = woven_path(scan.path, out)
-    image = read_scan(scan)
+    image = _volume(read_scan(scan))
     outputs = Outputs(output, mask_path(output, axes=image.voxels.ndim), preview=preview)
     read = [path for one in lenders for path in (one.scan.path, one.mask)]
     outputs.check([scan.path, *read], overwrite=config.overwrite)
-    others = [_other(one, image) for one in lenders]
+    others = [_other(one) for one in lenders]
     parts = [_lent(one, image, config) for one in others if one.region.any()]
     sources = (sha256_of(image), *(sha256_of(one.image) for one in others))
     maker = next((one.maker for one in parts if one.maker), NOBODY)
@@ -116,19 +116,23 @@ def write_woven_with(
     return Written(*paths, woven.findings, names, *about, since(started))
 
 
-def _other(lender: Lender, image: MedicalImage) -> Other:
+def _other(lender: Lender) -> Other:
     """Another scan and its region, which may be empty.
 
     Raises:
         InputError: If a file cannot be read, or the mask is of another place than its scan.
-        UsageError: If one of the scans is a radiograph.
+        UsageError: If it is a radiograph.
     """
-    other = read_scan(lender.scan)
-    for one in (image, other):
-        if one.kind is None or one.kind.modality is Modality.XRAY:
-            path = one.source.path if one.source else "image"
-            raise UsageError(f"{path}: is a radiograph; --with weaves volumes into volumes")
+    other = _volume(read_scan(lender.scan))
     return Other(other, region_of(Place(mask=lender.mask), other))
+
+
+def _volume(image: MedicalImage) -> MedicalImage:
+    """The image; raises UsageError if it is a radiograph."""
+    if image.kind is None or image.kind.modality is Modality.XRAY:
+        path = image.source.path if image.source else "image"
+        raise UsageError(f"{path}: is a radiograph; --with weaves volumes into volumes")
+    return image
 
 
 def _lent(other: Other, image: MedicalImage, config: WithConfig) -> Lent:

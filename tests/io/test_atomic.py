@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medgen.errors import OutputError
-from medgen.io.atomic import atomic_file, atomic_folder, check_writable
+from medgen.io.atomic import all_or_nothing, atomic_file, atomic_folder, check_writable
 from medgen.io.names import SLICES
 
 
@@ -125,3 +125,34 @@ def test_a_folder_of_other_files_is_found_before_the_computation(tmp_path: Path)
     (series / "notes.txt").touch()
     with pytest.raises(OutputError, match=r"holds other files too \(notes.txt\)"):
         check_writable(series, overwrite=True, replaces=SLICES)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_a_failed_run_has_replaced_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    old, new = tmp_path / "scan.json", tmp_path / "scan_mask.png"
+    old.write_text("before")
+    if not has_links:
+        monkeypatch.setattr("os.link", _no_links)
+
+    def made(*, fails: bool) -> None:
+        with all_or_nothing(old, new, None) as written:
+            for path in (old, new):
+                with atomic_file(path, overwrite=True) as draft:
+                    draft.write_text("after")
+                written.append(path)
+            if fails:
+                raise OutputError("disk full")
+
+    with pytest.raises(OutputError, match="disk full"):
+        made(fails=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.json"]
+    assert old.read_text() == "before"
+    made(fails=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.json", "scan_mask.png"]
+    assert old.read_text() == "after"
+
+
+def _no_links(path: Path, second: Path) -> None:
+    raise PermissionError("this disk knows no links")
