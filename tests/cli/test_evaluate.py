@@ -46,7 +46,7 @@ def test_what_has_no_prediction_is_said(
 ) -> None:
     one = str(Path(folders[0]) / "p1.nii.gz")
     assert app.main(["evaluate", one, folders[1], "--json"]) == 0
-    assert "1 studies of" in capsys.readouterr().err
+    assert "1 images of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "code"), [(["gone", "gone"], 4), (["gone"], 2)])

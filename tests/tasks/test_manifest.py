@@ -97,9 +97,16 @@ def test_a_name_that_nobody_would_read_is_refused(table: Path) -> None:
             make_manifest(table, table.with_name("new-" + out), ManifestConfig())
 
 
-@pytest.mark.parametrize("name", ["p0-1", "absent.csv", "."])
-def test_what_is_no_list_is_refused(table: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is no list of studies"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("p0-1", "is no list of studies"),
+        ("absent.csv", "there is no such file or folder"),
+        (".", "is no list of studies"),
+    ],
+)
+def test_what_is_no_list_is_refused(table: Path, name: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
         make_manifest(table.parent / name, table.with_name("list.jsonl"), ManifestConfig())
 
 
