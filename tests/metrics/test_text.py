@@ -38,6 +38,11 @@ def test_bleu_by_hand() -> None:
     assert found["bleu-4"] == 0  # no run of four words
 
 
+def test_nobody_is_told_to_take_the_tokens_apart_again(caplog: pytest.LogCaptureFixture) -> None:
+    assert bleu(["No effusion."] * 120, ["No effusion."] * 120)["bleu-1"] == pytest.approx(1)
+    assert not caplog.records
+
+
 def test_rouge_l_by_hand() -> None:
     """The longest common subsequence of the two is `a c e`."""
     assert rouge_l(["a b c e"], ["a c d e f"]) == pytest.approx(2 * 3 / (4 + 5))
