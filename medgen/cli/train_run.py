@@ -1,6 +1,5 @@
 """A training run as the command line shows it: watched, recorded, resumable."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ def run_training(
         InputError: If the manifest cannot be read.
         UsageError: If the record would replace what the run reads or makes.
     """
+    from medgen.tasks.distributed import rank_here
     from medgen.tasks.fit import MODEL
     from medgen.tasks.memory import enough_memory
 
@@ -47,7 +47,7 @@ def run_training(
     if verb == "train":
         remedy += ", or the widths with --size; --dry-run counts first"
     log = Record(verb, config, seed=config.fit.seed, device=config.fit.device)
-    is_first = int(os.environ.get("RANK", "0")) == 0  # of the processes of a `torchrun`
+    is_first = rank_here() == 0
     place = record if is_first else None
     with (
         recording(place, log, overwrite=resume),

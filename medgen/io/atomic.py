@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medgen.errors import OutputError
@@ -173,26 +173,27 @@ def all_or_nothing(*replaced: Path | None) -> Iterator[list[Path]]:
         OutputError: If one of them cannot be kept for that long.
     """
     written: list[Path] = []
-    kept = {path: _kept(path) for path in replaced if path is not None and path.is_file()}
-    try:
-        yield written
-    except BaseException:
-        for path in written:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        for path, copy in kept.items():
-            copy.replace(path)
-        raise
-    finally:
-        for copy in kept.values():
-            copy.unlink(missing_ok=True)
+    with ExitStack() as kept:
+        before = {
+            path: _kept(path, kept) for path in replaced if path is not None and path.is_file()
+        }
+        try:
+            yield written
+        except BaseException:
+            for path in written:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            for path, second in before.items():
+                second.replace(path)
+            raise
 
 
-def _kept(path: Path) -> Path:
-    """A file under a second name; a copy, where the disk knows no links."""
+def _kept(path: Path, until: ExitStack) -> Path:
+    """A file under a second name until then; a copy, where the disk knows no links."""
     second = _beside(path)
+    until.callback(second.unlink, missing_ok=True)
     with _output_errors(path):
         try:
             os.link(path, second)

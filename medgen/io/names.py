@@ -106,6 +106,21 @@ def output_path(
     return path
 
 
+def check_axes(path: Path, axes: int) -> None:
+    """Make sure that a name is that of an image with so many axes.
+
+    Raises:
+        UsageError: If it is that of a picture for a volume, or the reverse.
+    """
+    name = path.name.lower()
+    if axes == 3 and name.endswith((".png", ".dcm")):
+        raise UsageError(f"{path}: a volume is a .nii.gz, or a folder of DICOM slices")
+    if axes == 2 and name.endswith((".nii", ".nii.gz")):
+        raise UsageError(
+            f"{path}: NIfTI holds volumes; a radiograph is a .png, a .dcm, or a folder for one"
+        )
+
+
 def check_apart(results: Iterable[Path | None], inputs: Iterable[Path]) -> None:
     """Make sure that results are files of their own, whatever may be overwritten.
 

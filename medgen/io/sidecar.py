@@ -15,6 +15,15 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{stem_of(path)}.json")
 
 
+def was_made_by(task: str, sidecar: Path) -> bool:
+    """Whether a sidecar says that medgen made what it describes, by such a task."""
+    try:
+        made = json.loads(sidecar.read_text(encoding="utf-8"))
+        return bool(made["Synthetic"] and made["Task"] == task)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def write_sidecar(
     path: Path,
     provenance: Provenance,

@@ -1,6 +1,5 @@
 """Many inputs, one after another or side by side; one that fails does not stop the others."""
 
-import json
 import logging
 import multiprocessing
 import os
@@ -18,7 +17,7 @@ from typing import Any
 from medgen.data.study import Study
 from medgen.errors import InputError, MedgenError, SomeFailedError, UsageError
 from medgen.io.names import stem_of
-from medgen.io.sidecar import sidecar_path
+from medgen.io.sidecar import sidecar_path, was_made_by
 from medgen.io.sniff import header_of, sniff_file
 
 LOGGER = logging.getLogger(__name__)
@@ -233,11 +232,7 @@ def _is_result(entry: Path, stems: set[str]) -> bool:
     stem = stem_of(entry)
     if not any(stem.startswith(f"{other}_") for other in stems):
         return False
-    try:
-        made = json.loads(sidecar_path(entry).read_text(encoding="utf-8"))
-        return bool(made["Synthetic"] and made["Task"] == "translate")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return was_made_by("translate", sidecar_path(entry))
 
 
 def _is_named_as_image(file: Path) -> bool:

@@ -86,6 +86,11 @@ class World:
         return int(holder)
 
 
+def rank_here() -> int:
+    """The number of this process among those that `torchrun` started; 0 if it started none."""
+    return int(os.environ.get("RANK", 0))
+
+
 def join(device: str) -> World:
     """Join the processes that `torchrun` started, once per program; alone when it started none.
 
@@ -95,7 +100,7 @@ def join(device: str) -> World:
     Raises:
         UsageError: The device does not exist here.
     """
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, size = rank_here(), int(os.environ.get("WORLD_SIZE", 1))
     place = choose_device(device)
     if place.type == "cuda" and size > 1:
         place = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")

@@ -131,10 +131,10 @@ def _of_lines(path: Path) -> dict[str, str]:
         try:
             row = json.loads(line)
             name, text = str(row["id"]), row["text"]
+            if not isinstance(text, str):
+                raise TypeError
         except (ValueError, KeyError, TypeError):
-            name, text = "", None
-        if not isinstance(text, str):
-            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}')
+            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}') from None
         if name in found:
             raise InputError(f"{path}:{number}: {name} has a report already; leave one out")
         found[name] = text

@@ -46,14 +46,7 @@ def calibrated(
         for word, group in sorted(dict(zip(shown, groups, strict=True)).items())
         if ENOUGH <= list(shown).count(word) < len(shown)
     }
-    return Calibration(
-        everything.scale,
-        everything.shift,
-        everything.threshold,
-        everything.median,
-        apart,
-        invented=INVENTED,
-    )
+    return Calibration(**vars(everything), apart=apart, invented=INVENTED)
 
 
 def _of(words: Sequence[str], word: str, odds: Odds, truth: Odds, usual: Worth | None) -> Worth:

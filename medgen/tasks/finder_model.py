@@ -63,13 +63,7 @@ class Calibration(Worth):
         own = self.apart.get(shown_together(kinds))
         if own is None:
             return self
-        return replace(
-            self,
-            scale=own.scale,
-            shift=own.shift,
-            threshold=own.threshold,
-            median=own.median,
-        )
+        return replace(self, **vars(own))
 
 
 def shown_together(kinds: Collection[Kind]) -> str:

@@ -24,7 +24,7 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.io.names import check_apart
 from medgen.io.provenance import Provenance
-from medgen.io.sidecar import sidecar_path, write_sidecar
+from medgen.io.sidecar import sidecar_path, was_made_by, write_sidecar
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
@@ -145,13 +145,7 @@ def write_report(
 
 def _may_replace(sidecar: Path, out: Path, config: ReportConfig) -> bool:
     """Of a report that is not there, the sidecar was left by a run that did not come to its end."""
-    if config.overwrite or out.exists() or not sidecar.is_file():
-        return config.overwrite
-    try:
-        left = json.loads(sidecar.read_text(encoding="utf-8"))
-        return bool(left["Synthetic"] and left["Task"] == "report")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return config.overwrite or (not out.exists() and was_made_by("report", sidecar))
 
 
 def provenance_of(config: ReportConfig) -> Provenance:

@@ -105,15 +105,14 @@ def table_of(
         if score >= DOUBT * threshold:
             presence = Presence.PRESENT if score >= threshold else Presence.UNCERTAIN
         finding = Finding(name, presence, side=Side(side) if side else None)
+        unit = UNITS.get(name, MILLIMETRES)
         if presence is Presence.ABSENT:
             known = not calibration.median or calibration.median[at] >= threshold
-            unit = UNITS.get(name, MILLIMETRES)
             rows.append(Row(claim, finding, score, unit=unit, is_assessed=known))
             continue
         size = None
         if claim in calibration.sized:
             size = float(f"{math.exp(float(found.size[0, at])):.2g}")
-        unit = UNITS.get(name, MILLIMETRES)
         region = _likeliest(found.region[0, at].tolist(), regions)
         graded = SEVERITIES[int(found.severity[0, at].argmax())]
         finding = replace(

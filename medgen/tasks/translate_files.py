@@ -10,7 +10,7 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import FileFormat, MedicalImage
-from medgen.io.names import SLICES, check_apart, format_of, output_path
+from medgen.io.names import SLICES, check_apart, check_axes, format_of, output_path
 from medgen.io.preview import write_preview
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import FACTS, Kind, Modality
@@ -119,11 +119,7 @@ def _check_free(paths: list[Path | None], item: Item, config: TranslateConfig) -
     for path in (output, sigma):
         if path is None:
             continue
-        name, is_xray = path.name.lower(), config.target == XRAY
-        if not is_xray and name.endswith((".png", ".dcm")):
-            raise UsageError(f"{path}: a volume is a .nii.gz, or a folder of DICOM slices")
-        if is_xray and name.endswith((".nii", ".nii.gz")):
-            raise UsageError(f"{path}: a radiograph is a .png, a .dcm, or a folder for one")
+        check_axes(path, FACTS[config.target.modality].axes)
         if config.keep_patient and format_of(path) != "dicom":
             raise UsageError(f"{path}: holds no patient; leave --keep-patient out, or make DICOM")
         check_writable(path, overwrite=config.overwrite, replaces=SLICES)

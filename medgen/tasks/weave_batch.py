@@ -95,7 +95,8 @@ def weave_many(
     if not scans:
         raise UsageError(f"{manifest}: no study has {kind}, which the concepts are of")
     order = torch.randperm(len(scans), generator=generator_for(seed, -1)).tolist()
-    before = {one.id: one for one in read_manifest(listed)} if listed.exists() else {}
+    stays = listed.exists() and not config.overwrite
+    before = {one.id: one for one in read_manifest(listed)} if stays else {}
     made = []
     for index in range(number):
         study, own, path = scans[order[index % len(scans)]]
@@ -112,11 +113,9 @@ def weave_many(
             one = _one(kept, Given(path, own), study, recipe, config, generator_for(seed, index))
         made.append(one)
         yield one
-    studies = [one.study for one in made if one.study]
-    if not config.overwrite:  # what an earlier run made stays listed
-        studies = list((before | {one.id: one for one in studies}).values())
-    if studies:
-        write_manifest(studies, listed, overwrite=True)
+    known = before | {one.study.id: one.study for one in made if one.study}
+    if known:
+        write_manifest(list(known.values()), listed, overwrite=True)
 
 
 def _one(

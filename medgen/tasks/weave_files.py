@@ -10,6 +10,7 @@ import numpy as np
 from medgen.errors import InputError, UsageError
 from medgen.io import files
 from medgen.io.image import MedicalImage
+from medgen.io.names import check_axes
 from medgen.io.provenance import Provenance
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS
@@ -72,6 +73,7 @@ def write_woven(
     scan = Given.parse(given)
     output = woven_path(scan.path, out)
     image = read_scan(scan)
+    check_axes(output, image.voxels.ndim)
     mask = mask_path(output, axes=image.voxels.ndim)
     outputs = Outputs(output, mask, report_path(output) if report else None, preview)
     old = read_report(report) if report else ""

@@ -118,17 +118,10 @@ def woven_path(source: Path, out: Path | None) -> Path:
 def mask_path(output: Path, *, axes: int) -> Path:
     """Where the mask of a woven scan goes, a picture of a radiograph's, else NIfTI.
 
-    Raises:
-        UsageError: If the scan itself cannot be written under its name.
-
     Example:
         >>> mask_path(Path("woven.nii.gz"), axes=3).name, mask_path(Path("a.dcm"), axes=2).name
         ('woven_mask.nii.gz', 'a_mask.png')
     """
-    if axes == 2 and format_of(output) == "nifti":
-        raise UsageError(f"{output}: NIfTI holds volumes; weave a radiograph as .png or .dcm")
-    if axes == 3 and output.suffix.lower() in (".png", ".dcm"):
-        raise UsageError(f"{output}: a volume is a .nii.gz, or a folder of DICOM slices")
     ending = ".png" if axes == 2 else ".nii.gz"
     return output.with_name(f"{stem_of(output)}_mask{ending}")
 

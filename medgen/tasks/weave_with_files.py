@@ -9,6 +9,7 @@ import numpy as np
 
 from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
+from medgen.io.names import check_axes
 from medgen.io.provenance import Provenance
 from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.given import Given
@@ -90,6 +91,7 @@ def write_woven_with(
     scan = Given.parse(given)
     output = woven_path(scan.path, out)
     image = _volume(read_scan(scan))
+    check_axes(output, image.voxels.ndim)
     outputs = Outputs(output, mask_path(output, axes=image.voxels.ndim), preview=preview)
     read = [path for one in lenders for path in (one.scan.path, one.mask)]
     outputs.check([scan.path, *read], overwrite=config.overwrite)

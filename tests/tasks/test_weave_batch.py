@@ -103,6 +103,9 @@ def test_no_list_of_studies_is_lost(
         again = [*kitchen.words, "-n", "2", "-o", str(out), "--seed", str(seed), "--skip-existing"]
         assert main(again) == 0
         assert (out / "manifest.jsonl").read_bytes() == before
+    (out / "manifest.jsonl").write_text("damaged")
+    assert main([*kitchen.words, "-n", "2", "-o", str(out), "--overwrite"]) == 0
+    assert (out / "manifest.jsonl").read_bytes() == before
     capsys.readouterr()
     assert main([*kitchen.words, "-n", "1", "-o", str(kitchen.folder), "--overwrite"]) == 2
     assert "manifest.jsonl: is one of the inputs" in capsys.readouterr().err
