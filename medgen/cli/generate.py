@@ -81,7 +81,7 @@ def generate(
     best_of: Annotated[
         int | None,
         typer.Option(
-            "--best-of", min=1, metavar="K", help="Make K of each, keep the one most like the text."
+            "--best-of", min=1, metavar="K", help="Make K of each; keep what shows the text best."
         ),
     ] = None,
     file_format: Annotated[

@@ -5,6 +5,8 @@ plainly. What it has learned stays. Its answers are few, so that what reads them
 and they mean the same whatever shows them, so that it reads those of CTs like those of radiographs.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -73,11 +75,16 @@ class ClaimEncoder(ImageEncoder):
         self.load_state_dict(learned, strict=False)
         return True
 
-    def features(self, image: Image) -> list[Grid]:
-        """What the finder makes of a batch of images: (batch, channels, claims)."""
+    def found(self, image: Image) -> Found:
+        """What the finder answers of a batch of images, its log-odds as they are worth."""
         self.check(image)
         found: Found = self.finder(self.finder.tokens(self.kind, image))
-        odds = (found.odds * self.scale + self.shift).clamp(-SURE, SURE)[..., None]
+        return replace(found, odds=(found.odds * self.scale + self.shift).clamp(-SURE, SURE))
+
+    def features(self, image: Image) -> list[Grid]:
+        """What the finder makes of a batch of images: (batch, channels, claims)."""
+        found = self.found(image)
+        odds = found.odds[..., None]
         chance = odds.sigmoid()
         like = (found.size[..., None], found.severity.softmax(-1), found.region.softmax(-1))
         # What a finding is like counts as far as there is one.

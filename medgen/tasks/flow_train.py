@@ -38,6 +38,7 @@ from medgen.tasks.flow_latents import (
 from medgen.tasks.flow_model import codec_of, flow_part, load_flow, save_flow
 from medgen.tasks.freeze import freeze
 from medgen.tasks.memory import give_back_large_arrays
+from medgen.tasks.prompt import retold_as
 from medgen.tasks.report_model import load_report_codec
 from medgen.tasks.run_card import card_of, descended, facts_of
 from medgen.tasks.shape import keep_shape
@@ -57,6 +58,7 @@ class FlowTrainConfig:
     drop: float = 0.1  # share of the items that are told nothing
     guidance: float | None = None  # how hard `generate` pushes if nobody says; if none, as before
     short: float = 0.15  # share of the things told by their place in the shared space alone
+    retell: bool = False  # tell every other text as `generate` retells a prompt
     regrid: bool = False  # a flow of volumes goes on with the grid, spacings and codec asked for
     focus: float = 0.0  # what an error counts more where the text finds something; with masks
     max_bad: float = 0.05  # share of the studies that may be unreadable
@@ -77,6 +79,8 @@ class FlowTrainConfig:
             raise UsageError("regrid: only flows of volumes fit other grids")
         if self.focus < 0 or (self.focus and self.modality is Modality.TEXT):
             raise UsageError("focus is 0 or more, and findings are only drawn in images")
+        if self.retell and (self.modality is Modality.TEXT or Modality.TEXT not in self.others):
+            raise UsageError("retell: is for flows of images that are told text")
         if not 0 <= (self.guidance or 0) < math.inf:
             raise UsageError("guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
@@ -269,7 +273,8 @@ def flow_studies(
     told, groups = {}, {}
     scans: dict[str, list[Told]] = {}
     for study in read:
-        told[study.id] = (_reports(study), _seen(study, encoders, device))
+        reports = _retold(_reports(study)) if config.retell else _reports(study)
+        told[study.id] = (reports, _seen(study, encoders, device))
         groups[study.id] = study.group
     if config.modality is Modality.TEXT:
         texts = {name: of for name, (of, _) in told.items() if of}
@@ -337,6 +342,13 @@ def _reports(study: ReadStudy) -> tuple[str, ...]:
     """All wordings of what is true of a study."""
     says = [pair.says for pair in study.counterfactuals]
     return tuple(dict.fromkeys([*([study.text] if study.text else []), *says]))
+
+
+def _retold(texts: Sequence[str]) -> tuple[str, ...]:
+    """All wordings, and as often as all of them what a prompt that says so is retold as."""
+    phrases = load_phrases()
+    retold = (retold_as(read_findings(text, phrases)) for text in texts)
+    return (*texts, *filter(None, retold))
 
 
 @torch.no_grad()

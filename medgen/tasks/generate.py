@@ -1,12 +1,10 @@
 """Generate: a prompt and any images in, images of one modality or of several out."""
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,6 +26,7 @@ from medgen.instruct.wording import worded
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind, Modality
+from medgen.tasks.agreement import Agreement, agreement_of
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.generator import Generator, load_flows, voice_of
@@ -66,7 +65,7 @@ class GenerateConfig:
     interval: tuple[float, float] = (0.0, 1.0)  # times at which it is pushed; 0 is clean, 1 noise
     refine: bool = False  # make it at twice the resolution
     refine_steps: int = 4  # of the refiner's sampler
-    best_of: int = 1  # candidates for each sample; the one most like the prompt is kept
+    best_of: int = 1  # candidates for each sample; the one that shows the prompt best is kept
     together: int = 4  # samples at once
     cross: bool = True  # of several: they listen to each other; without, they share the text alone
     unconditional: bool = False  # allow an empty prompt
@@ -145,15 +144,14 @@ class Sample:
     Attributes:
         index: Number among the samples of its prompt, from 0.
         images: What was made, in the order of the config's kinds; volumes are on one grid.
-        agreement: Cosine of its embedding and the prompt's, -1 to 1, the mean over all images that
-            have an encoder; None without a prompt.
+        agreement: With the prompt; None without one, or where no image has an encoder.
         candidates: Agreement of all candidates that it was chosen from.
     """
 
     index: int
     images: tuple[MedicalImage, ...]
-    agreement: float | None = None
-    candidates: tuple[float, ...] = ()
+    agreement: Agreement | None = None
+    candidates: tuple[Agreement, ...] = ()
 
     @property
     def image(self) -> MedicalImage:
@@ -308,8 +306,12 @@ def _compared(loaded: Generator, config: GenerateConfig) -> list[Modality]:
 def _better(one: Sample | None, other: Sample) -> Sample:
     if one is None:
         return other
-    chosen = max(one, other, key=lambda sample: sample.agreement or 0.0)
+    chosen = max(one, other, key=lambda sample: _rank(sample.agreement))
     return replace(chosen, candidates=one.candidates + other.candidates)
+
+
+def _rank(agreement: Agreement | None) -> tuple[float, float]:
+    return agreement.rank if agreement else (0.0, 0.0)
 
 
 @torch.no_grad()
@@ -376,21 +378,17 @@ def _told(
     return [one for one in told if one.weight > 0]
 
 
-@torch.no_grad()
 def _agreement(
     loaded: Generator, prompt: Prompt, images: Sequence[MedicalImage], config: GenerateConfig
-) -> float | None:
-    """How well images agree with the prompt in the space that all encoders share."""
+) -> Agreement | None:
+    """How well images agree with the prompt; None where nothing can be compared."""
     compared = _compared(loaded, config)
     if not prompt.text or not compared:
         return None
-    encoders = loaded.encoders
-    text = said_of(prompt, config)
-    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
     seen = [
-        told_image(image, encoders, loaded.device).embedding
+        (kind.modality, image)
         for kind, image in zip(config.kinds, images, strict=True)
         if kind.modality in compared
     ]
-    agreements = [float(F.cosine_similarity(one, said.embedding)[0]) for one in seen]
-    return round(statistics.mean(agreements), 4)
+    text = said_of(prompt, config)
+    return agreement_of(seen, text, prompt.findings, loaded.encoders, loaded.device)

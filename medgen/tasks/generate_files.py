@@ -14,6 +14,7 @@ from medgen.io.image import MedicalImage
 from medgen.io.names import SLICES
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import Kind
+from medgen.tasks.agreement import Agreement
 from medgen.tasks.generate import (
     GenerateConfig,
     Sample,
@@ -41,7 +42,7 @@ class Written:
         sidecar: The JSON beside it.
         prompt: Its prompt, as it was understood.
         index: Number among the samples of the prompt, from 0.
-        agreement: With the prompt, -1 to 1; None without a prompt.
+        agreement: With the prompt; None where nothing can be compared.
         model: Name of the model.
         model_sha256: Hash of its card.
         device: Where it was made.
@@ -53,7 +54,7 @@ class Written:
     sidecar: Path
     prompt: Prompt
     index: int
-    agreement: float | None
+    agreement: Agreement | None
     model: str
     model_sha256: str
     device: str

@@ -47,8 +47,7 @@ def details_of(
         "Rescale": config.rescale,
         "Interval": list(config.interval),
         **({"RefineSteps": config.refine_steps} if config.refine else {}),
-        "Agreement": sample.agreement,
-        "AgreementOfCandidates": list(sample.candidates),
+        **_agreement(sample),
         **_company(kind, sources, config),
     }
 
@@ -73,6 +72,17 @@ def shown_of(
         "Instruction": instruction.text,
         "References": listed,
         "ReferenceGuidance": config.reference_guidance,
+    }
+
+
+def _agreement(sample: Sample) -> dict[str, object]:
+    """How well it agrees with the prompt, and all that it was chosen from."""
+    one = sample.agreement
+    return {
+        "Agreement": one and one.cosine,
+        "LogLikelihood": one and one.likelihood,
+        "AgreementOfCandidates": [each.cosine for each in sample.candidates],
+        "LogLikelihoodOfCandidates": [each.likelihood for each in sample.candidates],
     }
 
 

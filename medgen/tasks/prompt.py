@@ -30,8 +30,8 @@ class Prompt:
         ignored: Names of findings that it states, and the flow never saw.
         unseen: Words that the text encoder never read, and that are not retold.
         cut: The words at the end that do not fit.
-        retold: What it states, in the words that encoders and flows were trained on; empty where
-            there are none for it.
+        retold: What it states to be there, in the words that encoders and flows were trained on;
+            empty where there are none for it.
     """
 
     text: str
@@ -95,18 +95,23 @@ def read_prompt(
     said = read_findings(kept, phrases)
     heard = tuple(one for one in said if known is None or one.name in known)
     ignored = tuple(dict.fromkeys(one.name for one in said if one not in heard))
-    retold = _retold(heard)
+    retold = retold_as(heard)
     if tokenizer.split(retold, max_tokens=max_tokens)[1]:
         retold = ""
     unseen = tokenizer.unseen(phrases.rest(text) if retold else text)
     return Prompt(text, heard, ignored, unseen, cut, retold)
 
 
-def _retold(findings: Sequence[Finding]) -> str:
-    """A report of findings, always in the same words."""
-    if not findings or any(one.name not in NOUNS for one in findings):
+def retold_as(findings: Sequence[Finding]) -> str:
+    """A report of findings, always in the same words; empty where there are none for it.
+
+    What is absent is told only where nothing is there: a report without it says the same, and the
+    fewer sentences there are, the better each is heard.
+    """
+    told = [one for one in findings if one.presence is not Presence.ABSENT] or findings
+    if not told or any(one.name not in NOUNS for one in findings):
         return ""
-    return write_report(findings, generator=generator_for(0, 0)).text
+    return write_report(told, generator=generator_for(0, 0)).text
 
 
 def in_words(finding: Finding) -> str:

@@ -12,12 +12,17 @@ import torch
 from medgen.checkpoint import read_card, save_model
 from medgen.config import from_mapping
 from medgen.errors import ModelError, UsageError
+from medgen.metrics.findings import read_findings
+from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
+from medgen.tasks.align_model import load_aligner
 from medgen.tasks.fit import MODEL
 from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_model import load_flow
-from medgen.tasks.flow_train import FlowTrainConfig, train_flow
+from medgen.tasks.flow_train import FlowTrainConfig, flow_studies, train_flow
 from medgen.tasks.model_parts import parts_of
+from medgen.tasks.prompt import retold_as
+from tests.tasks.align_toy import PLACES
 from tests.tasks.flow_toy import FIT, FLOW, OF_REPORTS
 
 DEVICE = torch.device("cpu")
@@ -112,6 +117,17 @@ def test_radiographs_without_reports_can_be_learned_from(
     assert read_card(tmp_path / MODEL).extra["told-xray"] == []
 
 
+def test_every_other_text_is_as_prompts_are_retold(corner_flows: SimpleNamespace) -> None:
+    encoders = load_aligner(corner_flows.codecs, DEVICE)
+    shape = load_flow(corner_flows.model, Modality.XRAY, DEVICE).flow.config
+    config = replace(FLOW, init=str(corner_flows.codecs), retell=True, flow=shape)
+    studies = flow_studies(config, corner_flows.manifest, encoders, DEVICE)
+    for study, text in zip(studies.values(), PLACES, strict=True):
+        told, retold = study.texts
+        assert told == text
+        assert retold == retold_as(read_findings(text, load_phrases())) != text
+
+
 def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot make text; it makes xray"):
         load_flow(corner_flows.model, Modality.TEXT, DEVICE)
@@ -120,5 +136,7 @@ def test_refusals(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
     focused = replace(FLOW, init=str(corner_flows.codecs), focus=1.0)
     with pytest.raises(UsageError, match="no study has masks"):
         trained(focused, tmp_path, corner_flows.manifest)
+    with pytest.raises(UsageError, match="flows of images that are told text"):
+        replace(FLOW, retell=True, told=(Modality.CT,))
     with pytest.raises(UsageError, match="only drawn in images"):
         replace(FLOW, focus=1.0, flow=FlowConfig(modality=Modality.TEXT, grid=(4,)))

@@ -17,6 +17,7 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.metrics.copies import as_points, find_copies
 from medgen.modality import Kind, Modality
+from medgen.tasks.agreement import Agreement
 from medgen.tasks.generate import (
     SAMPLERS,
     GenerateConfig,
@@ -102,10 +103,19 @@ def test_best_of_keeps_the_one_that_agrees_most(config: GenerateConfig) -> None:
     assert [sample.index for sample in samples] == [0, 1]
     for sample in samples:
         assert len(sample.candidates) == 3
-        assert sample.agreement == max(sample.candidates)
+        assert sample.agreement in sample.candidates
+        assert cosine_of(sample.agreement) == max(map(cosine_of, sample.candidates))
     # The first candidate is what would have been made without a choice.
     first = next(iter(generate(understood(text, config), [], config)))
-    assert math.isclose(samples[0].candidates[0], first.agreement or 0, abs_tol=1e-3)
+    same = map(cosine_of, (samples[0].candidates[0], first.agreement))
+    assert math.isclose(*same, abs_tol=1e-3)
+
+
+def cosine_of(agreement: Agreement | None) -> float:
+    """These encoders read by convolutions alone, and no finder answers."""
+    assert agreement
+    assert agreement.likelihood is None
+    return agreement.cosine
 
 
 def test_an_image_alone_says_where_by_the_shared_space(config: GenerateConfig) -> None:

@@ -116,7 +116,9 @@ def test_samples_on_disk(tmp_path: Path, config: GenerateConfig) -> None:
     assert told["Prompt"] == REQUEST.text
     assert told["NeverTrainedOn"] == ["mass"]
     assert told["Sample"] == 0
-    assert told["Agreement"] == first.agreement
+    assert first.agreement
+    assert told["Agreement"] == first.agreement.cosine
+    assert told["LogLikelihood"] is first.agreement.likelihood is None  # nothing is understood
     with pytest.raises(OutputError, match="exists"):
         next(iter(write_samples(REQUEST, [], config, tmp_path)))
     assert not list(write_samples(REQUEST, [], config, tmp_path, skip_existing=True))

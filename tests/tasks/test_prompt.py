@@ -3,6 +3,7 @@
 import pytest
 
 from medgen.encoders.tokenizer import train_tokenizer
+from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.tasks.prompt import Prompt, read_prompt
@@ -28,8 +29,15 @@ def read(text: str, *, max_tokens: int = 400) -> Prompt:
 def test_retold_it_says_the_same(text: str) -> None:
     prompt = read(text)
     assert prompt.retold
-    assert set(read_findings(prompt.retold, PHRASES)) == set(prompt.findings)
+    there = {one for one in prompt.findings if one.presence is not Presence.ABSENT}
+    assert set(read_findings(prompt.retold, PHRASES)) == there
     assert read(text).retold == prompt.retold
+
+
+def test_what_is_absent_is_retold_where_nothing_is_there() -> None:
+    prompt = read("No effusion. Heart size normal.")
+    assert {one.name for one in prompt.findings} == {"pleural_effusion", "cardiomegaly"}
+    assert set(read_findings(prompt.retold, PHRASES)) == set(prompt.findings)
 
 
 def test_what_says_nothing_is_not_retold() -> None:

@@ -1,0 +1,90 @@
+"""How well a made image agrees with its prompt: in the shared space, and finding by finding."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from medgen.data.standard import standard_view
+from medgen.encoders.claims import ClaimEncoder
+from medgen.encoders.finder import Found
+from medgen.finding import Finding
+from medgen.io.image import MedicalImage
+from medgen.modality import Modality
+from medgen.tasks.align_model import LoadedAligner
+from medgen.tasks.conditions import told_of, told_texts
+from medgen.tasks.facts import UNKNOWN, Answers, Fact, answers_of
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well images of one patient agree with a prompt; means over those that can be compared.
+
+    Attributes:
+        cosine: Of their embeddings and the prompt's, -1 to 1.
+        likelihood: Natural logarithm of how likely the answers are that the prompt gives to the
+            claims of the encoders' finders, going by the images; 0 at most. None where the prompt
+            states no finding, or no encoder has a finder.
+    """
+
+    cosine: float
+    likelihood: float | None = None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The higher, the better: what the images show counts before how near they lie."""
+        return (self.likelihood or 0.0, self.cosine)
+
+
+@torch.no_grad()
+def agreement_of(
+    images: Sequence[tuple[Modality, MedicalImage]],
+    text: str,
+    findings: Sequence[Finding],
+    encoders: LoadedAligner,
+    device: torch.device,
+) -> Agreement:
+    """Compare images with a text, and with what it states.
+
+    Args:
+        images: At least one, each with its modality, of which there is an encoder.
+        text: As the text encoder reads it.
+        findings: What it states. As in a report, what it does not mention is not there.
+        encoders: With the text encoder and those of the images.
+        device: Where the encoders are.
+    """
+    (said,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
+    cosines, likelihoods = [], []
+    for modality, image in images:
+        encoder = encoders.encoder_of(modality)
+        view = standard_view(image, modality, encoders.standard)[None].float().to(device)
+        (seen,) = told_of(encoder(view), modality)
+        cosines.append(float(F.cosine_similarity(seen.embedding, said.embedding)[0]))
+        if findings and isinstance(encoder, ClaimEncoder):
+            shape = encoder.finder.config
+            facts = [Fact(one, one.size_mm) for one in findings]
+            truth = answers_of(facts, shape.claims, shape.regions)
+            likelihoods.append(float(log_likelihood(encoder.found(view), truth)[0]))
+    likelihood = round(statistics.mean(likelihoods), 4) if likelihoods else None
+    return Agreement(round(statistics.mean(cosines), 4), likelihood)
+
+
+def log_likelihood(found: Found, truth: Answers) -> Float[Tensor, "batch"]:
+    """Natural logarithm of how likely these answers to all claims are; unknown ones count nothing.
+
+    Args:
+        found: What a finder answers of a batch of studies; log-odds as they are worth.
+        truth: Of one study.
+    """
+    there = truth.there.to(found.odds)
+    sign = (2 * there - 1).nan_to_num(0.0)
+    total = (F.logsigmoid(sign * found.odds) * (sign != 0)).sum(1)
+    for odds, right in ((found.severity, truth.severity), (found.region, truth.region)):
+        told = torch.nonzero(right != UNKNOWN)[:, 0].tolist()
+        for claim in told:
+            total = total + odds[:, claim].log_softmax(-1)[:, int(right[claim])]
+    return total
