@@ -126,7 +126,7 @@ class Sets:
         return self.made([one.text for one in self.prompts])
 
     def chosen(self) -> Pictures:
-        """One of each prompt: of several, the one that the encoders find most like it."""
+        """One of each prompt: of several, the one that shows it best."""
         return self.made([one.text for one in self.prompts], number=1, best_of=CANDIDATES)
 
     def untold(self) -> Pictures:

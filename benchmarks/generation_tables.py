@@ -23,7 +23,8 @@ FACTS_NOTE = (
     "flow was trained or chosen with (`benchmarks/judge.safetensors`) looks for each finding that "
     "the report states, on the side that it states; only findings that it reads right in at least "
     "95 of 100 held-out simulated radiographs count. Share seen, with Wilson's 95 % interval. "
-    "Of `--best-of 8`, one each: of eight, the one that the encoders find most like the prompt. "
+    "Of `--best-of 8`, one each: of eight, the one that shows the prompt best, going by the finder "
+    "that the encoder of radiographs reads by. "
     "Nearest report: the training radiographs whose reports lie nearest to the prompt. The "
     "radiograph, coded: encoded and decoded, which is the most that its codec lets a flow show."
 )

@@ -25,6 +25,7 @@ ALL_WELL = re.compile(
 )
 ENDED = re.compile(r"[.!?:]\s*$")  # a line that is a sentence, or a heading alone
 STARTS = re.compile(r"\s*(?:[-*\u2022]|\d+[.)]\s|[A-Z][A-Za-z ]*:)")  # an item, or a section
+ITEM = re.compile(r"(?:[-*\u2022]|\d+[.)])\s+")  # the mark of an item
 HEADINGS = re.compile(r"^(FINDINGS|IMPRESSION)\s*:", re.IGNORECASE)
 MAX_BYTES = 50_000
 
@@ -75,7 +76,8 @@ def updated(text: str, findings: Sequence[Finding], phrases: Phrases) -> str:
         kept = _without_denials(line, woven, phrases)
         if HEADINGS.match(line):
             kept, is_added = f"{kept} {more}".strip(), True
-        lines.append(kept)
+        if kept or not line.strip():
+            lines.append(kept)
     if not is_added:
         lines.append(more)
     return "\n".join(lines).strip() + "\n"
@@ -110,16 +112,19 @@ def read_report(path: Path) -> str:
 
 def _without_denials(line: str, woven: set[str], phrases: Phrases) -> str:
     heading = HEADINGS.match(line)
-    body = line[heading.end() :] if heading else line
-    kept = [heading.group()] if heading else []
-    for sentence in re.split(r"(?<=[.!?])\s+", body.strip()):
+    body = (line[heading.end() :] if heading else line).strip()
+    mark = ITEM.match(body)
+    kept: list[str] = []
+    sentences = re.split(r"(?<=[.!?])\s+", body[mark.end() :] if mark else body)
+    for sentence in filter(None, sentences):
         said = read_findings(sentence, phrases)
         denied = {one.name for one in said if one.presence is Presence.ABSENT}
         if denied & woven:
             kept += [_again(one) for one in said if one.name not in woven]
         elif said or not ALL_WELL.search(sentence):
             kept.append(sentence)
-    return " ".join(kept)
+    marked = [mark.group().strip()] if mark and kept else []
+    return " ".join([*([heading.group()] if heading else []), *marked, *kept])
 
 
 def _again(one: Finding) -> str:

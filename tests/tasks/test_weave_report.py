@@ -50,6 +50,13 @@ def test_a_sentence_over_two_lines_is_one(tmp_path: Path) -> None:
     ]
 
 
+def test_an_item_that_is_left_out_leaves_no_number() -> None:
+    old = "FINDINGS:\n1. No effusion.\n2) Mild cardiomegaly. No effusion.\n- Normal study."
+    assert updated(old, [EFFUSION], PHRASES) == (
+        "FINDINGS: Left pleural effusion.\n2) Mild cardiomegaly.\n"
+    )
+
+
 def test_a_report_without_sections_gets_it_at_the_end() -> None:
     assert updated("Mild cardiomegaly.", [EFFUSION], PHRASES) == (
         "Mild cardiomegaly.\nLeft pleural effusion.\n"

@@ -194,7 +194,10 @@ def _affine(header: Nifti1Header) -> Float[np.ndarray, "4 4"]:
 
 def _choose_frame(path: Path, frame: int | None, frames: int) -> int:
     if frame is None and frames > 1:
-        raise UsageError(f"{path}: has {frames} frames; choose one with --frame 0 to {frames - 1}")
+        raise UsageError(
+            f"{path}: has {frames} frames; choose one with --frame 0 to {frames - 1}, or, where a "
+            "command has no --frame, save it alone"
+        )
     if frame is not None and not 0 <= frame < frames:
         raise UsageError(f"{path}: has no frame {frame}; --frame goes from 0 to {frames - 1}")
     return frame or 0
