@@ -90,6 +90,28 @@ def shifted(stops: Float[Tensor, "times"], ratio: float) -> Float[Tensor, "times
     return ratio * stops / (ratio * stops + (1 - stops))
 
 
+def finishing(stops: Stops, time: float) -> Float[Tensor, "finished"]:
+    """One more stop before clean, at `time`, or half way to it where stops are finer already.
+
+    The step to time 0 is of first order in every solver, and ends at what the denoiser expects: a
+    mean, which is smooth. The nearer it starts, the more detail it has.
+
+    Args:
+        stops: That end at 0.
+        time: Above 0; 0 adds none.
+
+    Example:
+        >>> finishing(uniform_stops(2), 0.125).tolist()
+        [1.0, 0.5, 0.125, 0.0]
+        >>> finishing(uniform_stops(2), 0.75).tolist()
+        [1.0, 0.5, 0.25, 0.0]
+    """
+    if not time:
+        return stops
+    near = stops.new_tensor([min(time, float(stops[-2]) / 2)])
+    return torch.cat([stops[:-1], near, stops[-1:]])
+
+
 def resolution_ratio(grid: Sequence[int], *, reference: int = 32) -> float:
     """How far to shift the times of a grid: its mean edge over the `reference` edge.
 

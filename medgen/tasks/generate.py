@@ -19,7 +19,7 @@ from medgen.diffusion.sampler import (
     sample_euler,
     sample_heun,
 )
-from medgen.diffusion.schedule import shifted, uniform_stops
+from medgen.diffusion.schedule import Stops, finishing, shifted, uniform_stops
 from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.instruct.wording import worded
@@ -58,6 +58,7 @@ class GenerateConfig:
     number: int = 1  # samples of a prompt
     steps: int = 12  # of the sampler
     shift: float = 5.0  # of its steps: 1 spreads them evenly, above it most lie near the noise
+    finish: float = 0.05  # time at which the last step begins; 0: where the shift puts it
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float | None = None  # how hard it is pushed; 1 does not; what suits the flow if none
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
@@ -100,6 +101,8 @@ class GenerateConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
         if not 0 < self.shift < math.inf:
             raise UsageError(f"shift is {self.shift:g}; choose a number above 0, 1 for even steps")
+        if not 0 <= self.finish < 1:
+            raise UsageError(f"finish is {self.finish:g}; choose a time from 0 to below 1")
         if not 0 <= self.reference_guidance < math.inf:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= (self.guidance or 0) < math.inf or not 0 <= self.rescale <= 1:
@@ -351,11 +354,18 @@ def _decoded(
         denoise,
         process,
         layout.joined(noise),
-        shifted(uniform_stops(config.steps), config.shift),
+        _stops(config),
         generators=generators,
     )
     latents = layout.parted(last(steps))
     return {kind: loaded.decode(latents[str(kind.modality)], kind.modality) for kind in told}
+
+
+def _stops(config: GenerateConfig) -> Stops:
+    """Where the sampler stops: it is one step that finishes, where there are two or more."""
+    finish = config.finish if config.steps > 1 else 0.0
+    even = uniform_stops(config.steps - (finish > 0))
+    return finishing(shifted(even, config.shift), finish)
 
 
 @torch.no_grad()

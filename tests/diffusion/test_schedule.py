@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from medgen.diffusion.process import PROCESSES, RectifiedFlow
 from medgen.diffusion.schedule import (
+    finishing,
     karras_stops,
     leading_stops,
     resolution_ratio,
@@ -65,6 +66,17 @@ def test_a_shift_keeps_the_ends_and_is_undone_by_its_inverse(ratio):
     moved = shifted(stops, ratio)
     assert moved[[0, -1]].tolist() == [1, 0]
     torch.testing.assert_close(shifted(moved, 1 / ratio), stops)
+
+
+@given(steps=st.integers(1, 200), ratio=st.floats(0.2, 9), time=st.floats(1e-3, 0.99))
+def test_a_finish_adds_one_stop_before_the_end(steps, ratio, time):
+    stops = shifted(uniform_stops(steps), ratio)
+    finished = finishing(stops, time)
+    assert (finished.diff() < 0).all()
+    assert finished[:-2].tolist() == stops[:-1].tolist()
+    assert finished[-1] == 0
+    assert 0 < finished[-2] <= time
+    assert finishing(stops, 0.0) is stops
 
 
 def test_larger_grids_shift_towards_noise():

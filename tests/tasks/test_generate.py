@@ -183,6 +183,7 @@ def test_refusals(config: GenerateConfig, corner_flows: SimpleNamespace) -> None
         ({"sources": ("a",), "weights": (-1.0,)}, "0 or more"),
         ({"number": 0}, "number is 0"),
         ({"shift": 0.0}, "shift is 0; choose a number above 0"),
+        ({"finish": 1.0}, "finish is 1; choose a time from 0 to below 1"),
         ({"guidance": -1.0}, "guidance is 0 or more"),
         ({"interval": (0.6, 0.4)}, "interval is two times from 0, clean, to 1, noise"),
         ({"interval": (0.0, 1.1)}, "interval is two times"),
@@ -204,10 +205,19 @@ def test_outside_its_interval_guidance_does_not_push(config: GenerateConfig) -> 
 
 
 @pytest.mark.parametrize(
-    ("shift", "stops"), [(1.0, [1.0, 0.75, 0.5, 0.25, 0.0]), (3.0, [1.0, 0.9, 0.75, 0.5, 0.0])]
+    ("settings", "stops"),
+    [
+        ({"steps": 4, "shift": 1.0, "finish": 0.0}, [1.0, 0.75, 0.5, 0.25, 0.0]),
+        ({"steps": 4, "shift": 3.0, "finish": 0.0}, [1.0, 0.9, 0.75, 0.5, 0.0]),
+        ({"steps": 4, "shift": 2.0, "finish": 0.05}, [1.0, 0.8, 0.5, 0.05, 0.0]),
+        ({"steps": 1}, [1.0, 0.0]),
+    ],
 )
-def test_shifted_steps_lie_near_the_noise(
-    config: GenerateConfig, monkeypatch: pytest.MonkeyPatch, shift: float, stops: list[float]
+def test_steps_lie_near_the_noise_and_the_last_begins_near_the_end(
+    config: GenerateConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    stops: list[float],
 ) -> None:
     walked: list[torch.Tensor] = []
 
@@ -216,7 +226,7 @@ def test_shifted_steps_lie_near_the_noise(
         return sample_euler(*given, generators=generators)
 
     monkeypatch.setitem(SAMPLERS, "dpm", sample)
-    made("Mass.", replace(config, number=1, steps=4, shift=shift))
+    made("Mass.", replace(config, number=1, **settings))
     assert [at.tolist() for at in walked] == [pytest.approx(stops)]
 
 
