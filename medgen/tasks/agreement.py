@@ -28,7 +28,7 @@ class Agreement:
         cosine: Of their embeddings and the prompt's, -1 to 1.
         likelihood: Natural logarithm of how likely the answers are that the prompt gives to the
             claims of the encoders' finders, going by the images; 0 at most. None where the prompt
-            states no finding, or no encoder has a finder.
+            states no finding that an encoder's finder knows.
     """
 
     cosine: float
@@ -64,13 +64,19 @@ def agreement_of(
         view = standard_view(image, modality, encoders.standard)[None].float().to(device)
         (seen,) = told_of(encoder(view), modality)
         cosines.append(float(F.cosine_similarity(seen.embedding, said.embedding)[0]))
-        if findings and isinstance(encoder, ClaimEncoder):
+        if isinstance(encoder, ClaimEncoder) and _asks_about(encoder, findings):
             shape = encoder.finder.config
             facts = [Fact(one, one.size_mm) for one in findings]
             truth = answers_of(facts, shape.claims, shape.regions)
             likelihoods.append(float(log_likelihood(encoder.found(view), truth)[0]))
     likelihood = round(statistics.mean(likelihoods), 4) if likelihoods else None
     return Agreement(round(statistics.mean(cosines), 4), likelihood)
+
+
+def _asks_about(encoder: ClaimEncoder, findings: Sequence[Finding]) -> bool:
+    """Whether its finder knows any of these findings; if not, the images are of something else."""
+    known = {claim.partition(":")[0] for claim in encoder.finder.config.claims}
+    return any(one.name in known for one in findings)
 
 
 def log_likelihood(found: Found, truth: Answers) -> Float[Tensor, "batch"]:
