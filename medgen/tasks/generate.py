@@ -58,7 +58,7 @@ class GenerateConfig:
     number: int = 1  # samples of a prompt
     steps: int = 12  # of the sampler
     shift: float = 5.0  # of its steps: 1 spreads them evenly, above it most lie near the noise
-    finish: float = 0.075  # time at which the last step begins; 0: where the shift puts it
+    finish: float = 0.05  # time at which the last step begins; 0: where the shift puts it
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float | None = None  # how hard it is pushed; 1 does not; what suits the flow if none
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
