@@ -37,8 +37,10 @@ def run_training(
 
     Raises:
         InputError: If the manifest cannot be read.
-        UsageError: If the record would replace what the run reads or makes.
+        UsageError: If the record would replace what the run reads or makes, or the device is not
+            there.
     """
+    from medgen.tasks.device import choose_device
     from medgen.tasks.distributed import rank_here
     from medgen.tasks.fit import MODEL
     from medgen.tasks.memory import enough_memory
@@ -60,6 +62,8 @@ def run_training(
             log.spare([Path(config.card)] if config.card else [])
             if manifest is not None:
                 hide_manifest(log, manifest)
+        if config.fit.device != "auto":
+            choose_device(config.fit.device)  # that it is not there must not wait for the studies
         done, loss = 0, {}
         with enough_memory(remedy):
             for progress in steps:

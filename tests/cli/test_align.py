@@ -48,6 +48,7 @@ def test_encoders_come_of_made_up_chests(
     ("content", "options", "code", "word"),
     [
         ('{"id": "a", "patient": "p", "text": "missing.txt"}', [], 4, "missing.txt"),
+        ('{"id": "a", "text": "missing.txt"}', ["--set", "fit.device=cuda:99"], 2, "cuda:99"),
         ("", [], 4, "has no studies"),
         ("", ["--pairs", "some"], 2, "pairs"),
         ("", ["--max-bad", "3"], 2, "max-bad"),
