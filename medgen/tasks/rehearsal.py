@@ -35,11 +35,11 @@ from medgen.tasks.cross_train import CrossTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_train import as_going_on
 from medgen.tasks.flow import Flow, FlowConfig
 from medgen.tasks.flow_model import flow_part
 from medgen.tasks.flow_train import FlowTrainConfig
 from medgen.tasks.freeze import freeze
+from medgen.tasks.going_on import going_on
 from medgen.tasks.instruct_model import new_reader
 from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
@@ -122,8 +122,7 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
         UsageError: If what is to stay as it is is not there, or is everything.
     """
     studies = _count(config, manifest)  # what is wrong with it must not wait for the steps
-    if isinstance(config, FinderTrainConfig):
-        config = as_going_on(config)
+    config = going_on(config)
     with FakeTensorMode():
         network, work = _built(config)
         parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from medgen.checkpoint import model_folder, read_card
+from medgen.config import from_mapping, to_mapping
 from medgen.errors import UsageError
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.tasks import rehearsal
+from medgen.tasks.going_on import going_on
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named
 
@@ -41,6 +44,19 @@ def test_paper_is_the_published_size() -> None:
     plan = rehearse("flow:xray", round_named("flow:xray").settle(preset="paper"), None)
     assert 860e6 < plan.parameters < 890e6
     assert plan.memory_gb > 5 * 4 * 0.86
+
+
+@pytest.mark.parametrize(("name", "part"), [("flow:ct", "flow"), ("codec:xray", "codec")])
+def test_what_goes_on_has_the_shape_that_it_had(name: str, part: str) -> None:
+    first = round_named(name).settle(settings=("init=flows",))
+    own = going_on(first)
+    parts = read_card(model_folder("flows")).parts
+    known = parts["flow-ct"].config if part == "flow" else parts["codec-xray"].config["codec"]
+    assert (
+        to_mapping(getattr(own, part)) == to_mapping(from_mapping(type(own), {part: known}))[part]
+    )
+    wider = round_named(name).settle(size=2.0, settings=("init=flows",))
+    assert going_on(wider) == wider  # the training will refuse it
 
 
 @pytest.mark.parametrize("name", ALONE)
