@@ -44,6 +44,7 @@ SAMPLERS = {
     "heun": sample_heun,
     "ddim": sample_ddim,
 }
+FINISH = 0.05  # of radiographs; in volumes, detail of cells of 8 voxels would be blotches
 CANDIDATES = 2**20  # more than anybody asks for of one sample; spreads the seeds
 
 
@@ -58,7 +59,7 @@ class GenerateConfig:
     number: int = 1  # samples of a prompt
     steps: int = 12  # of the sampler
     shift: float = 5.0  # of its steps: 1 spreads them evenly, above it most lie near the noise
-    finish: float = 0.05  # time at which the last step begins; 0: where the shift puts it
+    finish: float | None = None  # time at which the last step begins; 0: where the shift puts it
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float | None = None  # how hard it is pushed; 1 does not; what suits the flow if none
     reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
@@ -101,7 +102,7 @@ class GenerateConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
         if not 0 < self.shift < math.inf:
             raise UsageError(f"shift is {self.shift:g}; choose a number above 0, 1 for even steps")
-        if not 0 <= self.finish < 1:
+        if not 0 <= (self.finish or 0) < 1:
             raise UsageError(f"finish is {self.finish:g}; choose a time from 0 to below 1")
         if not 0 <= self.reference_guidance < math.inf:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
@@ -128,6 +129,13 @@ class GenerateConfig:
     def kinds(self) -> tuple[Kind, ...]:
         """What is made."""
         return tuple(Kind.parse(word.strip()) for word in self.modality.split(","))
+
+    @property
+    def finishes(self) -> float:
+        """When the last step begins: what suits, if nobody says."""
+        if self.finish is not None:
+            return self.finish
+        return FINISH if all(map(is_flat, self.kinds)) else 0.0
 
 
 def formats_of(kind: Kind) -> tuple[str, ...]:
@@ -363,7 +371,7 @@ def _decoded(
 
 def _stops(config: GenerateConfig) -> Stops:
     """Where the sampler stops: it is one step that finishes, where there are two or more."""
-    finish = config.finish if config.steps > 1 else 0.0
+    finish = config.finishes if config.steps > 1 else 0.0
     even = uniform_stops(config.steps - (finish > 0))
     return finishing(shifted(even, config.shift), finish)
 

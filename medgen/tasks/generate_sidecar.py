@@ -43,7 +43,7 @@ def details_of(
         **_spacing(image),
         "Sampler": config.sampler,
         "Shift": config.shift,
-        "Finish": config.finish,
+        "Finish": config.finishes,
         "Guidance": load_generator(config).guidance(kind, config.guidance),
         "Rescale": config.rescale,
         "Interval": list(config.interval),
