@@ -273,7 +273,9 @@ def flow_studies(
     told, groups = {}, {}
     scans: dict[str, list[Told]] = {}
     for study in read:
-        reports = _retold(_reports(study)) if config.retell else _reports(study)
+        reports = _reports(study)
+        if config.retell:
+            reports += _retold(reports, with_absent=FACTS[config.modality].axes == 3)
         told[study.id] = (reports, _seen(study, encoders, device))
         groups[study.id] = study.group
     if config.modality is Modality.TEXT:
@@ -344,11 +346,11 @@ def _reports(study: ReadStudy) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([study.text] if study.text else []), *says]))
 
 
-def _retold(texts: Sequence[str]) -> tuple[str, ...]:
-    """All wordings, and as often as all of them what a prompt that says so is retold as."""
+def _retold(texts: Sequence[str], *, with_absent: bool) -> tuple[str, ...]:
+    """What prompts with these texts are retold as."""
     phrases = load_phrases()
-    retold = (retold_as(read_findings(text, phrases)) for text in texts)
-    return (*texts, *filter(None, retold))
+    said = (read_findings(text, phrases) for text in texts)
+    return tuple(filter(None, (retold_as(one, with_absent=with_absent) for one in said)))
 
 
 @torch.no_grad()

@@ -217,8 +217,12 @@ def understood(text: str, config: GenerateConfig) -> Prompt:
 
 
 def said_of(prompt: Prompt, config: GenerateConfig) -> str:
-    """What encoders read of a prompt: what was understood of it, or, if nothing was, itself."""
-    return (prompt.retold if config.retell else "") or prompt.text
+    """What encoders read of a prompt: what was understood of it, or, if nothing was, itself.
+
+    The flows of radiographs hear what is there the better, the less is said besides.
+    """
+    retold = prompt.there if all(map(is_flat, config.kinds)) else prompt.retold
+    return (retold if config.retell else "") or prompt.text
 
 
 def generate(

@@ -30,8 +30,9 @@ class Prompt:
         ignored: Names of findings that it states, and the flow never saw.
         unseen: Words that the text encoder never read, and that are not retold.
         cut: The words at the end that do not fit.
-        retold: What it states to be there, in the words that encoders and flows were trained on;
-            empty where there are none for it.
+        retold: What it states, in the words that encoders and flows were trained on; empty where
+            there are none for it.
+        there: The same without what is absent, unless nothing is there.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Prompt:
     unseen: tuple[str, ...]
     cut: str
     retold: str = ""
+    there: str = ""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -95,22 +97,25 @@ def read_prompt(
     said = read_findings(kept, phrases)
     heard = tuple(one for one in said if known is None or one.name in known)
     ignored = tuple(dict.fromkeys(one.name for one in said if one not in heard))
-    retold = retold_as(heard)
+    retold, there = retold_as(heard, with_absent=True), retold_as(heard)
     if tokenizer.split(retold, max_tokens=max_tokens)[1]:
-        retold = ""
+        retold = there = ""
     unseen = tokenizer.unseen(phrases.rest(text) if retold else text)
-    return Prompt(text, heard, ignored, unseen, cut, retold)
+    return Prompt(text, heard, ignored, unseen, cut, retold, there)
 
 
-def retold_as(findings: Sequence[Finding]) -> str:
+def retold_as(findings: Sequence[Finding], *, with_absent: bool = False) -> str:
     """A report of findings, always in the same words; empty where there are none for it.
 
-    What is absent is told only where nothing is there: a report without it says the same, and the
-    fewer sentences there are, the better each is heard.
+    Args:
+        findings: What is said.
+        with_absent: Tell what is absent; if not, only where nothing is there. A report without it
+            says the same, in fewer sentences.
     """
-    told = [one for one in findings if one.presence is not Presence.ABSENT] or findings
-    if not told or any(one.name not in NOUNS for one in findings):
+    there = [one for one in findings if one.presence is not Presence.ABSENT]
+    if not findings or any(one.name not in NOUNS for one in findings):
         return ""
+    told = findings if with_absent or not there else there
     return write_report(told, generator=generator_for(0, 0)).text
 
 

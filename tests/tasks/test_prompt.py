@@ -29,24 +29,26 @@ def read(text: str, *, max_tokens: int = 400) -> Prompt:
 def test_retold_it_says_the_same(text: str) -> None:
     prompt = read(text)
     assert prompt.retold
+    assert set(read_findings(prompt.retold, PHRASES)) == set(prompt.findings)
     there = {one for one in prompt.findings if one.presence is not Presence.ABSENT}
-    assert set(read_findings(prompt.retold, PHRASES)) == there
-    assert read(text).retold == prompt.retold
+    assert set(read_findings(prompt.there, PHRASES)) == there
+    assert read(text) == prompt
 
 
 def test_what_is_absent_is_retold_where_nothing_is_there() -> None:
     prompt = read("No effusion. Heart size normal.")
     assert {one.name for one in prompt.findings} == {"pleural_effusion", "cardiomegaly"}
-    assert set(read_findings(prompt.retold, PHRASES)) == set(prompt.findings)
+    assert set(read_findings(prompt.there, PHRASES)) == set(prompt.findings)
 
 
 def test_what_says_nothing_is_not_retold() -> None:
-    assert read("A nice picture.").retold == ""
-    assert read("").retold == ""
+    for text in ("A nice picture.", ""):
+        assert read(text).retold == read(text).there == ""
 
 
 def test_what_would_not_fit_is_not_retold() -> None:
-    assert read("Left effusion.", max_tokens=40).retold == ""
+    long = read("Left effusion.", max_tokens=40)
+    assert long.retold == long.there == ""
 
 
 def test_words_that_are_retold_are_not_lost_and_others_are() -> None:
