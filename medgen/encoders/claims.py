@@ -83,12 +83,15 @@ class ClaimEncoder(ImageEncoder):
 
     def features(self, image: Image) -> list[Grid]:
         """What the finder makes of a batch of images: (batch, channels, claims)."""
-        found = self.found(image)
+        return [self.said(self.found(image))]
+
+    def said(self, found: Found) -> Grid:
+        """The same of its answers, from `found`."""
         odds = found.odds[..., None]
         chance = odds.sigmoid()
         like = (found.size[..., None], found.severity.softmax(-1), found.region.softmax(-1))
         # What a finding is like counts as far as there is one.
-        return [torch.cat([odds / SURE, chance, *(chance * one for one in like)], dim=-1).mT]
+        return torch.cat([odds / SURE, chance, *(chance * one for one in like)], dim=-1).mT
 
     def tokens(self, coarsest: Grid) -> Context:
         """The claims, each with which it is."""

@@ -16,7 +16,7 @@ from medgen.finding import Finding
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner
-from medgen.tasks.conditions import told_of, told_texts
+from medgen.tasks.conditions import told_texts
 from medgen.tasks.facts import UNKNOWN, Answers, Fact, answers_of
 
 
@@ -62,13 +62,17 @@ def agreement_of(
     for modality, image in images:
         encoder = encoders.encoder_of(modality)
         view = standard_view(image, modality, encoders.standard)[None].float().to(device)
-        (seen,) = told_of(encoder(view), modality)
+        if isinstance(encoder, ClaimEncoder):
+            found = encoder.found(view)
+            seen = encoder.read(encoder.said(found))
+            if _asks_about(encoder, findings):
+                shape = encoder.finder.config
+                facts = [Fact(one, one.size_mm) for one in findings]
+                truth = answers_of(facts, shape.claims, shape.regions)
+                likelihoods.append(float(log_likelihood(found, truth)[0]))
+        else:
+            seen = encoder(view)
         cosines.append(float(F.cosine_similarity(seen.embedding, said.embedding)[0]))
-        if isinstance(encoder, ClaimEncoder) and _asks_about(encoder, findings):
-            shape = encoder.finder.config
-            facts = [Fact(one, one.size_mm) for one in findings]
-            truth = answers_of(facts, shape.claims, shape.regions)
-            likelihoods.append(float(log_likelihood(encoder.found(view), truth)[0]))
     likelihood = round(statistics.mean(likelihoods), 4) if likelihoods else None
     return Agreement(round(statistics.mean(cosines), 4), likelihood)
 

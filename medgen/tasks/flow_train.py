@@ -18,7 +18,7 @@ from medgen.encoders.image import ImageEncoderConfig
 from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
-from medgen.metrics.phrases import load_phrases
+from medgen.metrics.phrases import Phrases, load_phrases
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
 from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
@@ -258,10 +258,11 @@ def flow_studies(
         raise UsageError(f"{manifest}: no study to train on has {config.modality}")
     cache = Path(config.cache) if config.cache else None
     world = join(config.fit.device)
+    phrases = load_phrases()
     read = read_studies(
         chosen,
         encoders.standard,
-        load_phrases(),
+        phrases,
         modalities=[
             each for each in config.others if each in IMAGES and each in encoders.aligner.encoders
         ],
@@ -275,7 +276,7 @@ def flow_studies(
     for study in read:
         reports = _reports(study)
         if config.retell:
-            reports += _retold(reports, with_absent=FACTS[config.modality].axes == 3)
+            reports += _retold(reports, phrases, with_absent=FACTS[config.modality].axes == 3)
         told[study.id] = (reports, _seen(study, encoders, device))
         groups[study.id] = study.group
     if config.modality is Modality.TEXT:
@@ -346,9 +347,8 @@ def _reports(study: ReadStudy) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([study.text] if study.text else []), *says]))
 
 
-def _retold(texts: Sequence[str], *, with_absent: bool) -> tuple[str, ...]:
+def _retold(texts: Sequence[str], phrases: Phrases, *, with_absent: bool) -> tuple[str, ...]:
     """What prompts with these texts are retold as."""
-    phrases = load_phrases()
     said = (read_findings(text, phrases) for text in texts)
     return tuple(filter(None, (retold_as(one, with_absent=with_absent) for one in said)))
 

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.config import from_mapping
+from medgen.tasks.codec_images import FrameConfig
 from medgen.tasks.codec_model import CodecPart
 from medgen.tasks.codec_train import CodecTrainConfig, base_codec
 from medgen.tasks.finder_config import FinderTrainConfig
@@ -24,9 +25,11 @@ def going_on(config: Any) -> Any:
         case FlowTrainConfig() if config.flow == base_flow(config.modality):
             known = _shape_in(config.init, flow_part(config.modality), FlowConfig)
             return replace(config, flow=known or config.flow)
-        case CodecTrainConfig() if config.codec == base_codec(config.modality):
+        case CodecTrainConfig():
+            usual = (base_codec(config.modality), FrameConfig())
             part = _shape_in(config.init, config.part, CodecPart)
-            return replace(config, codec=part.codec) if part else config
+            if part and (config.codec, config.frame) == usual:
+                return replace(config, codec=part.codec, frame=part.frame)
     return config
 
 
