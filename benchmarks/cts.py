@@ -46,7 +46,8 @@ from medgen.modality import Modality
 from medgen.tasks.codec_images import CELLS, framed_whole
 from medgen.tasks.codec_model import codec_part
 from medgen.tasks.flow_model import flow_part
-from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.generate import generate, understood
+from medgen.tasks.generate_config import GenerateConfig
 
 FACTS, FIDELITY = (OURS, UNTOLD, NEAREST), (OURS, NEAREST, FLOOR)
 GEOMETRY = "geometry"  # key of what no model has a part in

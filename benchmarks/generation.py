@@ -47,7 +47,7 @@ from medgen.tasks.codec_images import framed
 from medgen.tasks.codec_model import codec_part, load_codec
 from medgen.tasks.conditions import told_texts
 from medgen.tasks.flow_model import flow_part
-from medgen.tasks.generate import SAMPLERS, GenerateConfig
+from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
 
 PART = "generation"
 TUTORIAL = "tutorial"  # folder of its runs

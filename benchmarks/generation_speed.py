@@ -28,7 +28,8 @@ from medgen.diffusion.sampler import last, sample_euler
 from medgen.diffusion.schedule import uniform_stops
 from medgen.modality import Modality
 from medgen.tasks.conditions import conditions_of, told_texts
-from medgen.tasks.generate import GenerateConfig, load_generator
+from medgen.tasks.generate import load_generator
+from medgen.tasks.generate_config import GenerateConfig
 
 PART = "generation"
 PROMPT = "Large left pleural effusion. Heart size normal."

@@ -26,7 +26,8 @@ from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.codec_model import load_codec
-from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.generate import generate, understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.instruct_model import reader_part
 from medgen.tasks.references import Pointed
 

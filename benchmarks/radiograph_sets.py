@@ -17,7 +17,8 @@ from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.codec_images import FrameConfig, framed
-from medgen.tasks.generate import GenerateConfig, Sample, generate, understood
+from medgen.tasks.generate import Sample, generate, understood
+from medgen.tasks.generate_config import GenerateConfig
 
 DARK = -0.7  # of [-1, 1]: darker rows and columns at the edges are margin, if not quite black
 WHITE = 4095

@@ -16,7 +16,8 @@ from medgen.io.preview import write_sheet
 from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
-from medgen.tasks.generate import GenerateConfig, is_flat, load_generator, understood
+from medgen.tasks.generate import load_generator, understood
+from medgen.tasks.generate_config import GenerateConfig, is_flat
 from medgen.tasks.generate_files import (
     Written,
     described,

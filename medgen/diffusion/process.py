@@ -42,6 +42,9 @@ class Mix:
 
     def over(self, latent: Latent) -> "Mix":
         """The same, with the axes, the type and the device that multiply a latent."""
+        own = self.alpha
+        if (own.ndim, own.dtype, own.device) == (latent.ndim, latent.dtype, latent.device):
+            return self
 
         def spread(value: Tensor) -> Tensor:
             return value.to(latent).reshape(-1, *[1] * (latent.ndim - 1))

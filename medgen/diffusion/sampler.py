@@ -79,7 +79,8 @@ def velocity(clean: Latent, noisy: Latent, mix: Mix) -> Latent:
     Source: Lipman et al. 2023, theorem 3 for Gaussian paths (arXiv:2210.02747).
     """
     here = mix.over(noisy)
-    return here.d_alpha * clean + here.d_sigma * to_noise(here, noisy, clean)
+    rate = here.d_sigma / here.sigma
+    return (here.d_alpha - rate * here.alpha) * clean + rate * noisy
 
 
 @torch.no_grad()

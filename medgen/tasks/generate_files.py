@@ -15,15 +15,8 @@ from medgen.io.names import SLICES
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import Kind
 from medgen.tasks.agreement import Agreement
-from medgen.tasks.generate import (
-    GenerateConfig,
-    Sample,
-    formats_of,
-    generate,
-    is_flat,
-    load_generator,
-    understood,
-)
+from medgen.tasks.generate import Sample, generate, load_generator, understood
+from medgen.tasks.generate_config import GenerateConfig, formats_of, is_flat
 from medgen.tasks.generate_requests import DIGITS, Request
 from medgen.tasks.generate_sidecar import details_of, provenance_of, shown_of
 from medgen.tasks.prompt import Prompt, in_words

@@ -10,7 +10,7 @@ from medgen.io import files
 from medgen.io.image import MedicalImage
 from medgen.io.names import safe_name
 from medgen.modality import Kind
-from medgen.tasks.generate import GenerateConfig
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.given import Given
 
 DIGITS = 4  # of a number in a file's name

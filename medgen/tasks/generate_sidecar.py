@@ -6,7 +6,8 @@ from medgen.instruct.instruction import Instruction
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
 from medgen.modality import FACTS, Kind
-from medgen.tasks.generate import GenerateConfig, Sample, load_generator, said_of
+from medgen.tasks.generate import Sample, load_generator, said_of
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.prompt import Prompt, in_words
 from medgen.tasks.references import Pointed
 

@@ -6,7 +6,8 @@ from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction, Role
 from medgen.io import files
 from medgen.io.before_after import write_before_after
-from medgen.tasks.generate import GenerateConfig, understood
+from medgen.tasks.generate import understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.generate_requests import Request
 from medgen.tasks.generate_sidecar import provenance_of
 from medgen.tasks.plain_words import explained, picture_of

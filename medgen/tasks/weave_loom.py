@@ -13,7 +13,8 @@ from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
 from medgen.shapes import Latent
 from medgen.tasks.conditions import Told, conditions_of, told_scan, told_texts
-from medgen.tasks.generate import GenerateConfig, said_of, understood
+from medgen.tasks.generate import said_of, understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.generator import Generator, load_flows
 
 

@@ -22,7 +22,8 @@ from medgen.tasks.conditions import SCAN, conditions_of, told_scan
 from medgen.tasks.fit import MODEL
 from medgen.tasks.flow import SOURCES
 from medgen.tasks.flow_train import FlowTrainConfig, train_flow
-from medgen.tasks.generate import GenerateConfig, generate, load_generator, understood
+from medgen.tasks.generate import generate, load_generator, understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.generate_files import write_samples
 from medgen.tasks.generate_requests import Request
 from medgen.tasks.model_parts import parts_of

@@ -18,13 +18,8 @@ from medgen.io.image import MedicalImage
 from medgen.metrics.copies import as_points, find_copies
 from medgen.modality import Kind, Modality
 from medgen.tasks.agreement import Agreement
-from medgen.tasks.generate import (
-    SAMPLERS,
-    GenerateConfig,
-    generate,
-    load_generator,
-    understood,
-)
+from medgen.tasks.generate import generate, load_generator, understood
+from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
 from tests.tasks.align_toy import PLACES
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from medgen.errors import InputError, OutputError, UsageError
 from medgen.io import files
-from medgen.tasks.generate import GenerateConfig
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.generate_files import outputs_of, write_samples
 from medgen.tasks.generate_requests import Request, read_requests, read_sources
 

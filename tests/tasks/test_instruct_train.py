@@ -19,7 +19,8 @@ from medgen.instruct.instruction import Instruction
 from medgen.io.before_after import LINE, MARGIN, SIDE
 from medgen.io.preview import panel, spread
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.generate import generate, understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.references import read_references
 

@@ -13,7 +13,8 @@ from medgen.config import from_mapping
 from medgen.errors import InputError, UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.generate import GenerateConfig, generate, understood
+from medgen.tasks.generate import generate, understood
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.references import deep_pictures, read_references
 from tests.tasks.world_toy import SIDE
