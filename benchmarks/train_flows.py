@@ -10,14 +10,16 @@ for what is small in CTs. At last encoders of radiographs and CTs read by the fi
 the flow of reports goes on with what they say. Beside all that, a codec of whole chests, with eight
 voxels a side in a cell, gives a flow of CT its latents; the flow goes on with those of a codec of
 chests and heads that sees fluid, brain and blood apart, and then that codec's decoder does. The
-flow was trained by two processes (`torchrun --nproc-per-node 2`). Two chains of commands
-run side by side, and what they have trained is joined at the end. Stopped at any moment, the same
-command continues. Encoders that read by convolutions alone, of heads and MRI too, are another
-matter: `python -m benchmarks.train_align`. Four things no command says: the bundled codec of
-reports was trained when its loss was a mean over all tokens, and not yet over each report's first;
-and the finder's fourth and fifth runs read radiographs from the side too, by what reads those from
-the front; the first two runs of the flow of CT were stopped after 5,150 and 1,350 steps; and the
-bundled one offers chests of 3 mm alone, since what it makes of heads is a skull, and no brain yet.
+flow was trained by two processes (`torchrun --nproc-per-node 2`). With all flows as they are, a
+reader of references learns for that of radiographs, and a refiner to make these finer. Two chains
+of commands run side by side, and what they have trained is joined at the end. Stopped at any
+moment, the same command continues. Encoders that read by convolutions alone, of heads and MRI too,
+are another matter: `python -m benchmarks.train_align`. Four things no command says: the bundled
+codec of reports was trained when its loss was a mean over all tokens, and not yet over each
+report's first; and the finder's fourth and fifth runs read radiographs from the side too, by what
+reads those from the front; the first two runs of the flow of CT were stopped after 5,150 and 1,350
+steps; and the bundled one offers chests of 3 mm alone, since what it makes of heads is a skull, and
+no brain yet.
 """
 
 import argparse
@@ -54,6 +56,7 @@ BEFORE = "before-volumes"  # the model that they go on with
 WORDS = "words/manifest.jsonl"
 MADE = "made-flat"  # the model of all that comes before the flow of CT
 DRAWN_FIRST = "drawn-first"  # and the one with the flow of CT as it first was
+DRAWN_LAST = "drawn-last"  # and the one with all flows, which learn nothing after it
 AGAIN = "met-again"  # the model with encoders that read by the finder
 TOLD = "told"  # what the flow of reports is told by: text, radiographs, and the codec of reports
 
@@ -173,7 +176,10 @@ DRAW_NOISY |= {"times.mean": "1.2", "times.deviation": "1.5", "guidance": "1.5"}
 DRAWS_NOISY = Stage("flow:ct", DRAWN_ON, 4400, DRAW_NOISY, DRAWS_BOTH.folder, again=2)
 BODY_ON = Stage("codec:ct", BODY, 1200, BEARS | SEEN, DRAWS_NOISY.folder, again=1)
 BODY_MADE = (CUTS_BODY, DRAWS_BOTH, DRAWS_NOISY, BODY_ON)
-STAGES = (*FIRST, *WHOLE_MADE, *BODY_MADE)
+MADE_ALL = (*FIRST, *WHOLE_MADE, *BODY_MADE)
+POINTS = Stage("instruct", TRAINING, 6000, {"fit.log_every": "25"}, DRAWN_LAST)
+REFINES = Stage("refine:xray", TRAINING, 8000, {"fit.log_every": "50"}, DRAWN_LAST)
+STAGES = (*MADE_ALL, POINTS, REFINES)
 
 
 def before_chests(out: Path) -> list[Chain]:
@@ -247,8 +253,14 @@ def after_all(out: Path) -> list[Chain]:
             *(train_line(stage, out) for stage in WHOLE_MADE),
             _joining((*FIRST, *WHOLE_MADE), out, DRAWN_FIRST),
             *(train_line(stage, out) for stage in BODY_MADE),
+            _joining(MADE_ALL, out, DRAWN_LAST),
         ]
     ]
+
+
+def after_flows(out: Path) -> list[Chain]:
+    """Chains that end with what reads references for the flow of radiographs, and refines them."""
+    return [[train_line(POINTS, out)], [train_line(REFINES, out)]]
 
 
 def joining(out: Path) -> Line:
@@ -349,9 +361,10 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out
     first, second = before_chests(out), after_chests(out)
     third, fourth = before_volumes(out), after_volumes(out)
-    fifth, sixth, last = after_finder(out), after_all(out), [[joining(out)]]
+    fifth, sixth, seventh = after_finder(out), after_all(out), after_flows(out)
+    last = [[joining(out)]]
     if options.dry_run:
-        every = (*first, *second, *third, *fourth, *fifth, *sixth, *last)
+        every = (*first, *second, *third, *fourth, *fifth, *sixth, *seventh, *last)
         print("\n".join(shown(line) for chain in every for line in chain))
         return 0
     link_heads(options.data, out / "training-heads")
@@ -361,7 +374,8 @@ def main(arguments: list[str] | None = None) -> int:
     if code := run_chains(second) or run_chains(third):
         return code
     list_volumes(out)
-    return run_chains(fourth) or run_chains(fifth) or run_chains(sixth) or run_chains(last)
+    rest = (fourth, fifth, sixth, seventh, last)
+    return next(filter(None, map(run_chains, rest)), 0)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def directions(parts: Collection[str], reads: Collection[Modality] = ()) -> list
         >>> [f"{one.source} to {one.target}" for one in directions(["translator"])]
         ['ct to xray', 'ct to mri', 'mri to xray', 'mri to ct', 'mri to mri']
     """
-    found = [*_translations(parts), *_generations(parts)]
+    found = [*_translations(parts), *_generations(parts), *_within(parts)]
     found += [Direction(source, Modality.TEXT, "report") for source in reads]
     return sorted(found, key=lambda one: (ANYTHING.index(one.source), ANYTHING.index(one.target)))
 
@@ -57,6 +57,15 @@ def _translations(parts: Collection[str]) -> Iterator[Direction]:
     if all(f"{kind}-{one}" in parts for kind in ("flow", "listener") for one in SCANS):
         for source, target in (SCANS, SCANS[::-1]):
             yield Direction(source, target, "translate --engine flow")
+
+
+def _within(parts: Collection[str]) -> Iterator[Direction]:
+    """By what a flow has learned to take from images of its own modality, or to make finer."""
+    for one in ANYTHING:
+        if f"flow-{one}" in parts and f"instruct-{one}" in parts:
+            yield Direction(one, one, "generate --ref")
+        if f"flow-{one}" in parts and f"refine-{one}" in parts:
+            yield Direction(one, one, "generate --refine")
 
 
 def _generations(parts: Collection[str]) -> Iterator[Direction]:

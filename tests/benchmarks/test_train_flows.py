@@ -13,6 +13,7 @@ from benchmarks.train_flows import (
     after_all,
     after_chests,
     after_finder,
+    after_flows,
     after_volumes,
     before_chests,
     before_volumes,
@@ -38,6 +39,7 @@ def test_every_run_goes_on_with_a_model_that_is_there() -> None:
         after_volumes,
         after_finder,
         after_all,
+        after_flows,
     ):
         ends = []  # what each chain has; of other chains nobody knows how far they are
         for chain in part(OUT):

@@ -40,6 +40,15 @@ def test_a_model_can_do_what_its_parts_can(world: SimpleNamespace, tiny_model: P
     assert {one.command for one in directions(read_card(tiny_model).parts)} == {"translate"}
 
 
+def test_references_and_refining_stay_within_a_modality() -> None:
+    alone = ["flow-xray", "xray", "instruct-ct", "refine-ct"]  # nothing without its flow
+    assert directions(alone) == []
+    assert directions([*alone, "instruct-xray", "refine-xray"]) == [
+        Direction(Modality.XRAY, Modality.XRAY, "generate --ref"),
+        Direction(Modality.XRAY, Modality.XRAY, "generate --refine"),
+    ]
+
+
 def test_a_finder_reports_what_it_reads(corner_reports: SimpleNamespace) -> None:
     found = directions_of(read_card(corner_reports.model))
     assert [one for one in found if one.target is Modality.TEXT] == [
