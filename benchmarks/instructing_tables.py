@@ -16,7 +16,7 @@ BINDING_NOTE = (
 )
 COST_NOTE = (
     "Difference: between references that are ignored and no references, grey levels of 4095. "
-    "Ratio: time with one reference over time without."
+    "Ratio: time of a text with one reference over that of the text alone."
 )
 CONTEST_NOTE = (
     "The same pairs. Instruction: references are read with the flow's own encoder; multi-task and "

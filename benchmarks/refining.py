@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.generation import flows_at
 from benchmarks.machine import commit, today
 from benchmarks.rows import Row, Store
-from benchmarks.train_flows import MORE, REFERENCE
+from benchmarks.train_flows import REFERENCE, TRAINING
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.diffusion.noise import generator_for
@@ -33,7 +33,7 @@ LINEAR, CUBIC, UNET, OURS, ONE = "linear", "cubic", "plain U-Net", "refiner", "r
 METHODS = (LINEAR, CUBIC, UNET, OURS, ONE)
 IMAGES = 50
 STEPS = 4
-LEARNED = 400  # radiographs that the plain U-Net learns from
+RATE = 1e-3  # at which the plain U-Net begins to learn; it falls to 0
 
 Upscale = Callable[[Tensor], Tensor]
 """(1, 1, *space) at half the resolution in, at the whole one out; in [-1, 1]."""
@@ -89,22 +89,26 @@ class Bench:
             ONE: partial(ours, steps=1),
         }
 
+    @torch.enable_grad()
     def plain_unet(self) -> nn.Module:
         """A network that learns the difference to linear interpolation, absolute error, as long."""
-        listed = read_manifest(self.studies / MORE)[:LEARNED]
-        images = [self._read(study.of(Modality.XRAY)[0])[0] for study in listed]
+        frame, cache = FrameConfig(self.side), self.studies / "views"
+        paths = [study.of(Modality.XRAY)[0] for study in read_manifest(self.studies / TRAINING)]
+        images = [framed(path, Modality.XRAY, frame, cache) for path in paths]
         torch.manual_seed(0)
         network = BasicUNet(2, 1, 1, features=(24, 24, 48, 96, 96, 24))
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-        started, step = time.monotonic(), 0
-        while time.monotonic() - started < 60 * self.minutes:
-            truth = torch.stack(_patches(images, step))
+        optimizer = torch.optim.AdamW(network.parameters())
+        started, step, spent = time.monotonic(), 0, 0.0
+        while spent < 1:  # of the time
+            for group in optimizer.param_groups:
+                group["lr"] = RATE * (1 - spent)
+            truth = torch.stack(_patches(images, step)).float()
             blurred = linear(halved(truth))
             loss = (blurred + network(blurred) - truth).abs().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            step += 1
+            step, spent = step + 1, (time.monotonic() - started) / (60 * self.minutes)
         return network.eval()
 
 

@@ -64,7 +64,11 @@ def generate(
     ] = None,
     reference_guidance: Annotated[
         float | None,
-        typer.Option("--ref-guidance", metavar="S", help="How hard towards --ref; 0 ignores it."),
+        typer.Option(
+            "--ref-guidance",
+            metavar="S",
+            help="How hard towards --ref alone, not with the text; 0 ignores it.",
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="N", help="Steps of the sampler.")

@@ -93,6 +93,10 @@ EARLIEST = 0.02  # before it, hardly any noise tells the flow from the clean lat
 CALM = 0.3  # from here on, its error counts as that of any flow; before, as the clean latent's
 
 
+def _as_it_is(denoise: Denoise) -> Denoise:
+    return denoise
+
+
 class Flow(nn.Module):
     """`flow(noisy, time, conditions) -> prediction` of clean minus noise, in rectified flow."""
 
@@ -116,7 +120,8 @@ class Flow(nn.Module):
         conditions: Sequence[Condition],
         empty: Sequence[Condition],
         guidance: Guidance,
-        through: Callable[[Denoise], Denoise] | None = None,
+        through: Callable[[Denoise], Denoise] = _as_it_is,
+        through_empty: Callable[[Denoise], Denoise] = _as_it_is,
     ) -> Denoise:
         """The clean latent as a function of noisy latent and time, pushed towards the conditions.
 
@@ -124,16 +129,17 @@ class Flow(nn.Module):
             conditions: What is asked for.
             empty: What is said when nothing is asked for.
             guidance: How hard to push.
-            through: What else both denoisers go through before they are compared: references.
+            through: What else the denoiser that is told them goes through: references.
+            through_empty: The same of the one that is told nothing. Where it sees no references,
+                they are pushed towards as the conditions are.
         """
 
         def told(what: Sequence[Condition]) -> Denoise:
             context = self.conditioner(what)
             network = partial(self.predict, context=context)
-            denoise = Denoiser(network, self.process, Prediction.FLOW)
-            return through(denoise) if through else denoise
+            return Denoiser(network, self.process, Prediction.FLOW)
 
-        return guided(told(conditions), told(empty), guidance)
+        return guided(through(told(conditions)), through_empty(told(empty)), guidance)
 
     def predict(self, noisy: Latent, time: Time, context: Context) -> Latent:
         """The same with what the conditioner has read."""

@@ -31,7 +31,9 @@ class GenerateConfig:
     finish: float | None = None  # time at which the last step begins; 0: where the shift puts it
     sampler: str = "dpm"  # dpm, euler, heun or ddim
     guidance: float | None = None  # how hard it is pushed; 1 does not; what suits the flow if none
-    reference_guidance: float = 1.0  # how hard towards the references; 0 ignores them, 1 plain
+    reference_guidance: float | None = (
+        None  # towards references alone; none: with the text, at once
+    )
     rescale: float = 0.0  # of what pushing adds to the contrast, the share that is taken back
     interval: tuple[float, float] = (0.0, 1.0)  # times at which it is pushed; 0 is clean, 1 noise
     refine: bool = False  # make it at twice the resolution
@@ -73,7 +75,7 @@ class GenerateConfig:
             raise UsageError(f"shift is {self.shift:g}; choose a number above 0, 1 for even steps")
         if not 0 <= (self.finish or 0) < 1:
             raise UsageError(f"finish is {self.finish:g}; choose a time from 0 to below 1")
-        if not 0 <= self.reference_guidance < math.inf:
+        if not 0 <= (self.reference_guidance or 0) < math.inf:
             raise UsageError("reference_guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= (self.guidance or 0) < math.inf or not 0 <= self.rescale <= 1:
             raise UsageError("guidance is 0 or more, and finite, and rescale in [0, 1]")

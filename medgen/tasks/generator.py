@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Float
@@ -190,7 +190,7 @@ def voice_of(
     *,
     spacing: float | None,
     references: Sequence[Pointed] = (),
-    reference_guidance: float = 1.0,
+    reference_guidance: float | None = None,
 ) -> Voice:
     """The flow that makes a kind, with what it is told.
 
@@ -200,10 +200,11 @@ def voice_of(
         loaded: The model.
         kind: What is made.
         told: What each item of the batch is told; nothing, or the same number of things each.
-        guidance: How hard it is pushed; it is not, where nothing is told.
+        guidance: How hard it is pushed; it is not, where nothing is told or shown.
         spacing: Of a volume's voxels, mm.
         references: Every item of the batch sees them.
-        reference_guidance: How hard it is pushed towards them; 0 ignores them, 1 does not push.
+        reference_guidance: How hard it is pushed towards them alone; 0 ignores them, 1 does not
+            push. None: towards them and what is told at once, which takes no more evaluations.
 
     Raises:
         ModelError: If there are references, and the flow never learned to read them.
@@ -228,9 +229,12 @@ def voice_of(
     read = read_shown(flow, reader, [shown] * len(told), said)
 
     def seeing(denoise: Denoise) -> Denoise:
-        return instructed(denoise, flow.unet, reader, read, reference_guidance)
+        return instructed(denoise, flow.unet, reader, read, reference_guidance or 0.0)
 
-    return Voice(flow.network, flow.denoise(conditions, empty, pushed, seeing))
+    if reference_guidance is not None:
+        return Voice(flow.network, flow.denoise(conditions, empty, pushed, seeing, seeing))
+    plainly = partial(instructed, network=flow.unet, reader=reader, read=read)
+    return Voice(flow.network, flow.denoise(conditions, empty, guidance, plainly))
 
 
 def _shown(

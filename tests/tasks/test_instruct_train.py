@@ -5,22 +5,28 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from medgen.checkpoint import TrainingRange, _card_text, load_part, read_card
 from medgen.cli import app
 from medgen.config import from_mapping
+from medgen.diffusion.guidance import Guidance
+from medgen.diffusion.noise import generator_for
 from medgen.errors import ModelError, UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.io.before_after import LINE, MARGIN, SIDE
 from medgen.io.preview import panel, spread
+from medgen.tasks.conditions import Told, told_texts
 from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.generate import generate, understood
+from medgen.tasks.generate import generate, load_generator, understood
 from medgen.tasks.generate_config import GenerateConfig
+from medgen.tasks.generator import voice_of
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.references import read_references
 
@@ -103,6 +109,28 @@ def test_an_ignored_reference_is_none(reads: SimpleNamespace) -> None:
     )
     assert np.array_equal(plain, ignored)
     assert not np.array_equal(plain, heard)
+
+
+def test_text_and_references_are_pushed_towards_at_once(reads: SimpleNamespace) -> None:
+    """Two evaluations, from one that is told and shown nothing; without a text, too."""
+    config = GenerateConfig(model=str(reads.model), device="cpu")
+    loaded, kind = load_generator(config), config.kinds[0]
+    words = (f"1={reads.studies / '1.png'}:subject",)
+    references = read_references(Instruction.parse("[ref#1]", words))
+    text = told_texts(loaded.encoders.aligner.text_encoder, loaded.encoders.tokenizer, ["Mass."])
+    noisy = torch.randn(1, *loaded.latent_shape(kind.modality), generator=generator_for(0, 0))
+
+    def clean(told: list[Told], scale: float, **shown: Any) -> Tensor:
+        voice = voice_of(loaded, kind, [told], Guidance(scale), spacing=None, **shown)
+        with torch.no_grad():
+            return voice.denoise(noisy, torch.tensor([0.7]))
+
+    nothing = clean(text, 0.0)
+    for told in (text, []):
+        seen = clean(told, 1.0, references=references, reference_guidance=1.0)
+        both = clean(told, 3.0, references=references)
+        assert not torch.equal(seen, nothing)
+        assert torch.equal(both, nothing.lerp(seen, 3.0))
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_bit(
