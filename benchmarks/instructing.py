@@ -115,9 +115,10 @@ def binding(bench: Bench) -> dict[str, float]:
     """How often the look is that of its reference and not of the other, and so the anatomy.
 
     Each pair is asked for in both ways from one seed. `swapped` counts the pairs in which all four
-    answers are right; chance has one in sixteen.
+    answers are right; chance has one in sixteen. `patient` counts the subjects whose own edges a
+    picture of them has, rather than those of the other.
     """
-    looks, anatomies, swapped = [], [], []
+    looks, anatomies, swapped, patients = [], [], [], []
     for at in range(bench.pairs):
         one, other = bench.pictures[2 * at], bench.pictures[2 * at + 1]
         right = []
@@ -125,10 +126,12 @@ def binding(bench: Bench) -> dict[str, float]:
             made = bench.made({Role.LOOK: look, Role.ANATOMY: anatomy}, at)
             right.append(look_distance(made, look) < look_distance(made, anatomy))
             right.append(alike(made, anatomy) > alike(made, look))
+            made = bench.made({Role.SUBJECT: look}, at)
+            patients.append(alike(made, look) > alike(made, anatomy))
         looks += right[::2]
         anatomies += right[1::2]
         swapped.append(all(right))
-    shares = {"look": looks, "anatomy": anatomies, "swapped": swapped}
+    shares = {"look": looks, "anatomy": anatomies, "swapped": swapped, "patient": patients}
     return {name: float(np.mean(of)) for name, of in shares.items()} | {"n": float(bench.pairs)}
 
 

@@ -12,7 +12,8 @@ BINDING_NOTE = (
     "Pairs of simulated radiographs that nothing was trained on, each in a look of its own. "
     "Without a text, one gives the look and the other the anatomy, then the other way round. Look: "
     "the grey levels and sharpness are nearer to its reference than to the other. Anatomy: the "
-    "edges correlate more with its reference. Chance is one half; of all four at once, one in 16."
+    "edges correlate more with its reference; so of a subject, who is given alone. Chance is one "
+    "half; of all four at once, one in 16."
 )
 COST_NOTE = (
     "Difference: between references that are ignored and no references, grey levels of 4095. "
@@ -47,8 +48,9 @@ def instructing_tables(rows: Sequence[Row], refined: Sequence[Row]) -> list[Tabl
     """Every table, empty where nothing was measured."""
     known = {row.subject: row.scores for row in rows}
     binding, rest = known.get("binding"), {**known.get("ignored", {}), **known.get("cost", {})}
-    shares = [Column(name, 2) for name in ("look", "anatomy", "all four")]
-    bound = [instructing.OURS, *map((binding or {}).get, ("look", "anatomy", "swapped"))]
+    keys = ("look", "anatomy", "swapped", "patient")
+    shares = [Column(name, 2) for name in ("look", "anatomy", "all four", "subject")]
+    bound = [instructing.OURS, *map((binding or {}).get, keys)]
     doubled = [
         [f"{row.subject}: {row.method}", *map(row.scores.get, ("psnr", "ssim", "halved"))]
         for row in refined

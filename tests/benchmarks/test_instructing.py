@@ -19,7 +19,7 @@ def row(part: str, subject: str, method: str, **scores: float) -> Row:
 
 
 ROWS = [
-    row(PART, "binding", OURS, look=1.0, anatomy=0.9, swapped=0.8),
+    row(PART, "binding", OURS, look=1.0, anatomy=0.9, swapped=0.8, patient=0.7),
     row(PART, "ignored", OURS, difference=0.0),
     row(PART, "look", "single-task", right=0.9, distance=0.1, kernel=2.0, n=48),
     row(PART, "anatomy+look", "multi-task", right=0.25, distance=0.3, edges=0.4, kernel=3.0, n=48),
@@ -62,7 +62,7 @@ def test_interpolation_keeps_what_is_plain() -> None:
 
 def test_tables_and_goals() -> None:
     binding, rest, raw, doubled = instructing_tables(ROWS, REFINED)
-    assert binding.lines == [[OURS, 1.0, 0.9, 0.8]]
+    assert binding.lines == [[OURS, 1.0, 0.9, 0.8, 0.7]]
     assert rest.lines == [["difference", 0.0]]
     assert [line[:3] for line in raw.lines] == [
         ["look", "single-task", 0.9],
