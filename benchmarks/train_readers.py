@@ -17,8 +17,8 @@ from benchmarks.chains import Chain, run_chains, shown
 from benchmarks.train_flows import TRAINING, Stage, train_line
 
 FOLDER = "readers"  # of all runs
-CONTEXT_STEPS, STEPS = 2000, 6000
-RAW = {"reader.raw": "true"}
+CONTEXT_STEPS, STEPS = 1500, 4500
+NEW, RAW = {"anew": "true"}, {"reader.raw": "true"}
 SINGLE = ("look", "anatomy")  # tasks of single-task models
 ZERO_SHOT = "anatomy+look"  # which nobody learns
 INSTRUCTION, MULTI, ONE = "instruction", "multi-task", "single-task"
@@ -54,15 +54,15 @@ class Contestant:
     @property
     def stages(self) -> list[tuple[str, Stage]]:
         """Its runs by their folders, the last one its own."""
-        raw = RAW if self.is_raw else {}
+        own = RAW if self.is_raw else {}
         tasks = {"tasks": f'["{self.task}"]'} if self.task else {}
         if not self.has_context:
-            own = Stage("instruct", TRAINING, CONTEXT_STEPS + STEPS, raw | tasks)
-            return [(self.folder, own)]
+            steps = CONTEXT_STEPS + STEPS
+            return [(self.folder, Stage("instruct", TRAINING, steps, NEW | own | tasks))]
         first = f"{FOLDER}/context{'-raw' if self.is_raw else ''}"
         return [
-            (first, Stage("retrieval", TRAINING, CONTEXT_STEPS, raw)),
-            (self.folder, Stage("instruct", TRAINING, STEPS, raw | tasks, first)),
+            (first, Stage("retrieval", TRAINING, CONTEXT_STEPS, NEW | own)),
+            (self.folder, Stage("instruct", TRAINING, STEPS, own | tasks, first)),
         ]
 
 

@@ -34,6 +34,7 @@ class ArchiveTrainConfig:
 
     modality: Modality = Modality.XRAY  # whose flow learns to read references
     init: str = "flows"  # a model with the flow; what it reads already is gone on with
+    anew: bool = False  # begin with a new reader, though `init` has one
     context: int = CONTEXT  # neighbours of each study
     max_reuse: int | None = None  # how often a study may be a neighbour; None for no cap
     drop: float = 0.2  # share of the items whose text is not told
@@ -130,7 +131,14 @@ def train_archive(
     card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
     listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     findings = known_findings(listed, FACTS[config.modality].axes)
-    one = apprentice(config.init, config.modality, config.reader, config.fit, findings)
+    one = apprentice(
+        config.init,
+        config.modality,
+        config.reader,
+        config.fit,
+        findings,
+        anew=config.anew,
+    )
     cache = Path(config.cache) if config.cache else None
     space = placed(listed, one.encoders, config.modality, max_bad=config.max_bad, cache=cache)
     by_id = {study.id: study for study in listed}

@@ -48,6 +48,7 @@ class InstructTrainConfig:
 
     modality: Modality = Modality.XRAY  # whose flow learns to read references
     init: str = "flows"  # a model with the flow; what it reads already is gone on with
+    anew: bool = False  # begin with a new reader, though `init` has one
     tasks: tuple[str, ...] = tuple(COMBINATIONS)  # which references go together
     hold_out: tuple[str, ...] = ("anatomy+look",)  # tasks that are left for tests
     drop: float = 0.2  # share of the items whose text is not told
@@ -129,7 +130,14 @@ def train_instruct(
     card = card_of(config.card, "flows", "generate")  # its mistakes must not wait for the end
     listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     findings = known_findings(listed, FACTS[config.modality].axes)
-    one = apprentice(config.init, config.modality, config.reader, config.fit, findings)
+    one = apprentice(
+        config.init,
+        config.modality,
+        config.reader,
+        config.fit,
+        findings,
+        anew=config.anew,
+    )
     cache = Path(config.cache) if config.cache else None
     studies = learned_from(one, listed, looks=config.looks, max_bad=config.max_bad, cache=cache)
     tasks = [name for name in config.tasks if name not in config.hold_out]
@@ -147,9 +155,23 @@ def train_instruct(
 
 
 def apprentice(
-    init: str, modality: Modality, shape: ReaderShape, fitting: FitConfig, findings: tuple[str, ...]
+    init: str,
+    modality: Modality,
+    shape: ReaderShape,
+    fitting: FitConfig,
+    findings: tuple[str, ...],
+    *,
+    anew: bool = False,
 ) -> Apprentice:
     """The reader of a model, or a new one, with its flow frozen.
+
+    Args:
+        init: The model.
+        modality: Of the flow.
+        shape: Of a new reader.
+        fitting: How it will be trained.
+        findings: That its label maps have to know.
+        anew: Whether it is a new one in any case.
 
     Raises:
         UsageError: If its label maps know other findings than the studies have, or it takes
@@ -159,18 +181,19 @@ def apprentice(
     device = join(fitting.device).device  # each process has its own
     flow = load_flow(init, modality, device).flow.requires_grad_(False)
     torch.manual_seed(fitting.seed)
-    reader = load_reader(model_folder(init), modality) or new_reader(flow, shape, findings)
+    kept = None if anew else load_reader(model_folder(init), modality)
+    reader = kept or new_reader(flow, shape, findings)
     known = reader.config.findings
     if unknown := [name for name in findings if name not in known]:
         raise UsageError(
             f"{init}: its label maps know {', '.join(known) or 'no finding'}; not "
-            f"{', '.join(unknown)}: begin with a model that reads no references yet"
+            f"{', '.join(unknown)}: begin with a new reader, --set anew=true"
         )
     if bool(reader.config.raw) != shape.raw:
         raise UsageError(
             f"{init}: its references are {'raw channels' if reader.config.raw else 'encoded'}; "
-            f"--set reader.raw={str(not shape.raw).lower()}, or begin with a model that reads no "
-            "references yet"
+            f"--set reader.raw={str(not shape.raw).lower()}, or begin with a new reader, --set "
+            "anew=true"
         )
     encoders = load_aligner(init, device)
     reader = reader.train().to(device)

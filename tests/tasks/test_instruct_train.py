@@ -164,6 +164,9 @@ def test_a_baseline_takes_raw_references(corner_flows: SimpleNamespace, tmp_path
     assert not np.array_equal(*made)
     with pytest.raises(UsageError, match=r"raw channels; --set reader\.raw=true"):
         trained(replace(config, init=str(model)), tmp_path / "other", corner_flows.manifest)
+    new = replace(config, init=str(model), anew=True)
+    begun = trained(new, tmp_path / "anew", corner_flows.manifest)
+    assert read_card(begun).parts["instruct-xray"].config["raw"] == 0
 
 
 @pytest.mark.parametrize(
