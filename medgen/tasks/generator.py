@@ -11,7 +11,6 @@ from torch import Tensor
 from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
 from medgen.data.standard import StandardConfig
-from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance
 from medgen.errors import MedgenError, OutOfRangeError, UsageError
 from medgen.instruct.reader import Reader, instructed
@@ -227,14 +226,11 @@ def voice_of(
         return one
 
     read = read_shown(flow, reader, [shown] * len(told), said)
-
-    def seeing(denoise: Denoise) -> Denoise:
-        return instructed(denoise, flow.unet, reader, read, reference_guidance or 0.0)
-
-    if reference_guidance is not None:
-        return Voice(flow.network, flow.denoise(conditions, empty, pushed, seeing, seeing))
-    plainly = partial(instructed, network=flow.unet, reader=reader, read=read)
-    return Voice(flow.network, flow.denoise(conditions, empty, guidance, plainly))
+    scale = 1.0 if reference_guidance is None else reference_guidance
+    seeing = partial(instructed, network=flow.unet, reader=reader, read=read, scale=scale)
+    if reference_guidance is None:
+        return Voice(flow.network, flow.denoise(conditions, empty, guidance, seeing))
+    return Voice(flow.network, flow.denoise(conditions, empty, pushed, seeing, seeing))
 
 
 def _shown(
