@@ -132,12 +132,7 @@ def train_archive(
     listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     findings = known_findings(listed, FACTS[config.modality].axes)
     one = apprentice(
-        config.init,
-        config.modality,
-        config.reader,
-        config.fit,
-        findings,
-        anew=config.anew,
+        config.init, config.modality, config.reader, config.fit, findings, anew=config.anew
     )
     cache = Path(config.cache) if config.cache else None
     space = placed(listed, one.encoders, config.modality, max_bad=config.max_bad, cache=cache)

@@ -131,12 +131,7 @@ def train_instruct(
     listed = with_modality(manifest, config.modality, allow_outside=config.allow_outside)
     findings = known_findings(listed, FACTS[config.modality].axes)
     one = apprentice(
-        config.init,
-        config.modality,
-        config.reader,
-        config.fit,
-        findings,
-        anew=config.anew,
+        config.init, config.modality, config.reader, config.fit, findings, anew=config.anew
     )
     cache = Path(config.cache) if config.cache else None
     studies = learned_from(one, listed, looks=config.looks, max_bad=config.max_bad, cache=cache)
