@@ -66,10 +66,10 @@ class Bench:
             paths = [study.of(Modality.XRAY)[0] for study in listed]
         else:
             paths = sorted((self.data / "cxr" / "images").iterdir())[: self.images]
-        return [self._read(path) for path in paths]
+        return [self._read(path)[None].float() for path in paths]
 
     def _read(self, path: Path) -> Tensor:
-        return framed(path, Modality.XRAY, FrameConfig(self.side))[None].float()
+        return framed(path, Modality.XRAY, FrameConfig(self.side), self.studies / "views")
 
     @cached_property
     def methods(self) -> dict[str, Upscale]:
@@ -92,9 +92,8 @@ class Bench:
     @torch.enable_grad()
     def plain_unet(self) -> nn.Module:
         """A network that learns the difference to linear interpolation, absolute error, as long."""
-        frame, cache = FrameConfig(self.side), self.studies / "views"
-        paths = [study.of(Modality.XRAY)[0] for study in read_manifest(self.studies / TRAINING)]
-        images = [framed(path, Modality.XRAY, frame, cache) for path in paths]
+        listed = read_manifest(self.studies / TRAINING)
+        images = [self._read(study.of(Modality.XRAY)[0]) for study in listed]
         torch.manual_seed(0)
         network = BasicUNet(2, 1, 1, features=(24, 24, 48, 96, 96, 24))
         optimizer = torch.optim.AdamW(network.parameters())

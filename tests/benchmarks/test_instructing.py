@@ -4,14 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from monai.networks.nets.basic_unet import BasicUNet
+from PIL import Image
 
 from benchmarks.instructing import OURS, PART, alike, as_radiograph, instructions, look_distance
 from benchmarks.instructing_tables import instructing_goals, instructing_tables
 from benchmarks.refining import OURS as REFINER
-from benchmarks.refining import cubic, linear, refinings
+from benchmarks.refining import Bench, cubic, linear, refinings
 from benchmarks.rows import Row, Store
+from benchmarks.train_flows import TRAINING
+from medgen.data.manifest import write_manifest
+from medgen.data.study import Study
 from medgen.instruct.appearance import APPEARANCES
 from medgen.instruct.refiner import halved
+from medgen.modality import Kind, Modality
 
 
 def row(part: str, subject: str, method: str, **scores: float) -> Row:
@@ -60,6 +66,19 @@ def test_interpolation_keeps_what_is_plain() -> None:
     torch.testing.assert_close(cubic(halved(grey)), grey)
 
 
+def test_a_plain_unet_learns_though_scores_need_no_gradients(tmp_path: Path) -> None:
+    grey = ((blobs(0) + 1) / 2 * 255).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "xray.png")
+    study = Study("one", "one", images={Kind(Modality.XRAY): tmp_path / "xray.png"})
+    write_manifest([study], tmp_path / TRAINING)
+    bench = Bench(tmp_path, "flows", tmp_path, minutes=1e-4, side=128)
+    with torch.no_grad():
+        learned = bench.plain_unet().state_dict()
+        torch.manual_seed(0)
+        begun = BasicUNet(2, 1, 1, features=(24, 24, 48, 96, 96, 24)).state_dict()
+    assert any(not torch.equal(learned[name], begun[name]) for name in begun)
+
+
 def test_tables_and_goals() -> None:
     binding, rest, raw, doubled = instructing_tables(ROWS, REFINED)
     assert binding.lines == [[OURS, 1.0, 0.9, 0.8, 0.7]]
@@ -77,7 +96,8 @@ def test_tables_and_goals() -> None:
     assert all(not table.lines for table in instructing_tables([], []))
 
 
-def test_nothing_is_measured_without_such_parts(tmp_path: Path) -> None:
+def test_nothing_is_measured_without_such_parts_or_studies(tmp_path: Path) -> None:
     store = Store(tmp_path)
+    assert not list(refinings(tmp_path, "base", tmp_path, store))
     assert not list(instructions("base", tmp_path, store))
     assert not list(refinings(tmp_path, "flows", tmp_path, store))
