@@ -17,7 +17,8 @@ from benchmarks.chains import Chain, run_chains, shown
 from benchmarks.train_flows import TRAINING, Stage, train_line
 
 FOLDER = "readers"  # of all runs
-CONTEXT_STEPS, STEPS = 1500, 4500
+CONTEXT_STEPS, STEPS = 1000, 3000
+FEW = {"fit.batch": "8", "fit.log_every": "25"}
 NEW, RAW = {"anew": "true"}, {"reader.raw": "true"}
 SINGLE = ("look", "anatomy")  # tasks of single-task models
 ZERO_SHOT = "anatomy+look"  # which nobody learns
@@ -54,7 +55,7 @@ class Contestant:
     @property
     def stages(self) -> list[tuple[str, Stage]]:
         """Its runs by their folders, the last one its own."""
-        own = RAW if self.is_raw else {}
+        own = FEW | (RAW if self.is_raw else {})
         tasks = {"tasks": f'["{self.task}"]'} if self.task else {}
         if not self.has_context:
             steps = CONTEXT_STEPS + STEPS
@@ -75,15 +76,18 @@ CONTESTANTS = tuple(
 
 
 def chains(out: Path) -> list[Chain]:
-    """One chain of those that read, one of those that get raw references; each run once."""
+    """A chain of all that goes on from retrieval, for each way to read; then each of the others."""
+    after, alone = (
+        [one for one in CONTESTANTS if one.has_context is has_context]
+        for has_context in (True, False)
+    )
+    starts = [[one for one in after if one.is_raw is is_raw] for is_raw in (True, False)]
     return [
         [
             train_line(stage, out, folder=folder)
-            for folder, stage in dict(
-                each for one in CONTESTANTS if one.is_raw is is_raw for each in one.stages
-            ).items()
+            for folder, stage in dict(each for one in together for each in one.stages).items()
         ]
-        for is_raw in (False, True)
+        for together in (*starts, *([one] for one in alone))
     ]
 
 

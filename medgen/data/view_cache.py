@@ -89,7 +89,21 @@ def _cached(
 ) -> Float16[np.ndarray, "*any"]:
     if cache is None:
         return np.asarray(made().half().numpy())
-    kept = cache / f"{_key(paths, modality, config)}.npy"
+    return kept_array(_key(paths, modality, config), cache, made)
+
+
+def kept_array(key: str, cache: Path, made: Callable[[], Tensor]) -> Float16[np.ndarray, "*any"]:
+    """What a cache has under a key; made and kept, if it has nothing there.
+
+    Args:
+        key: Says all that the result depends on.
+        cache: The folder.
+        made: Makes it; kept at half precision.
+
+    Raises:
+        OutputError: If the cache cannot be written.
+    """
+    kept = cache / f"{key}.npy"
     try:
         stored: np.ndarray = np.load(kept, allow_pickle=False)
     except Exception:  # not there, or damaged: numpy's reader raises what it likes

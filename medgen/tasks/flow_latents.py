@@ -14,12 +14,12 @@ from medgen.data.standard import StandardConfig, in_cells
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_mask
 from medgen.errors import MedgenError
-from medgen.latents.codec import pad_to
 from medgen.modality import Modality
 from medgen.tasks.codec_images import framed_images, framed_whole, whole_grid
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_model import codec_of
+from medgen.tasks.kept_latents import Encoding
 from medgen.tasks.report_model import load_report_codec
 from medgen.tasks.unreadable import Unreadable
 
@@ -28,7 +28,6 @@ Latents = dict[str, list[Float16[Tensor, "latent *grid"]]]
 """By a study's id."""
 
 
-@torch.no_grad()
 def image_latents(
     model: str | Path,
     flow: FlowConfig,
@@ -46,15 +45,8 @@ def image_latents(
     """
     loaded = codec_of(model, flow, device)
     reading = framed_images(studies, flow.modality, loaded.frame, cache=cache, max_bad=max_bad)
-    return {
-        name: [
-            loaded.codec.encode(pad_to(image[None].float().to(device), loaded.codec.stride))[0]
-            .half()
-            .cpu()
-            for image in images
-        ]
-        for name, images in reading
-    }
+    encoded = Encoding(loaded.codec, device, cache)
+    return {name: [encoded([image])[0] for image in images] for name, images in reading}
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,6 @@ class Volumes:
     scans: list[Told]
 
 
-@torch.no_grad()
 def volume_latents(
     model: str | Path,
     flow: FlowConfig,
@@ -96,7 +87,7 @@ def volume_latents(
         InputError: If more than that share of the studies cannot be read.
     """
     codec = codec_of(model, flow, device).codec
-    frame = whole_view(flow, codec.stride)
+    frame, encoded = whole_view(flow, codec.stride), Encoding(codec, device)
     found: dict[str, Volumes] = {}
     unreadable = Unreadable(len(studies), max_bad)
     for at, study in enumerate(studies):
@@ -107,8 +98,7 @@ def volume_latents(
             for kind, path in study.images.items():
                 if kind.modality is flow.modality:
                     whole = framed_whole(path, flow.modality, frame, grid)
-                    latent = codec.encode(whole.image[None].float().to(device))[0]
-                    volumes.latents.append(latent.half().cpu())
+                    volumes.latents.extend(encoded([whole.image]))
                     volumes.scans.append(told_scan(whole.spacing, kind.contrast))
         except MedgenError as error:
             unreadable.leave_out(study.id, at + 1, error)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from medgen.errors import MedgenError
 from medgen.instruct.appearance import APPEARANCES, PLAIN
 from medgen.instruct.outline import drawn_edges, drawn_labels, without_region
 from medgen.io import files
-from medgen.latents.codec import pad_to
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_studies import read_report
 from medgen.tasks.codec_images import framed, grid_of_whole, on_grid
@@ -30,6 +30,7 @@ from medgen.tasks.codec_model import LoadedCodec
 from medgen.tasks.conditions import Told, told_scan
 from medgen.tasks.flow import FlowConfig
 from medgen.tasks.flow_latents import whole_view
+from medgen.tasks.kept_latents import Encoding
 from medgen.tasks.unreadable import Unreadable
 
 LOG = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Frames:
         findings: Names of the labels 1, 2, … of label maps.
         looks: In how many looks each image is kept, besides its own.
         seed: Says which.
-        cache: Folder of the images as they were read before.
+        cache: Folder of the images as they were read before, and of their latents.
         device: Where the codec is.
     """
 
@@ -92,14 +93,10 @@ class Frames:
     cache: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    @torch.no_grad()
-    def latents(self, images: Sequence[Float[Tensor, "1 *space"]]) -> list[Tensor]:
-        """Latents of images of one size, one by one: company would change their last bits."""
-        codec = self.codec.codec
-        return [
-            codec.encode(pad_to(one[None].float().to(self.device), codec.stride))[0].half().cpu()
-            for one in images
-        ]
+    @cached_property
+    def latents(self) -> Encoding:
+        """Makes latents of images."""
+        return Encoding(self.codec.codec, self.device, self.cache)
 
 
 def known_findings(studies: Sequence[Study], axes: int) -> tuple[str, ...]:
