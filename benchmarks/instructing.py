@@ -15,10 +15,11 @@ from jaxtyping import Float
 from benchmarks.generation import flows_at
 from benchmarks.generation_speed import PROMPT
 from benchmarks.machine import commit, today
-from benchmarks.radiograph_sets import WHITE, Pictures, real_pictures
+from benchmarks.radiograph_sets import WHITE, Pictures, Prompted, prompts_of, real_pictures
 from benchmarks.rows import Row, Store
 from benchmarks.train_flows import REFERENCE
 from medgen.data.manifest import read_manifest
+from medgen.data.study import Study
 from medgen.diffusion.noise import generator_for
 from medgen.instruct.appearance import APPEARANCES
 from medgen.instruct.instruction import Role
@@ -58,29 +59,40 @@ class Bench:
 
     @property
     def config(self) -> GenerateConfig:
-        """How radiographs are made: the command's defaults, without a text."""
+        """How radiographs are made: the command's defaults."""
         return GenerateConfig(model=self.model, device="cpu", unconditional=True)
 
     @cached_property
+    def shown(self) -> list[Study]:
+        """Chests that nothing was trained on; two of them are a pair."""
+        return list(read_manifest(self.studies / REFERENCE)[: 2 * self.pairs])
+
+    @cached_property
+    def reports(self) -> list[Prompted]:
+        """What is said of them."""
+        return prompts_of(self.shown)
+
+    @cached_property
     def pictures(self) -> Pictures:
-        """Radiographs that nothing was trained on, each in a look of its own."""
+        """Their radiographs, each in a look of its own."""
         frame = load_codec(self.model, Modality.XRAY, torch.device("cpu")).frame
-        listed = read_manifest(self.studies / REFERENCE)[: 2 * self.pairs]
-        plain = real_pictures(listed, frame, self.studies / "views")
+        plain = real_pictures(self.shown, frame, self.studies / "views")
         changed = [
             APPEARANCES[LOOKS[at % len(LOOKS)]](torch.from_numpy(one)[None], generator_for(0, at))
             for at, one in enumerate(plain)
         ]
         return torch.cat(changed).numpy()
 
-    def made(self, shown: Mapping[Role, Picture], seed: int, **more: object) -> Picture:
-        """One radiograph with what each role says, of one picture each."""
+    def made(
+        self, shown: Mapping[Role, Picture], seed: int, text: str = "", **more: object
+    ) -> Picture:
+        """One radiograph of a text, with what each role takes from its picture."""
         config = replace(self.config, seed=seed, **more)  # type: ignore[arg-type]
         references = [
             Pointed(at, role, "", as_radiograph(picture))
             for at, (role, picture) in enumerate(shown.items(), start=1)
         ]
-        (sample,) = generate(understood("", config), [], config, references=references)
+        (sample,) = generate(understood(text, config), [], config, references=references)
         return 2 * sample.image.voxels.astype(np.float32) / WHITE - 1
 
 

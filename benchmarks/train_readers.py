@@ -49,8 +49,8 @@ class Contestant:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Tasks that it is measured on."""
-        return (self.task,) if self.task else (*SINGLE, ZERO_SHOT)
+        """Tasks that it is measured on: what it has learned of these, and what nobody has."""
+        return (*((self.task,) if self.task else SINGLE), ZERO_SHOT)
 
     @property
     def stages(self) -> list[tuple[str, Stage]]:

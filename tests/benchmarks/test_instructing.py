@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from monai.networks.nets.basic_unet import BasicUNet
 from PIL import Image
 
 from benchmarks.instructing import OURS, PART, alike, as_radiograph, instructions, look_distance
 from benchmarks.instructing_tables import instructing_goals, instructing_tables
+from benchmarks.readers import CONTEXT
 from benchmarks.refining import OURS as REFINER
 from benchmarks.refining import Bench, cubic, linear, refinings
 from benchmarks.rows import Row, Store
@@ -24,12 +26,19 @@ def row(part: str, subject: str, method: str, **scores: float) -> Row:
     return Row(part, subject, "", "xray", method, scores, 0.0, "", "")
 
 
+def followed(task: str, method: str, way: str, right: float) -> Row:
+    scores = {"right": right, "distance": 0.2, "kernel": 2.0, "facts": 0.3, "n": 48.0}
+    return Row(PART, task, way, "xray", method, scores, 0.0, "", "")
+
+
 ROWS = [
     row(PART, "binding", OURS, look=1.0, anatomy=0.9, swapped=0.8, patient=0.7),
     row(PART, "ignored", OURS, difference=0.0),
-    row(PART, "look", "single-task", right=0.9, distance=0.1, kernel=2.0, n=48),
-    row(PART, "anatomy+look", "multi-task", right=0.25, distance=0.3, edges=0.4, kernel=3.0, n=48),
-    row(PART, "anatomy+look", "instruction", right=0.5, distance=0.2, edges=0.6, kernel=1.0, n=48),
+    followed("look", "single-task look", "raw", 0.9),
+    followed("anatomy+look", "single-task look", "raw", 0.125),
+    followed("anatomy+look", "multi-task", "raw", 0.25),
+    followed("anatomy+look", "instruction", "encoded", 0.5),
+    row(PART, "none", "text alone", facts=0.5, kernel=1.0),
 ]
 REFINED = [row("refine", "simulated", REFINER, psnr=40.0, ssim=0.9, halved=1e-7)]
 
@@ -84,15 +93,23 @@ def test_tables_and_goals() -> None:
     assert binding.lines == [[OURS, 1.0, 0.9, 0.8, 0.7]]
     assert rest.lines == [["difference", 0.0]]
     assert [line[:3] for line in raw.lines] == [
-        ["look", "single-task", 0.9],
+        ["none", "text alone", None],
+        ["look", "single-task look", 0.9],
+        ["anatomy+look", "single-task look", 0.125],
         ["anatomy+look", "multi-task", 0.25],
         ["anatomy+look", "instruction", 0.5],
     ]
-    assert raw.lines[0][4] is None
+    assert raw.lines[1][4] is None
+    assert raw.lines[0][6] == 0.5
     assert doubled.lines == [["simulated: refiner", 40.0, 0.9, 1e-7]]
     reached = [goal.is_reached for goal in instructing_goals(ROWS, REFINED)]
     assert reached == [True, True, None, True, True]
     assert instructing_goals(ROWS, REFINED)[3].value == 0.25
+    later = [
+        followed("anatomy+look", f"{name}, {CONTEXT}", way, right)
+        for name, way, right in (("instruction", "encoded", 0.3), ("multi-task", "raw", 0.4))
+    ]
+    assert instructing_goals(ROWS + later, REFINED)[3].value == pytest.approx(-0.1)
     assert all(not table.lines for table in instructing_tables([], []))
 
 
