@@ -52,7 +52,12 @@ _LEADING = (  # words that only lead to a reference; with it they are left out o
     *("follow", "along", "only", "change", "changing", "given", "made", "shown"),
     *("inside", "within"),
 )
+_POINTING = (  # and those that may stand between a role and its mark
+    *("that", "which", "is", "file", "image", "picture", "scan", "study", "film", "exam"),
+    *("examination", "radiograph", "his", "her", "their", "one", "first", "earlier", "old"),
+)
 _LED = re.compile(rf"(?:[,;\s]*\b(?:{'|'.join(_LEADING)})\b)*[,;\s]*$", re.IGNORECASE)
+_LEADS_ON = re.compile(rf"(?:\s*\b(?:{'|'.join((*_LEADING, *_POINTING))})\b)*\s*", re.IGNORECASE)
 _AFTER = re.compile(rf"\s*(?:as|for)\s+(?:the|an?|its)\s+({'|'.join(_NAMES)})\b", re.IGNORECASE)
 _JOINED = re.compile(r"\s*(?:,|and)\s+(?:the\s+|its\s+)?")
 _CLAUSE = re.compile(r"[,;.!?]")
@@ -84,8 +89,8 @@ class _Spot:
 def worded(instruction: Instruction) -> Worded:
     """What an instruction says, and what each of its references is for.
 
-    A role that is given counts; else the words around the mark; else it is context. The numbers of
-    the marks play no part.
+    A role that is given counts; else the words around the mark, if nothing lies between that says
+    something of its own; else it is context. The numbers of the marks play no part.
 
     Example:
         >>> text = "CT of the thorax in the look of [ref#1], anatomy of [ref#2], small nodule."
@@ -110,6 +115,8 @@ def _spots(text: str) -> list[_Spot]:
         ends = [found.end() for found in _CLAUSE.finditer(text, before, mark.start())]
         clause = max(ends, default=before)
         names = list(_NAME.finditer(text, clause, mark.start()))
+        if names and not _LEADS_ON.fullmatch(text, names[-1].end(), mark.start()):
+            names = []  # what lies between says something of its own
         after = _AFTER.match(text, mark.end())
         end = mark.end()
         if after is not None:

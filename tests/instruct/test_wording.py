@@ -31,6 +31,38 @@ def test_words_that_could_name_a_role_stay_where_they_say_something() -> None:
     assert read.roles == (Role.LOOK,)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Small nodule within the left lower lobe [ref#1].",
+            "Small nodule within the left lower lobe.",
+        ),
+        (
+            "Patient with a large left pleural effusion and cardiomegaly as in [ref#1].",
+            "Patient with a large left pleural effusion and cardiomegaly.",
+        ),
+        (
+            "CT without contrast shows a mass in the right upper lobe in [ref#1]",
+            "CT without contrast shows a mass in the right upper lobe",
+        ),
+        ("Prior right pneumothorax now resolved [ref#1]", "Prior right pneumothorax now resolved"),
+    ],
+)
+def test_words_that_say_something_of_their_own_are_kept_and_name_no_role(
+    text: str, said: str
+) -> None:
+    read = worded(Instruction.parse(text, ["1=a.png"]))
+    assert (read.said, read.roles) == (said, (Role.CONTEXT,))
+
+
+def test_what_only_points_may_lie_between() -> None:
+    for text in ("in the look of the earlier scan [ref#1]", "with the anatomy that is in [ref#1]"):
+        read = worded(Instruction.parse(f"Nodule, {text}.", ["1=a.png"]))
+        assert read.said == "Nodule."
+        assert read.roles[0] in (Role.LOOK, Role.ANATOMY)
+
+
 def test_a_plain_prompt_stays_as_it_is() -> None:
     assert worded(Instruction("  Any  text, as it is ,. ")).said == "  Any  text, as it is ,. "
 
