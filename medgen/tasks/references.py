@@ -1,6 +1,7 @@
 """The references of an instruction: files in, pictures on a flow's grid out."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,14 +14,13 @@ from torch import Tensor
 from medgen.data.resample import Grid, resample
 from medgen.data.standard import (
     StandardConfig,
-    body_voxels,
     radiograph_view,
     standard_grid,
     standard_mask,
 )
 from medgen.errors import InputError, UsageError
 from medgen.instruct.instruction import Instruction, Reference, Role
-from medgen.instruct.outline import drawn_edges, drawn_labels
+from medgen.instruct.outline import drawn_edges, drawn_labels, without_region
 from medgen.instruct.wording import worded
 from medgen.io import files
 from medgen.io.image import MedicalImage
@@ -33,6 +33,7 @@ from medgen.tasks.radiograph import radiograph_of
 
 LOG = logging.getLogger(__name__)
 MOST_LABELS = 64  # an image with more values is no label map
+EDGES = re.compile(r"\bedges?\b", re.IGNORECASE)  # in the caption of what is drawn already
 PLACED = (Role.ANATOMY, Role.REGION, Role.SUBJECT)  # say where things are; the first leads
 
 
@@ -69,7 +70,7 @@ def read_references(instruction: Instruction) -> list[Pointed]:
     roles = worded(instruction).roles
     for one, role in zip(instruction.references, roles, strict=True):
         given = Given.parse(one.file)
-        image = files.read(given.path)
+        image = files.read(given.path, is_mask=role is Role.REGION)
         if given.kind is not None:
             if image.kind is not None and image.kind.modality is not given.kind.modality:
                 raise UsageError(f"--ref {one}: the file says that it is {image.kind}")
@@ -98,6 +99,8 @@ def flat_pictures(
 ) -> list[Float[Tensor, "1 side side"]]:
     """References of a radiograph, in [-1, 1]; of a CT, its projection.
 
+    What lies in a region is made anew: the subject is shown without it, as in training.
+
     Args:
         references: In their order.
         side: Pixels of the codec's frame.
@@ -107,7 +110,8 @@ def flat_pictures(
         InputError: If a label map has unknown labels.
         UsageError: If a volume is given for what only a picture can say.
     """
-    return [_flat(one, side, findings) for one in references]
+    pictures = [_flat(one, side, findings) for one in references]
+    return _without_regions(references, pictures, [None] * len(pictures))
 
 
 def _flat(one: Pointed, side: int, findings: Sequence[str]) -> Float[Tensor, "1 side side"]:
@@ -138,9 +142,7 @@ def _squared_mask(
     there: Bool[np.ndarray, "rows columns"], image: MedicalImage, view: StandardConfig
 ) -> Bool[Tensor, "side side"]:
     """A mask as training has it: at half the resolution, and enlarged."""
-    if not there.any():
-        return torch.zeros(view.side, view.side, dtype=torch.bool)
-    mask = image.with_voxels(there.astype(np.uint8), image.kind) if image.kind else image
+    mask = replace(image, voxels=there.astype(np.uint8), is_mask=True)
     half = standard_mask(mask, image, Modality.XRAY, view)[None, None]
     return F.interpolate(half.float(), (view.side, view.side), mode="nearest")[0, 0] > 0.5
 
@@ -154,7 +156,7 @@ def deep_pictures(
     """References of a volume, in [-1, 1], on grids of its shape.
 
     What says where things are lies on one grid: that of the anatomy, else of the region, else of
-    the subject. All else lies on its own.
+    the subject. All else lies on its own. The subject is shown without what lies in a region.
 
     Args:
         references: In their order.
@@ -173,20 +175,43 @@ def deep_pictures(
                 f"{one.name}: is a radiograph; a volume follows it with --from xray=FILE"
             )
     leading = [one for role in PLACED for one in references if one.role is role][:1]
-    pictures = []
+    grids = []
     for one in references:
         grid = _grid(one, frame)
         if leading and one.role in PLACED and one is not leading[0]:
             grid = _led(one, leading[0], grid, _grid(leading[0], frame))
-        pictures.append(_deep(one, grid, findings))
-    return pictures
+        grids.append(grid)
+    pictures = [_deep(*each, findings) for each in zip(references, grids, strict=True)]
+    return _without_regions(references, pictures, grids)
+
+
+def _without_regions(
+    references: Sequence[Pointed],
+    pictures: Sequence[Float[Tensor, "1 *space"]],
+    grids: Sequence[Grid | None],
+) -> list[Float[Tensor, "1 *space"]]:
+    """The pictures; of subjects, without what lies in a region on the same grid."""
+    shown = list(pictures)
+    for at, one in enumerate(references):
+        for region, other in enumerate(references):
+            if (one.role, other.role) == (Role.SUBJECT, Role.REGION) and _is_one(
+                grids[at], grids[region]
+            ):
+                shown[at] = without_region(shown[at], pictures[region][0] > 0)
+    return shown
+
+
+def _is_one(one: Grid | None, other: Grid | None) -> bool:
+    """Whether two grids are the same; those of radiographs are."""
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and np.allclose(
+        one.geometry.affine, other.geometry.affine, atol=1e-3
+    )
 
 
 def _grid(one: Pointed, frame: StandardConfig) -> Grid:
-    image = one.image
-    kind = image.kind if one.role not in (Role.ANATOMY, Role.REGION) else None
-    body = body_voxels(image.voxels, kind.modality) if kind else image.voxels != 0
-    return standard_grid(image, frame, body)
+    return standard_grid(one.image, frame, one.image.voxels != 0)  # one spacing: none to choose
 
 
 def _led(one: Pointed, leader: Pointed, own: Grid, grid: Grid) -> Grid:
@@ -231,7 +256,7 @@ def _resampled(
 
 def _edges(one: Pointed, picture: Float[Tensor, "1 *space"]) -> Float[Tensor, "1 *space"]:
     """The edges of a picture; one whose caption says that it is edges stays as it is."""
-    return picture if "edge" in one.caption.lower() else drawn_edges(picture)
+    return picture if EDGES.search(one.caption) else drawn_edges(picture)
 
 
 def is_label_map(voxels: Shaped[np.ndarray, "*space"]) -> bool:

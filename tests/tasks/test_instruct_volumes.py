@@ -72,6 +72,19 @@ def test_a_look_has_no_place(saved: Saved) -> None:
     assert np.array_equal(pictures(f"1={labels}:anatomy", f"2={far}:look")[1], alone)
 
 
+def test_a_subject_is_shown_without_what_lies_in_a_region(saved: Saved) -> None:
+    """As in training: what is made anew there cannot be copied."""
+    scan, mask = saved("scan"), saved("region", mask=True)
+    (whole,) = pictures(f"1={scan}:subject")
+    region, cut = pictures(f"1={mask}:region", f"2={scan}:subject")
+    inside = region > 0
+    assert 0 < inside.sum() < inside.size
+    assert (cut[inside] == 0).all()
+    assert np.array_equal(cut[~inside], whole[~inside])
+    far = pictures(f"1={mask}:region", f"2={saved('far', shift=500.0)}:subject")[1]
+    assert np.array_equal(far, pictures(f"1={saved('far', shift=500.0)}:subject")[0])
+
+
 def test_unknown_labels_are_listed(saved: Saved) -> None:
     with pytest.raises(InputError, match=r"labels 1 are unknown; this model knows none"):
         pictures(f"1={saved('labels', mask=True)}:anatomy", findings=())
