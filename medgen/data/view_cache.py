@@ -65,7 +65,7 @@ def cached_mask(
     """
 
     def made() -> Tensor:
-        return standard_mask(files.read(mask), _image(path), modality, config)
+        return standard_mask(files.read(mask, is_mask=True), _image(path), modality, config)
 
     return _cached([mask, path], modality, config, cache, made)
 

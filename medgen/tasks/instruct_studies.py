@@ -1,5 +1,6 @@
 """A manifest's studies as instructions take them: each image in several looks, drawn, and cut."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -183,7 +184,8 @@ def _looks_of(name: str, frames: Frames) -> list[str]:
 
 
 def _number_of(name: str) -> int:
-    return int.from_bytes(name.encode()[-7:], "little")
+    digest = hashlib.blake2b(name.encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "little")
 
 
 Masks = dict[str, Bool[Tensor, "*space"]]
@@ -209,7 +211,7 @@ def _deep(study: Study, path: Path, frames: Frames) -> tuple[Float[Tensor, "1 i 
     grid = grid_of_whole(volume, frames.modality, frame)
     masks: Masks = {}
     for name, file in (mask_files(study.masks, axes=3) if study.masks else {}).items():
-        mask = files.read(file)
+        mask = files.read(file, is_mask=True)
         there = (mask.voxels != 0).astype(np.float32)
         share = resample(there, mask.geometry, grid, fill=0.0)
         masks[name] = torch.from_numpy(share > 0.5)

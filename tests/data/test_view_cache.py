@@ -10,7 +10,7 @@ from PIL import Image
 
 from medgen.data import view_cache
 from medgen.data.standard import StandardConfig
-from medgen.data.view_cache import cached_view
+from medgen.data.view_cache import cached_mask, cached_view
 from medgen.errors import InputError
 from medgen.modality import Modality
 
@@ -72,6 +72,12 @@ def test_an_image_that_cannot_be_read_is_an_error_and_leaves_nothing(tmp_path: P
     with pytest.raises(InputError):
         view(tmp_path / "x.png")
     assert not (tmp_path / "cache").exists() or not kept(tmp_path / "x.png")
+
+
+def test_a_mask_that_marks_nothing_is_a_mask(picture: Path) -> None:
+    empty = picture.with_name("mask.png")
+    Image.fromarray(np.zeros((40, 30), np.uint8)).save(empty)
+    assert not cached_mask(empty, picture, Modality.XRAY, SMALL).any()
 
 
 def test_a_link_that_leads_nowhere_is_no_part_of_an_image(picture: Path) -> None:
