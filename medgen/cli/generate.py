@@ -150,7 +150,7 @@ def generate(
         "seed": seed,
     }
     resolved = resolve(GenerateConfig, file=config, settings=settings or (), flags=flags)
-    if reference_guidance is not None and not references and texts is None:
+    if resolved.reference_guidance is not None and not resolved.references and texts is None:
         raise UsageError("--ref-guidance is for references; give --ref")
     check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
     lines = run_generate(

@@ -24,6 +24,7 @@ from medgen.tasks.generate_files import (
     outputs_of,
     pointed,
     unheard,
+    untaught,
     write_samples,
 )
 from medgen.tasks.generate_requests import Request, read_requests, read_sources
@@ -160,7 +161,7 @@ def _requests(text: str | None, texts: Path | None, config: GenerateConfig) -> l
 
 def _sources(config: GenerateConfig) -> list[Path]:
     """The files of `--from`."""
-    return [Path(source.partition("=")[2] or source) for source in config.sources]
+    return [Given.parse(source).path for source in config.sources]
 
 
 def _referred(requests: list[Request]) -> list[Path]:
@@ -174,8 +175,12 @@ def _tell(request: Request, config: GenerateConfig) -> None:
     prompt = understood(request.text, request.settled(config))
     if prompt.text and not is_quiet():
         say(f"{request.id}: {described(prompt)}")
-    if request.references and not is_quiet():
-        say(f"{request.id}: {pointed(Instruction.parse(request.text, request.references))}")
+    if request.references:
+        instruction = Instruction.parse(request.text, request.references)
+        if not is_quiet():
+            say(f"{request.id}: {pointed(instruction)}")
+        if why := untaught(instruction, config):
+            LOGGER.warning("%s: %s", request.id, why)
     if prompt.lost:
         LOGGER.warning("%s: lost of the prompt: %s", request.id, prompt.lost)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from medgen.errors import UsageError
+from medgen.modality import WORDS
 
 MAX_REFERENCES = 8
-MARK = re.compile(r"\[ref#([1-9]\d*)\]")
+MARK = re.compile(r"\[ref#([1-9]\d{0,3})\]")
 ALMOST = re.compile(r"\[\s*ref(?![a-z])[^\]]*\]?", re.IGNORECASE)  # what was meant to be a mark
 
 
@@ -68,7 +69,7 @@ class Reference:
             Reference(number=2, file='labels.nii.gz', role=<Role.ANATOMY: 'anatomy'>, caption='')
         """
         number, equals, rest = word.partition("=")
-        if not equals or not re.fullmatch(r"[1-9]\d*", number):
+        if not equals or not re.fullmatch(r"[1-9]\d{0,3}", number):
             raise UsageError(f"--ref {word}: is not N=FILE[:ROLE]; as 1=scan.png:look")
         first = _ROLE_SOMEWHERE.search(rest)
         if first is None:
@@ -181,12 +182,12 @@ def _refuse_unknown_role(word: str, rest: str) -> None:
 
 def _moved(file: str, folder: Path) -> str:
     """`KIND=FILE` or `FILE` in a folder."""
-    kind, equals, name = file.rpartition("=")
-    return f"{kind}{equals}{folder / name}"
+    kind, equals, name = file.partition("=")
+    return f"{kind}={folder / name}" if equals and kind.lower() in WORDS else str(folder / file)
 
 
 def _of_json(number: str, value: Any) -> Reference:
-    if not re.fullmatch(r"[1-9]\d*", str(number)):
+    if not re.fullmatch(r"[1-9]\d{0,3}", str(number)):
         raise UsageError(f"references: '{number}' is no number of a mark; write 1, 2, …")
     given = {"file": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given.values()):

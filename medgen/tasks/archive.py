@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ REPORT = "retrieval.json"  # in the run's folder
 FEW = 100  # studies; an archive with fewer is told that its neighbours are not near
 KNOWN = 10  # studies of a group, at least, before its share is warned of
 UNFAIR = 1.5  # times as often, or as seldom, as there are such studies
-DECADE = 20  # years of an age group
+AGE_GROUP_YEARS = 20  # years of an age group
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def archive_report(
     """
     facts = [_facts(study) for study in studies]
     by = {
-        "sex": shares([one.get("sex") for one in facts], found.taken),
+        "sex": shares([_word(one.get("sex")) for one in facts], found.taken),
         "age": shares([_age_group(one.get("age_years")) for one in facts], found.taken),
         "finding": _by_finding(studies, facts, found),
     }
@@ -161,6 +162,10 @@ def _facts(study: Study) -> Mapping[str, Any]:
     return {}
 
 
+def _word(said: object) -> str | None:
+    return said if isinstance(said, str) else None
+
+
 def _age_group(years: object) -> str | None:
     """The group of an age.
 
@@ -168,10 +173,10 @@ def _age_group(years: object) -> str | None:
         >>> _age_group(57)
         '40 to 59 years'
     """
-    if not isinstance(years, int | float):
+    if not isinstance(years, int | float) or not 0 <= years < math.inf:
         return None
-    first = int(years) // DECADE * DECADE
-    return f"{first} to {first + DECADE - 1} years"
+    first = int(years) // AGE_GROUP_YEARS * AGE_GROUP_YEARS
+    return f"{first} to {first + AGE_GROUP_YEARS - 1} years"
 
 
 def _by_finding(
@@ -185,16 +190,19 @@ def _by_finding(
             text = read_report(study)
         except MedgenError:
             text = None
+        known = one.get("findings")
         listed = [
-            item["name"]
-            for item in one.get("findings", [])
-            if isinstance(item, dict) and item.get("presence") == Presence.PRESENT
+            str(item["name"])
+            for item in (known if isinstance(known, list) else [])
+            if isinstance(item, dict)
+            and "name" in item
+            and item.get("presence") == Presence.PRESENT
         ]
         if text is not None:
             listed = [
                 f.name for f in read_findings(text, phrases) if f.presence is Presence.PRESENT
             ]
-        said.append(set(listed) if text is not None or "findings" in one else None)
+        said.append(set(listed) if text is not None or isinstance(known, list) else None)
     names = Counter(name for each in said if each for name in each)
     found_shares = {}
     for name in sorted(names):

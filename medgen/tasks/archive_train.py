@@ -1,7 +1,7 @@
 """Train a reader on an archive: a study and its neighbours teach a flow to read references."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from medgen.tasks.fit import Progress
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.flow_items import FlowItem
 from medgen.tasks.instruct_items import LOGIT, InstructItem
-from medgen.tasks.instruct_model import ReaderShape
+from medgen.tasks.instruct_model import ReaderShape, shape_of
 from medgen.tasks.instruct_read import Shown
 from medgen.tasks.instruct_studies import InstructStudy, known_findings
 from medgen.tasks.instruct_train import apprentice, learned_from, train_reader
@@ -41,7 +41,7 @@ class ArchiveTrainConfig:
     drop_references: float = 0.1  # share of the references that are not shown; one stays
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
-    cache: str | None = None  # folder that keeps images as encoders and codecs take them
+    cache: str | None = None  # folder that keeps radiographs, and latents of images
     card: str | None = None  # TOML with name, summary, licence and data of the model
     reader: ReaderShape = field(default_factory=ReaderShape)
     fit: FitConfig = field(
@@ -148,6 +148,7 @@ def train_archive(
     studies = learned_from(one, archive, looks=0, max_bad=config.max_bad, cache=cache)
     clusters = clusters_of([study.id for study in archive], found.of, studies)
     items = ArchiveItems(clusters, config.drop, config.drop_references, config.fit.seed)
+    config = replace(config, reader=shape_of(one.reader))
     facts = {"config": facts_of(config), "studies": len(clusters)}
     is_first = True
     for progress in train_reader(one, items, out, card, facts, resume=resume):

@@ -101,6 +101,10 @@ class GenerateConfig:
         """What is made."""
         return tuple(Kind.parse(word.strip()) for word in self.modality.split(","))
 
+    def weights_of(self, sources: int) -> tuple[float, ...]:
+        """How much each of so many images counts; all as much as the text, if nobody says."""
+        return self.weights or (1.0,) * sources
+
     @property
     def finishes(self) -> float:
         """When the last step begins: what suits, if nobody says."""

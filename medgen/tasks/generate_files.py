@@ -19,6 +19,7 @@ from medgen.tasks.generate import Sample, generate, load_generator, understood
 from medgen.tasks.generate_config import GenerateConfig, formats_of, is_flat
 from medgen.tasks.generate_requests import DIGITS, Request
 from medgen.tasks.generate_sidecar import details_of, provenance_of, shown_of
+from medgen.tasks.instruct_model import roles_taught
 from medgen.tasks.prompt import Prompt, in_words
 from medgen.tasks.references import read_references
 
@@ -204,6 +205,23 @@ def unheard(config: GenerateConfig) -> str:
     names = " and ".join(str(kind.modality) for kind in kinds)
     return (
         f"{loaded.card.name}: {names} never learned to hear each other; they share the text alone"
+    )
+
+
+def untaught(instruction: Instruction, config: GenerateConfig) -> str:
+    """Which references the model never learned to take so; empty if it has learned all roles."""
+    card, roles = load_generator(config).card, worded(instruction).roles
+    taught = set.intersection(*(roles_taught(card, kind.modality) for kind in config.kinds))
+    marks = [
+        f"[ref#{one.number}] {role}"
+        for one, role in zip(instruction.references, roles, strict=True)
+        if role not in taught
+    ]
+    if not marks:
+        return ""
+    known = ", ".join(sorted(taught))
+    return (
+        f"{', '.join(marks)}: is nothing that this model learned; say --ref N=FILE:ROLE of {known}"
     )
 
 

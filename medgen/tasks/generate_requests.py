@@ -1,9 +1,9 @@
 """What a person asks `generate` for: prompts, alone or in a file, and the images they come with."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from medgen.data.manifest import MAX_LINE_BYTES, lines_of, parse_json
 from medgen.errors import InputError, UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.io import files
@@ -50,16 +50,7 @@ def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
     Raises:
         InputError: If it cannot be read, is something else, or an id comes twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise InputError(f"{path}: cannot be read ({why})") from None
-    requests = [
-        _request(path, at, line, first_seed)
-        for at, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
+    requests = [_request(path, at, line, first_seed) for at, line in lines_of(path) if line.strip()]
     if not requests:
         raise InputError(f"{path}: has no prompts; write one JSON object a line")
     seen: set[str] = set()
@@ -70,13 +61,19 @@ def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
     return requests
 
 
-def _request(path: Path, number: int, line: str, first_seed: int) -> Request:
+def _request(path: Path, number: int, line: bytes, first_seed: int) -> Request:
+    if len(line) > MAX_LINE_BYTES:
+        raise InputError(f"{path}:{number}: is longer than {MAX_LINE_BYTES} bytes")
     try:
-        values = json.loads(line)
-        text, name = values["text"], values.get("id", f"prompt-{number:0{DIGITS}d}")
-        seed = values.get("seed", first_seed + number - 1)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f'{path}:{number}: is not {{"text": "…"}}; see --help') from None
+        values = parse_json(line)
+    except ValueError:
+        raise InputError(
+            f"{path}:{number}: is not one JSON object in UTF-8 with each key once"
+        ) from None
+    if not isinstance(values, dict) or "text" not in values:
+        raise InputError(f'{path}:{number}: is not {{"text": "…"}}; see --help')
+    text, name = values["text"], values.get("id", f"prompt-{number:0{DIGITS}d}")
+    seed = values.get("seed", first_seed + number - 1)
     if odd := sorted(values.keys() - {"id", "text", "seed", "references"}):
         raise InputError(f"{path}:{number}: '{odd[0]}' is none of id, text, seed and references")
     if not isinstance(text, str) or not isinstance(name, str):

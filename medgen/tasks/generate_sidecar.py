@@ -37,8 +37,12 @@ def details_of(
         "WordsNeverRead": list(prompt.unseen),
         "DoesNotFit": prompt.cut,
         "Sources": [
-            {"Kind": str(source.kind), "SHA256": source.source.sha256 if source.source else ""}
-            for source in sources
+            {
+                "Kind": str(source.kind),
+                "SHA256": source.source.sha256 if source.source else "",
+                "Weight": weight,
+            }
+            for source, weight in zip(sources, config.weights_of(len(sources)), strict=True)
         ],
         "Sample": sample.index,
         **_spacing(image),

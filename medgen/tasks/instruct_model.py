@@ -9,7 +9,9 @@ from torch import Tensor
 from medgen.checkpoint import Card, verify
 from medgen.config import check_parts, from_mapping
 from medgen.errors import ModelError
+from medgen.instruct.instruction import Role
 from medgen.instruct.reader import Reader, ReaderConfig
+from medgen.instruct.tasks import COMBINATIONS
 from medgen.modality import Modality
 from medgen.tasks.flow import Flow
 from medgen.tasks.instruct_slots import slot_channels
@@ -47,6 +49,23 @@ def new_reader(flow: Flow, shape: ReaderShape, findings: tuple[str, ...]) -> Rea
         raw=slot_channels(flow.config) if shape.raw else 0,
     )
     return Reader(config)
+
+
+def shape_of(reader: Reader) -> ReaderShape:
+    """The size of a reader."""
+    own = reader.config
+    return ReaderShape(own.width, own.layers, own.heads, bool(own.raw))
+
+
+def roles_taught(card: Card, modality: Modality) -> set[Role]:
+    """What the reader of a modality has learned to take from references; all, if nobody says."""
+    runs = card.extra.get(f"training-{reader_part(modality)}", ())
+    roles = {
+        role for run in runs for name in run.get("tasks", ()) for role in COMBINATIONS.get(name, ())
+    }
+    if any("context" in run.get("config", {}) for run in runs):  # of a round of retrieval
+        roles.add(Role.CONTEXT)
+    return roles or set(Role)
 
 
 def load_reader(model: Path, modality: Modality) -> Reader | None:

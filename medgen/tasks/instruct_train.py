@@ -28,6 +28,7 @@ from medgen.tasks.instruct_model import (
     new_reader,
     reader_part,
     save_reader,
+    shape_of,
 )
 from medgen.tasks.instruct_studies import (
     Frames,
@@ -145,6 +146,7 @@ def train_instruct(
         studies = [study for study in studies if study.edits]
     seed = config.fit.seed
     items = InstructItems(studies, tasks, config.drop, config.drop_references, seed)
+    config = replace(config, reader=shape_of(one.reader))
     facts = {"config": facts_of(config), "studies": len(studies), "tasks": tasks}
     yield from train_reader(one, items, out, card, facts, resume=resume)
 
@@ -169,8 +171,8 @@ def apprentice(
         anew: Whether it is a new one in any case.
 
     Raises:
-        UsageError: If its label maps know other findings than the studies have, or it takes
-            references in another way.
+        UsageError: If its label maps know other findings than the studies have, or it has another
+            shape, or takes references in another way.
         ModelError: If the model lacks a part.
     """
     device = join(fitting.device).device  # each process has its own
@@ -189,6 +191,12 @@ def apprentice(
             f"{init}: its references are {'raw channels' if reader.config.raw else 'encoded'}; "
             f"--set reader.raw={str(not shape.raw).lower()}, or begin with a new reader, --set "
             "anew=true"
+        )
+    own = shape_of(reader)
+    if shape not in (own, ReaderShape(raw=own.raw)):
+        raise UsageError(
+            f"{init}: its reader has another shape ({own}); leave out --preset and --set reader.…, "
+            "or begin with a new reader, --set anew=true"
         )
     encoders = load_aligner(init, device)
     reader = reader.train().to(device)

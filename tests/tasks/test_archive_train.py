@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -124,3 +125,21 @@ def test_who_is_retrieved_more_often_is_said_aloud(
     assert report.never == 80
     assert "sex male: is retrieved 5.00 times as often" in caplog.text
     assert "s1" not in " ".join(report.warnings)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"findings": None},
+        {"findings": 5},
+        {"findings": [{"presence": "present"}]},
+        {"age_years": float("nan")},
+        {"age_years": -1, "sex": ["female"]},
+    ],
+    ids=str,
+)
+def test_facts_that_say_nothing_are_unknown(tmp_path: Path, facts: dict[str, object]) -> None:
+    (tmp_path / "findings.json").write_text(json.dumps(facts))
+    studies = [Study(f"s{at}", f"p{at}", text=tmp_path / "none.txt") for at in range(2)]
+    report = archive_report(studies, Neighbours(((1,), (0,)), np.ones(2, int)), None)
+    assert not any(report.by.values())

@@ -40,7 +40,10 @@ def test_requests(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         ("", "has no prompts"),
-        ("Mass.", ':1: is not {"text"'),
+        ("Mass.", ":1: is not one JSON object in UTF-8 with each key once"),
+        ('{"text": "a", "text": "b"}', ":1: is not one JSON object in UTF-8 with each key once"),
+        ('{"text": ' + 5000 * "[", ":1: is not one JSON object in UTF-8 with each key once"),
+        ('{"text": "[ref#' + 5000 * "1" + ']"}', ":1: '[ref#1111"),
         ('{"txt": "Mass."}', ':1: is not {"text"'),
         ('["Mass."]', ':1: is not {"text"'),
         ('{"text": 3}', "in quotes"),
@@ -54,6 +57,12 @@ def test_bad_requests(tmp_path: Path, lines: str, message: str) -> None:
     with pytest.raises(InputError, match=r"p\.jsonl") as caught:
         read_requests(path)
     assert message in str(caught.value)
+
+
+def test_a_mark_of_bytes_and_odd_line_ends_inside_a_text_are_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes('\ufeff{"text": "a\u2028b"}\r\n{"text": "c"}'.encode())
+    assert [one.text for one in read_requests(path)] == ["a\u2028b", "c"]
 
 
 def test_every_line_has_a_seed_of_its_own(tmp_path: Path) -> None:

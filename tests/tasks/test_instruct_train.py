@@ -19,14 +19,16 @@ from medgen.config import from_mapping
 from medgen.diffusion.guidance import Guidance
 from medgen.diffusion.noise import generator_for
 from medgen.errors import ModelError, UsageError
-from medgen.instruct.instruction import Instruction
+from medgen.instruct.instruction import Instruction, Role
 from medgen.io.before_after import LINE, MARGIN, SIDE
 from medgen.io.preview import panel, spread
+from medgen.modality import Modality
 from medgen.tasks.conditions import Told, told_texts
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.generate import generate, load_generator, understood
 from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.generator import voice_of
+from medgen.tasks.instruct_model import roles_taught
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.references import read_references
 
@@ -150,7 +152,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(
 def test_a_baseline_takes_raw_references(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
     """One task, and nothing but the way of its references is another; and they are heard."""
     config = config_of(corner_flows.model, tasks=("subject",))
-    raw = replace(config, reader=replace(config.reader, raw=True))
+    fit = replace(FIT, steps=12, learning_rate=1e-2)  # so long that a grey level shows it
+    raw = replace(config, reader=replace(config.reader, raw=True), fit=fit)
     model = trained(raw, tmp_path / "raw", corner_flows.manifest)
     assert read_card(model).parts["instruct-xray"].config["raw"] > 0
     studies = corner_flows.manifest.parent
@@ -164,6 +167,9 @@ def test_a_baseline_takes_raw_references(corner_flows: SimpleNamespace, tmp_path
     assert not np.array_equal(*made)
     with pytest.raises(UsageError, match=r"raw channels; --set reader\.raw=true"):
         trained(replace(config, init=str(model)), tmp_path / "other", corner_flows.manifest)
+    wide = replace(raw, init=str(model), reader=replace(raw.reader, width=32))
+    with pytest.raises(UsageError, match=r"another shape .*width=16.*--set anew=true"):
+        trained(wide, tmp_path / "wide", corner_flows.manifest)
     new = replace(config, init=str(model), anew=True)
     begun = trained(new, tmp_path / "anew", corner_flows.manifest)
     assert read_card(begun).parts["instruct-xray"].config["raw"] == 0
@@ -187,6 +193,15 @@ def test_nothing_to_learn(
 def test_a_model_without_the_flow_says_so(corner_flows: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="flow"):
         trained(config_of(corner_flows.codecs), tmp_path, corner_flows.manifest)
+
+
+def test_what_a_model_has_its_runs_remember(reads: SimpleNamespace, tmp_path: Path) -> None:
+    """Nobody asked for a size; the one that it has stands in the card."""
+    config = InstructTrainConfig(init=str(reads.model), tasks=("look",), fit=FIT)
+    card = read_card(trained(config, tmp_path, reads.studies / "manifest.jsonl"))
+    runs = card.extra["training-instruct-xray"]
+    assert [run["config"]["reader"]["width"] for run in runs] == [16, 16]
+    assert roles_taught(card, Modality.XRAY) == {Role.SUBJECT, Role.LOOK}
 
 
 def run(*words: object) -> int:
@@ -240,7 +255,9 @@ def test_a_model_that_reads_nothing_says_how_to_train_it(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_batch_finds_its_references_beside_it(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "0.png").write_bytes((reads.studies / "0.png").read_bytes())
     lines = [
         {"id": "a", "text": "Mass as [ref#1].", "references": {"1": {"file": "0.png"}}},
@@ -250,8 +267,29 @@ def test_a_batch_finds_its_references_beside_it(reads: SimpleNamespace, tmp_path
     batch.write_text("".join(json.dumps(line) + "\n" for line in lines))
     more = ["--model", reads.model, "--device", "cpu", "--steps", 2, "-o", tmp_path / "out"]
     assert run("--texts", batch, *more) == 0
+    said = capsys.readouterr().err
+    assert "a: [ref#1] context: is nothing that this model learned; say --ref N=FILE:ROLE" in said
+    assert "of subject" in said
     assert json.loads((tmp_path / "out" / "a-0001.json").read_text())["References"]
     assert "References" not in json.loads((tmp_path / "out" / "b-0001.json").read_text())
+
+
+def test_references_of_a_config_are_references(reads: SimpleNamespace, tmp_path: Path) -> None:
+    scan, config = reads.studies / "0.png", tmp_path / "config.toml"
+    config.write_text(f'references = ["1={scan}:subject"]\n')
+    words = ["--text", "Mass [ref#1].", "--config", config, "--ref-guidance", 0.5, "--steps", 2]
+    assert run(*words, "--model", reads.model, "--device", "cpu", "-o", tmp_path / "a.png") == 0
+    assert json.loads((tmp_path / "a.json").read_text())["ReferenceGuidance"] == 0.5
+
+
+def test_an_input_with_an_equals_sign_in_its_name_is_protected(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = tmp_path / "x=1.png"
+    scan.write_bytes((reads.studies / "2.png").read_bytes())
+    words = ["--text", "Mass.", "--from", scan, "-o", scan, "--overwrite"]
+    assert run(*words, "--model", reads.model, "--device", "cpu") == 2
+    assert "is one of the inputs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["-o", "--sheet", "--preview"])
