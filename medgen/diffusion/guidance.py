@@ -55,7 +55,8 @@ def rescaled(guided: Latent, conditional: Latent, share: float) -> Latent:
 def guided(conditional: Denoise, empty: Denoise, guidance: Guidance) -> Denoise:
     """One denoiser out of two: the condition's, and that of the encoded empty condition.
 
-    A denoiser that does not matter for the result is not run.
+    A denoiser that does not matter for the result is not run. The interval counts for a batch as a
+    whole: all of its times must lie inside.
 
     Source: the interval is Kynkäänniemi et al. 2024 (arXiv:2404.07724).
     """

@@ -214,7 +214,8 @@ def sample_dpm_solver(
     """Yield every step of DPM-Solver++(2M): second order with one evaluation a step.
 
     The first step and the one to time 0 are of first order: the first has no past, and from noise
-    to none the log of their ratio is infinitely far.
+    to none the log of their ratio is infinitely far. So is the second, where the first began at
+    noise alone.
 
     Args:
         denoise: The denoiser, with context and guidance already inside.
