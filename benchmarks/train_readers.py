@@ -17,7 +17,7 @@ from benchmarks.chains import Chain, run_chains, shown
 from benchmarks.train_flows import TRAINING, Stage, train_line
 
 FOLDER = "readers"  # of all runs
-CONTEXT_STEPS, STEPS = 1000, 3000
+CONTEXT_STEPS, STEPS = 1500, 4500
 FEW = {"fit.batch": "8", "fit.log_every": "25"}
 NEW, RAW = {"anew": "true"}, {"reader.raw": "true"}
 SINGLE = ("look", "anatomy")  # tasks of single-task models
@@ -76,7 +76,7 @@ CONTESTANTS = tuple(
 
 
 def chains(out: Path) -> list[Chain]:
-    """A chain of all that goes on from retrieval, for each way to read; then each of the others."""
+    """A chain for each that begins anew; then, for each way to read, of all after retrieval."""
     after, alone = (
         [one for one in CONTESTANTS if one.has_context is has_context]
         for has_context in (True, False)
@@ -87,7 +87,7 @@ def chains(out: Path) -> list[Chain]:
             train_line(stage, out, folder=folder)
             for folder, stage in dict(each for one in together for each in one.stages).items()
         ]
-        for together in (*starts, *([one] for one in alone))
+        for together in (*([one] for one in alone), *starts)
     ]
 
 
