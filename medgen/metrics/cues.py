@@ -19,6 +19,8 @@ ATTACHES = re.compile(
     r"(?:[\w-]+\s+)?$",
     re.IGNORECASE,
 )
+COMPOUNDS = re.compile(r"-\w")  # `post-traumatic` tells of today
+HINDERED = re.compile(r"\b(?:due to|limited by|because of)\b", re.IGNORECASE)
 DATED = re.compile(r"\bin (?:19|20)\d\d\b")
 
 
@@ -49,7 +51,9 @@ def cues_of(clause: str, phrases: Phrases, courses: Sequence[Mention]) -> list[C
         (phrases.past, None),
     )
     found = [Cue(one, presence) for lexicon, presence in lexicons for one in lexicon.find(clause)]
-    found += [Cue(Mention("after", *year.span()), None) for year in DATED.finditer(clause)]
+    found = [cue for cue in found if cue.presence or not COMPOUNDS.match(clause, cue.mention.end)]
+    if not courses:  # `the nodule seen in 2019 has grown` is there today
+        found += [Cue(Mention("after", *year.span()), None) for year in DATED.finditer(clause)]
     # `no change` denies nothing
     stays = [one for one in courses if one.meaning == Course.UNCHANGED]
     kept: list[Cue] = []
@@ -84,12 +88,16 @@ def _reaches(cue: Cue, name: Mention, names: Sequence[Mention], clause: str) -> 
     one = cue.mention
     if name.start <= one.start and one.end <= name.end:
         return True
+    if one.start <= name.start and name.end <= one.end:  # `no consolidation to suggest`
+        return cue.presence is Presence.ABSENT and one.meaning == "before"
     follows = one.end <= name.start
     side = one.meaning
     if side == "around":  # of what follows, or else of what came before
         side = "before" if any(one.end <= other.start for other in names) else "after"
     if follows != (side == "before") or (not follows and one.start < name.end):
         return False
+    if cue.presence is None and follows and HINDERED.search(clause, one.end, name.start):
+        return False  # `evaluation is limited by effusions`: they are there
     if SHORT_SIGHTED.fullmatch(clause[one.start : one.end]) and gap(name, one) > NEAR:
         return False
     return follows or not _is_attached(name, names, clause)

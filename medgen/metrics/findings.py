@@ -22,7 +22,19 @@ SIZE = re.compile(
 )
 JOINT = re.compile(r",\s*(?:and\s+)?|\s+and\s+", re.IGNORECASE)
 STARTS_ANEW = re.compile(
-    r"(?:an?|the|there|new|old|another|stable|unchanged|persistent|possible)\b", re.IGNORECASE
+    r"(?:an?|the|there|new|old|another|stable|unchanged|persistent|possible|\d+(?:\.\d+)?)\b",
+    re.IGNORECASE,
+)
+EARLIER = re.compile(  # sizes of another day: `from 21 mm` to what it is now, `previously 12 mm`
+    r"\bfrom\s+\d+(?:\.\d+)?\s*(?:[mc]m)?\s+(?=to\s+\d)"
+    r"|\b(?:previously|formerly|earlier|compared (?:to|with))\s+(?:measur(?:ed|ing)\s+)?"
+    r"\d+(?:\.\d+)?\s*[mc]m\b",
+    re.IGNORECASE,
+)
+TWO_SIDES = re.compile(  # `large left and small right effusions`
+    r"(?P<one>(?:[\w-]+\s+)?(?P<first>left|right)(?:[\s-]sided)?)\s+and\s+"
+    r"(?:an?\s+)?[\w-]+\s+(?P<second>left|right)(?:[\s-]sided)?\s+$",
+    re.IGNORECASE,
 )
 ITEM_END = re.compile(r"\s*(?:$|,|and\b)", re.IGNORECASE)
 OTHER_SIDE = re.compile(  # `, none on the left`, `, a small one on the left`, `, the left is gone`
@@ -143,15 +155,20 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
     names = list(phrases.finding.find(clause))
     courses = list(phrases.course.find(clause))
     cues = cues_of(clause, phrases, courses)
-    sides, regions = list(phrases.side.find(clause)), list(phrases.region.find(clause))
-    sizes = [Mention(str(_millimetres(m)), *m.span()) for m in SIZE.finditer(clause)]
-    severities = list(phrases.severity.find(clause))
+    sides, regions = _sides(clause, phrases), list(phrases.region.find(clause))
+    today = EARLIER.sub(lambda past: " " * len(past[0]), clause)
+    sizes = [Mention(str(_millimetres(m)), *m.span()) for m in SIZE.finditer(today)]
+    severities = _severities(clause, courses, phrases)
     for name in names:
         presence = presence_of(name, cues, names, clause)
         if presence is None or name.meaning == UNLISTED:
             continue
         side = None if name.meaning in phrases.unsided else _nearest(name, sides)
         size = _own(name, sizes, names)
+        if side and (two := TWO_SIDES.search(clause[: name.start])):
+            severity = next((one.meaning for one in phrases.severity.find(two["one"])), None)
+            first = Side(two["first"].lower())
+            yield Finding(name.meaning, presence, side=first, severity=severity)
         yield Finding(
             name.meaning,
             presence,
@@ -161,6 +178,22 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
             severity=_own(name, severities, names),
             course=_course(name, courses, names, presence),
         )
+
+
+def _sides(clause: str, phrases: Phrases) -> list[Mention]:
+    """Words for sides; `L-spine` has none."""
+    found = phrases.side.find(clause)
+    return [one for one in found if one.end - one.start > 1 or clause[one.end : one.end + 1] != "-"]
+
+
+def _severities(clause: str, courses: Sequence[Mention], phrases: Phrases) -> list[Mention]:
+    """Words for severities; `slightly larger` says nothing of how large it is."""
+
+    def is_of_a_course(one: Mention) -> bool:
+        is_adverb = clause[one.start : one.end].lower().endswith("ly")
+        return is_adverb and any(0 <= other.start - one.end <= 1 for other in courses)
+
+    return [one for one in phrases.severity.find(clause) if not is_of_a_course(one)]
 
 
 def _nearest(name: Mention, mentions: Sequence[Mention]) -> str | None:

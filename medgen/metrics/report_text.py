@@ -3,12 +3,23 @@
 import re
 from collections.abc import Iterator
 
-SENTENCE_END = re.compile(r"(?<!\d)[.!?;:]+(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n|\n(?=\s*[-*•\d])")
-ASKED = re.compile(  # sections that tell why the images were made
+SENTENCE_END = re.compile(
+    r"(?<!\d)(?<!\bvs)(?<!\bapprox)[.!?;:]+(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n|\n(?=\s*[-*•\d])"
+)
+SECTION = (  # what follows a section that tells why: what images show
+    r"\b(?:findings?|impressions?|conclusions?|opinion|technique|report|results?|interpretation|"
+    r"summary|procedure)\s*:"
+)
+ASKED = re.compile(  # sections that tell why images were made, and with which they are compared
     r"\b(?:indications?|clinical (?:info(?:rmation)?|details|history|question|data|background)|"
     r"(?:past )?(?:medical )?history|hx|pmh|reason for (?:the )?(?:exam(?:ination)?|study|request)|"
-    r"request(?:ed for)?|referral)\s*:(?:[^.?\n]|\?(?=\S))*(?:[.?\n]|$)",
+    r"request(?:ed for)?|referral|comparisons?)\s*:"
+    rf"(?:(?:(?!{SECTION})[\s\S])*(?={SECTION})|(?:[^.?\n]|\?(?=\S))*(?:[.?\n]|$))",
     re.IGNORECASE,
+)
+ON_A_SIDE = re.compile(  # `Left lung: consolidation`
+    r"(^\s*|[.!?;]\s+)((?:left|right)(?: (?:lung|hemithorax|pleural space|side))?)\s*:\s*",
+    re.IGNORECASE | re.MULTILINE,
 )
 TOLD_BEFORE = re.compile(  # sentences about the patient or about another study
     r"\s*(?:\d+\s*(?:-|\s)?\s*(?:year|yr|y/?o)\w*\b|\d+\s*[fm]\b|comparison\b|shortness of breath|"
@@ -33,6 +44,7 @@ def plain_text(text: str) -> str:
         '  possible effusion on the left. Pneumothorax none.'
     """
     text = ANSWER.sub(" ", ASIDE.sub(" ", ASKED.sub(" ", LETTERS.sub("", text))))
+    text = ON_A_SIDE.sub(r"\1\2 ", text)
     return QUERY.sub("possible ", ASKS.sub(r"possible \1.", text))
 
 

@@ -191,3 +191,61 @@ def test_the_bundled_files_contradict_each_other_nowhere() -> None:
     names = set(PHRASES.finding.meanings.values())
     assert {name for many in PHRASES.denied.values() for name in many} <= names
     assert names >= PHRASES.unsided
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Right basilar opacity is likely atelectasis.", {"atelectasis": "uncertain"}),
+        ("This is likely pneumonia.", {"pneumonia": "uncertain"}),
+        ("Atelectasis is likely.", {"atelectasis": "uncertain"}),
+        ("Atelectasis, less likely pneumonia.", {"pneumonia": "uncertain"}),
+        ("Atelectasis vs. pneumonia.", {"atelectasis": "uncertain", "pneumonia": "uncertain"}),
+        ("Opacity may be due to pneumonia.", {"pneumonia": "uncertain"}),
+        ("Findings are unlikely to represent pneumonia.", {"pneumonia": "absent"}),
+        ("Left effusion no longer identified.", {"pleural_effusion": "absent"}),
+        ("The nodule is no longer visualized.", {"nodule": "absent"}),
+        ("No consolidation to suggest pneumonia.", {"consolidation": "absent"}),
+        ("No consolidation to suggest pneumonia.", {"pneumonia": "absent"}),
+        ("There are no findings suspicious for pneumonia.", {"pneumonia": "absent"}),
+        ("The chest tube has been pulled.", {"device": "absent"}),
+        ("Post-obstructive pneumonia in the right upper lobe.", {"pneumonia": "present"}),
+        ("Post-traumatic left pneumothorax.", {"pneumothorax": "present"}),
+        ("Compared to prior, new left effusion.", {"pleural_effusion": "present"}),
+        ("Limited evaluation of the left base due to effusion.", {"pleural_effusion": "present"}),
+        ("Evaluation of the bases is limited by effusions.", {"pleural_effusion": "present"}),
+        ("The nodule first seen in 2019 has grown to 14 mm.", {"nodule": "present"}),
+        ("The radiologist notes a small left effusion.", {"pleural_effusion": "present"}),
+        ("Interval growth of the nodule.", {"mass": None, "nodule": "present"}),
+        ("Left pneumothorax after chest tube removal.", {"pneumothorax": "present"}),
+        ("Evaluation for pneumonia.", {"pneumonia": None}),
+        ("COMPARISON: CT from 2019 showing a 5 mm left nodule.", {"nodule": None}),
+        (
+            "INDICATION: 65 y.o. man with left pneumothorax. FINDINGS: Left effusion.",
+            {"pneumothorax": None, "pleural_effusion": "present"},
+        ),
+    ],
+)
+def test_words_of_the_ward(text: str, wanted: dict[str, str | None]) -> None:
+    found = {one.name: str(one.presence) for one in read_findings(text, PHRASES)}
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "Large left and small right pleural effusions.",
+            "+pleural_effusion L large, +pleural_effusion R small",
+        ),
+        ("The mass has increased from 2.1 cm to 3.4 cm.", "+mass 34 larger"),
+        ("Nodule previously measured 12 mm, now measures 6 mm.", "+nodule 6"),
+        ("Haemorrhage and 6 mm of leftward midline shift.", "+haemorrhage, +midline_shift L 6"),
+        ("Slightly larger right effusion.", "+pleural_effusion R larger"),
+        ("Small stable right effusion.", "+pleural_effusion R small unchanged"),
+        ("Left lung: consolidation.", "+consolidation L"),
+        ("L-spine fixation, lung nodule.", "+nodule"),
+    ],
+)
+def test_sides_and_sizes_of_today(text: str, wanted: str) -> None:
+    assert read(text) == said(wanted)

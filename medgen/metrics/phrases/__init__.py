@@ -13,6 +13,7 @@ TABLES = (
     *("absent", "uncertain", "affirmed", "past", "ends", "side", "severity", "course"),
     *("finding", "unsided", "region", "says", "context", "meant"),
 )
+NAMES = ("finding", "region", "context")  # tables whose phrases have plurals
 ANY_WORDS = r"(?:[\w-]+[\s-]+){0,3}"  # what `*` stands for
 
 
@@ -133,8 +134,8 @@ def load_phrases(extra: Iterable[Path] = ()) -> Phrases:
                 tables[name][meaning] = (*tables[name].get(meaning, ()), *words)
     denied, meant = tables.pop("says"), tables.pop("meant")
     unsided = frozenset(name for names in tables.pop("unsided").values() for name in names)
-    lexicons = {name: _lexicon(entries) for name, entries in tables.items()}
-    says = _lexicon({statement: (statement,) for statement in denied})
+    lexicons = {name: _lexicon(each, is_named=name in NAMES) for name, each in tables.items()}
+    says = _lexicon({statement: (statement,) for statement in denied}, is_named=True)
     return Phrases(**lexicons, says=says, denied=denied, unsided=unsided, meant=meant)
 
 
@@ -157,11 +158,11 @@ def _are_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) and _plain(one) for one in value)
 
 
-def _lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
-    """Phrases of a table; the last word may have the ending of a plural."""
+def _lexicon(entries: Mapping[str, Iterable[str]], *, is_named: bool) -> Lexicon:
+    """Phrases of a table; where they are names, the last word may have the ending of a plural."""
     meanings = {_plain(phrase): meaning for meaning, many in entries.items() for phrase in many}
     plurals = {f"{p}{end}": meaning for p, meaning in meanings.items() for end in ("s", "es")}
-    meanings = plurals | meanings
+    meanings = (plurals if is_named else {}) | meanings
     longest_first = sorted(meanings, key=len, reverse=True)
     loose = [phrase for phrase in longest_first if "*" in phrase]
     words = [f"({ANY_WORDS.join(_spaced(part.lstrip()) for part in p.split('*'))})" for p in loose]
