@@ -113,7 +113,7 @@ class Writer(nn.Module):
     def beam(
         self, told: Told, *, beams: int, longest: int, length: float
     ) -> list[Int[Tensor, "tokens"]]:
-        """The likeliest reports of one study, best first.
+        """The likeliest reports of one study, best first; what is not finished comes last.
 
         Args:
             told: One item.
@@ -143,11 +143,8 @@ class Writer(nn.Module):
             ids, score = grown[~ended][:beams], best[~ended][:beams]
             if len(done) >= beams or not len(ids):
                 break
-        done += [
-            (float(one) / ids.shape[1] ** length, row) for one, row in zip(score, ids, strict=True)
-        ]
         done.sort(key=lambda one: -one[0])
-        return [row for _, row in done[:beams]]
+        return [*(row for _, row in done), *ids][:beams]  # `topk` has ranked those that go on
 
     @torch.no_grad()
     def sample(

@@ -17,7 +17,7 @@ from medgen.io.image import MedicalImage
 from medgen.modality import Modality
 from medgen.tasks.align_model import LoadedAligner
 from medgen.tasks.conditions import told_texts
-from medgen.tasks.facts import UNKNOWN, Answers, Fact, answers_of
+from medgen.tasks.facts import UNKNOWN, Answers, answers_of, as_fact
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def agreement_of(
             seen = encoder.read(encoder.said(found))
             if _asks_about(encoder, findings):
                 shape = encoder.finder.config
-                facts = [Fact(one, one.size_mm) for one in findings]
+                facts = [as_fact(one) for one in findings]
                 truth = answers_of(facts, shape.claims, shape.regions)
                 likelihoods.append(float(log_likelihood(found, truth)[0]))
         else:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from medgen import __version__
-from medgen.data.manifest import read_manifest
+from medgen.data.manifest import lines_of, parse_json, read_manifest
 from medgen.errors import InputError
 from medgen.metrics.bootstrap import interval
 from medgen.metrics.finding_scores import finding_scores
@@ -117,22 +117,21 @@ def read_reports(path: Path) -> dict[str, str]:
 
 def _of_lines(path: Path) -> dict[str, str]:
     """A manifest with reports, or lines that hold them."""
+    lines = [(number, line) for number, line in lines_of(path) if line.strip()]
     try:
-        first = json.loads(path.read_text(encoding="utf-8").partition("\n")[0])
-    except (OSError, ValueError) as error:
+        first = parse_json(lines[0][1]) if lines else None
+    except ValueError as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     if isinstance(first, dict) and "patient" in first:
         texts = {study.id: read_report(study) for study in read_manifest(path, allow_outside=True)}
         return {name: text for name, text in texts.items() if text}
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines:
         try:
-            row = json.loads(line)
-            name, text = str(row["id"]), row["text"]
-            if not isinstance(text, str):
+            row = parse_json(line)
+            if not isinstance(row, dict) or not isinstance(row["text"], str):
                 raise TypeError
+            name, text = str(row["id"]), row["text"]
         except (ValueError, KeyError, TypeError):
             raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}') from None
         if name in found:

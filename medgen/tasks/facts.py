@@ -99,6 +99,8 @@ def answers_of(facts: Sequence[Fact], claims: Sequence[str], regions: Sequence[s
             continue
         told = claims_in(finding)
         places = [at for at, claim in enumerate(claims) if claim in told]
+        if not places:  # what has no side, though the text gives it one
+            places = [at for at, claim in enumerate(claims) if claim == finding.name]
         if not places:  # a side that the report does not tell
             places = [at for at, claim in enumerate(claims) if _name(claim) == finding.name]
             there[places] = math.nan
@@ -130,7 +132,17 @@ def study_facts(study: Study, phrases: Phrases) -> list[Fact] | None:
     text = read_report(study)
     if text is None:
         return None
-    return [Fact(one, one.size_mm) for one in read_findings(text, phrases)]
+    return said_facts(text, phrases)
+
+
+def said_facts(text: str, phrases: Phrases) -> list[Fact]:
+    """What a report says; a length is no size of what is measured in ml or percent."""
+    return [as_fact(one) for one in read_findings(text, phrases)]
+
+
+def as_fact(said: Finding) -> Fact:
+    """What is said of one finding."""
+    return Fact(said, None if said.name in UNITS else said.size_mm)
 
 
 def read_facts(path: Path) -> list[Fact]:

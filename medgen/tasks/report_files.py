@@ -25,10 +25,9 @@ from medgen.io.image import MedicalImage
 from medgen.io.names import check_apart
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, was_made_by, write_sidecar
-from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
-from medgen.tasks.facts import Fact
+from medgen.tasks.facts import Fact, said_facts
 from medgen.tasks.given import Given
 from medgen.tasks.report import Report, facts_of_images, load_reporter, report
 from medgen.tasks.report_config import ReportConfig
@@ -330,4 +329,4 @@ def _said(path: Path) -> list[Fact]:
         raise InputError(f"{path}: cannot be read as text") from None
     if len(data) > MAX_PRIOR_BYTES or not text.strip():
         raise InputError(f"{path}: is no report by its length")
-    return [Fact(one, one.size_mm) for one in read_findings(unmarked(text), load_phrases())]
+    return said_facts(unmarked(text), load_phrases())

@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from medgen.encoders.finder import SEVERITIES, Found
 from medgen.finding import Course, Finding, Presence, Side
-from medgen.tasks.facts import UNITS, Answers, Fact, answers_of, claims_in
+from medgen.metrics.findings import STRENGTH
+from medgen.tasks.facts import UNITS, Answers, Fact, answers_of, as_fact, claims_in
 from medgen.tasks.finder_model import Calibration
 
 USUAL = 0.05  # of the studies without findings, those that may be told one
@@ -159,9 +160,14 @@ def compared(rows: Sequence[Row], before: Sequence[Fact]) -> list[Row]:
         rows: Of the study.
         before: What was seen then.
     """
-    past = {claim: one for one in before for claim in claims_in(one.finding)}
-    unsided = {one.finding.name: one for one in before if one.finding.side is None}
+    ranked = sorted(before, key=_surest_and_largest_last)
+    past = {claim: one for one in ranked for claim in (*claims_in(one.finding), one.finding.name)}
+    unsided = {one.finding.name: one for one in ranked if one.finding.side is None}
     return [_since(row, past.get(row.claim) or unsided.get(row.finding.name)) for row in rows]
+
+
+def _surest_and_largest_last(one: Fact) -> tuple[int, float]:
+    return STRENGTH.index(one.finding.presence), one.size or 0.0
 
 
 def _since(row: Row, before: Fact | None) -> Row:
@@ -199,4 +205,4 @@ def facts_in(rows: Sequence[Row]) -> list[Fact]:
 
 def answers_in(rows: Sequence[Row], claims: Sequence[str], regions: Sequence[str]) -> Answers:
     """A table as the writer takes it."""
-    return answers_of([Fact(row.finding, row.finding.size_mm) for row in rows], claims, regions)
+    return answers_of([as_fact(row.finding) for row in rows], claims, regions)

@@ -21,12 +21,11 @@ from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
 from medgen.errors import MedgenError, UsageError
 from medgen.latents.report import PAD, dropped
 from medgen.latents.writer import Told, Writer, WriterConfig, inherited
-from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases, load_phrases
 from medgen.tasks.align_model import TOKENIZER
 from medgen.tasks.align_studies import one_of, read_report
 from medgen.tasks.distributed import join
-from medgen.tasks.facts import Answers, Fact, answers_of
+from medgen.tasks.facts import Answers, answers_of, said_facts
 from medgen.tasks.finder_model import LoadedFinder, load_finder
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
@@ -264,7 +263,7 @@ def _studies(
 
 def says_of(text: str, finder: FinderConfig, phrases: Phrases) -> Answers:
     """What a report says, as answers to the claims of a finder."""
-    facts = [Fact(one, one.size_mm) for one in read_findings(text, phrases)]
+    facts = said_facts(text, phrases)
     return answers_of(facts, finder.claims, finder.regions)
 
 

@@ -1,5 +1,6 @@
 """One beam is the likeliest token each time, and so is the smallest nucleus; masks hide tokens."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,21 @@ def test_one_beam_and_the_smallest_nucleus_are_greedy(writer: Writer) -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = writer.sample(told(), generator, nucleus=1e-9, longest=99)
     assert best.tolist() == drawn.tolist() == expected
+
+
+def test_a_report_that_broke_off_never_wins(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To go on is always likelier than to end, and yet two reports have ended by then."""
+    odds = torch.full((SHAPE.vocabulary,), -20.0)
+    odds[END], odds[5] = math.log(0.4), math.log(0.6)
+    monkeypatch.setattr(
+        Writer, "logits", lambda self, memory, mask, ids: odds.expand(*ids.shape, -1)
+    )
+    found = [ids.tolist() for ids in writer.beam(told(), beams=2, longest=9, length=1.0)]
+    assert found == [[START, END], [START, 5, END]]
+    (short,) = writer.beam(told(), beams=1, longest=2, length=1.0)
+    assert short.tolist() == [START, END]
 
 
 @torch.no_grad()

@@ -64,6 +64,14 @@ def test_what_medgen_writes_below_its_reports_is_no_part_of_them(folder: Path, l
     assert evaluate_reports(folder, lines).scores["rouge-l"] == pytest.approx(1)
 
 
+def test_a_mark_of_bytes_and_odd_line_ends_inside_a_text_are_no_harm(tmp_path: Path) -> None:
+    text = (
+        "\ufeff" + json.dumps({"id": "a", "text": "Small\u2028mass."}, ensure_ascii=False) + "\r\n"
+    )
+    (tmp_path / "x.jsonl").write_bytes(text.encode())
+    assert read_reports(tmp_path / "x.jsonl") == {"a": "Small\u2028mass."}
+
+
 def test_two_files_are_a_pair(folder: Path) -> None:
     found = evaluate_reports(folder / "a.txt", folder / "b.txt")
     assert found.scores["findings-f1"] == 0
@@ -89,7 +97,7 @@ def test_the_command(folder: Path, lines: Path, capsys: pytest.CaptureFixture[st
     [
         ("{}", 'is not {"id"'),
         ("nothing", "cannot be read"),
-        ("", "cannot be read"),
+        ("", "has no reports"),
         ('{"id": "a", "text": null}', 'is not {"id"'),
         ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', ":3: a has a report already"),
     ],

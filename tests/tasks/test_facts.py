@@ -9,7 +9,7 @@ import torch
 
 from medgen.errors import InputError
 from medgen.finding import Course, Finding, Presence, Side
-from medgen.tasks.facts import Fact, answers_of, claims_of, read_facts, regions_of
+from medgen.tasks.facts import Fact, answers_of, as_fact, claims_of, read_facts, regions_of
 
 CLAIMS = ("nodule:left", "nodule:right", "oedema", "pleural_effusion:left")
 
@@ -40,6 +40,16 @@ def test_answers() -> None:
 def test_a_side_that_nobody_tells_is_unknown_on_both() -> None:
     found = answers_of([Fact(Finding("nodule"))], CLAIMS, ())
     assert found.there.isnan().tolist() == [True, True, False, False]
+
+
+def test_a_side_of_what_has_none_is_passed_over() -> None:
+    found = answers_of([Fact(Finding("oedema", side=Side.BOTH))], CLAIMS, ())
+    assert found.there.tolist() == [0, 0, 1, 0]
+
+
+def test_a_length_is_no_volume() -> None:
+    assert as_fact(Finding("nodule", size_mm=12.0)).size == 12
+    assert as_fact(Finding("pleural_effusion", size_mm=30.0)).size is None
 
 
 def test_simulated_facts_are_read(tmp_path: Path) -> None:

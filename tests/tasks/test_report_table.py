@@ -95,6 +95,21 @@ def test_the_course_since_the_prior(now: Row, before: float | None, course: Cour
     assert compared([now], past)[0].finding.course is course
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_past_ones_the_surest_and_largest_counts(order: int) -> None:
+    both = [Fact(Finding("mass", side=Side.LEFT), size) for size in (30.0, 4.0)]
+    gone = Fact(Finding("mass", Presence.ABSENT, side=Side.LEFT))
+    now = row(Presence.PRESENT, 30.0)
+    for past in (both, [both[0], gone]):
+        assert compared([now], past[::order])[0].finding.course is Course.UNCHANGED
+
+
+def test_a_past_side_of_what_has_none_is_passed_over() -> None:
+    now = Row("oedema", Finding("oedema"), 0.9)
+    past = [Fact(Finding("oedema", side=Side.BOTH))]
+    assert compared([now], past)[0].finding.course is Course.UNCHANGED
+
+
 def test_the_box_holds_half_of_the_map() -> None:
     cells = np.zeros((4, 4))
     cells[1, 2], cells[3, 0] = 0.8, 0.2
