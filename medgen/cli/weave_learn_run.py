@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medgen.cli.privacy import hide_manifest
 from medgen.cli.progress import progress_bar
 from medgen.errors import MedgenError, UsageError
 from medgen.io.atomic import check_writable
@@ -44,13 +45,19 @@ def run_learn(
     ):
         for word in (*images, *priors):
             log.hide(Given.parse(word).path)
+        for mask in masks:
+            log.hide(Path(mask))
+        of_manifest = len(images) == 1 and images[0].endswith(MANIFEST)
+        if of_manifest:
+            hide_manifest(log, Path(images[0]))
         if out.suffix != ENDING:
             raise UsageError(f"-o {out}: the file of a concept ends in {ENDING}")
         check_writable(out, overwrite=overwrite)
         read = read_examples(images, masks, config.name, most=most)
-        of_manifest = len(images) == 1 and images[0].endswith(MANIFEST)
         for path in [Path(images[0])] if of_manifest else read.files:
             log.add_input(path)
+        for word in priors:
+            log.add_input(Given.parse(word).path)
         made = None
         with enough_memory(REMEDY):
             for step in learn(read.examples, config, priors=read_images(priors)):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from medgen import __version__
+from medgen.errors import UsageError
+from medgen.io.names import safe_name
 from medgen.tasks.weave_bank import Bank
 
 ENDING = ".concept"
@@ -11,6 +13,9 @@ ENDING = ".concept"
 @dataclass(frozen=True)
 class ConceptCard:
     """What a concept is.
+
+    Raises:
+        UsageError: If its name could not be that of a mask's file.
 
     Attributes:
         name: What it is called.
@@ -39,3 +44,12 @@ class ConceptCard:
     spacing: float | None = None
     medgen: str = __version__
     intended_use: str = "Research. Not for clinical use."
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for a name that would not do for a file: masks are called by it."""
+    if not name or name != safe_name(name) or "." in name:
+        raise UsageError(f"--name '{name}': is no name for a mask's file; write --name nodule, say")

@@ -105,10 +105,10 @@ def check_kind(loaded: LoadedConcept, path: Path, kind: Kind) -> None:
     """Refuse a concept that belongs to other scans.
 
     Raises:
-        InputError: If it was learned of another modality or contrast.
+        InputError: If it was learned of another modality, view or contrast.
     """
     own = Kind.parse(loaded.card.kind)
-    is_other = own.modality is not kind.modality
+    is_other = (own.modality, own.view) != (kind.modality, kind.view)
     if is_other or (own.contrast and kind.contrast and own.contrast is not kind.contrast):
         raise InputError(f"{path}: is a concept of {own}, and the scan is {kind}; learn one of it")
 

@@ -96,6 +96,7 @@ def write_woven(
         return Written(output, None, None, None, None, (), {}, *about, since(started))
     said = [finding_of(part.loaded.card.name, part.region, image) for part in parts if report]
     woven = weave(image, parts, config, shop)
+    said = [one for at, one in enumerate(said, start=1) if (woven.labels == at).any()]
     sidecar = write_all(
         woven,
         image,

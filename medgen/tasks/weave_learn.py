@@ -24,7 +24,7 @@ from medgen.errors import UsageError
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind
 from medgen.shapes import Latent
-from medgen.tasks.concept_card import ConceptCard
+from medgen.tasks.concept_card import ConceptCard, check_name
 from medgen.tasks.concept_file import base_of
 from medgen.tasks.conditions import told_image
 from medgen.tasks.denormals import flushed_denormals
@@ -67,6 +67,7 @@ class LearnConfig:
         """Raises UsageError for a number that makes no sense."""
         if not self.name.strip():
             raise UsageError("a concept needs a name: --name nodule")
+        check_name(self.name.strip())
         for name in ("steps", "batch", "prior_images", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
@@ -123,6 +124,10 @@ def learn(
     the encoders say of the examples in the space that all share, told as a prompt is.
     """
     kind = _kind_of(examples)
+    if priors and (config.instant or not config.prior):
+        raise UsageError("--prior-image: an instant concept, and prior=0, use none; leave it out")
+    if odd := [one for one in priors if one.kind != kind]:
+        raise UsageError(f"--prior-image: is {odd[0].kind}, and the examples are {kind}")
     shop = workshop(config.model, kind, config.device)
     if config.instant:
         yield _instant(examples, config, shop)
@@ -143,7 +148,8 @@ def _kind_of(examples: Sequence[Example]) -> Kind:
         told = ", ".join(sorted(map(str, kinds))) or "none"
         raise UsageError(f"examples: of one kind each concept, not {told}; sort them")
     (kind,) = kinds
-    return kind or Kind.parse("xray")
+    assert kind is not None  # checked above, with the others
+    return kind
 
 
 def _instant(examples: Sequence[Example], config: LearnConfig, shop: Workshop) -> Learned:

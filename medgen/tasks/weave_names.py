@@ -45,26 +45,43 @@ THORAX_NUMBERS = {number for numbers in THORAX.values() for number in numbers}
 def names_of(path: Path, labels: Shaped[np.ndarray, "*space"]) -> dict[str, tuple[int, ...]]:
     """What the numbers of a label map are called.
 
-    A JSON file beside the map, `{"1": "tumour"}` or that as its `Labels`, as medgen writes with a
-    woven scan, decides; without one, the table of chests or that of heads does, whichever knows
-    more of the numbers.
+    A JSON file beside the map decides: `{"1": "tumour"}`, or that as its `Labels`; so does the one
+    of the woven scan whose mask it is. Without one, the table of chests or that of heads does,
+    whichever knows more of the numbers.
 
     Raises:
         InputError: If such a file is there and says something else.
     """
-    beside = sidecar_path(path)
-    if beside.is_file() and beside.stat().st_size <= MOST_BYTES:
-        try:
-            said = json.loads(beside.read_text(encoding="utf-8"))
-            said = said.get("Labels", said)
-            return {str(name): (int(number),) for number, name in said.items()}
-        except (ValueError, AttributeError, TypeError):
-            raise InputError(
-                f'{beside}: does not name labels; write {{"1": "tumour"}}, or remove it'
-            ) from None
+    own = sidecar_path(path)
+    scan = own.with_name(own.name.replace("_mask.json", ".json"))
+    for beside in dict.fromkeys((own, scan)):
+        if named := _named_in(beside, is_own=beside == own):
+            return named
     found = {int(number) for number in np.unique(labels)} - {0}
     heads = {number for numbers in HEAD.values() for number in numbers}
     return THORAX if len(found & THORAX_NUMBERS) >= len(found & heads) else HEAD
+
+
+def _named_in(beside: Path, *, is_own: bool) -> dict[str, tuple[int, ...]]:
+    """The numbers of each name in a JSON file; none where there is no such file.
+
+    Raises:
+        InputError: If it is there for the map and says something else.
+    """
+    if not beside.is_file() or beside.stat().st_size > MOST_BYTES:
+        return {}
+    named: dict[str, tuple[int, ...]] = {}
+    try:
+        said = json.loads(beside.read_text(encoding="utf-8"))
+        for number, name in said.get("Labels", said if is_own else {}).items():
+            named[str(name)] = (*named.get(str(name), ()), int(number))
+    except (ValueError, AttributeError, TypeError):
+        if not is_own:
+            return {}
+        raise InputError(
+            f'{beside}: does not name labels; write {{"1": "tumour"}}, or remove it'
+        ) from None
+    return named
 
 
 def named_region(
@@ -81,7 +98,7 @@ def named_region(
         UsageError: If the map does not know the name, or has none of it; the nearest names of
             what it has are offered.
     """
-    if name.isdecimal():
+    if name.isdecimal() and int(name):
         region = labels == int(name)
         present = [str(int(number)) for number in np.unique(labels) if number]
     else:

@@ -135,8 +135,10 @@ def _again(one: Finding) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _side(region: Region, image: MedicalImage) -> Side:
-    """Of the patient: a radiograph is looked at from the front."""
+def _side(region: Region, image: MedicalImage) -> Side | None:
+    """Of the patient: a radiograph is looked at from the front; one from the side has none."""
+    if image.kind is not None and image.kind.view:
+        return None
     middle = np.argwhere(region).mean(0)
     if region.ndim == 2:
         return Side.LEFT if middle[1] > (region.shape[1] - 1) / 2 else Side.RIGHT

@@ -156,7 +156,8 @@ def fuse(image: MedicalImage, parts: Sequence[Lent], config: WithConfig) -> Wove
         if not (labels == at).any():
             continue
         wide = dilated(labels == at, config.dilate, spacing)
-        weight = feathered(wide, config.feather, spacing) * part.there
+        free = (labels == 0) | (labels == at)  # what another region has stays its own
+        weight = feathered(wide, config.feather, spacing) * part.there * free
         values += weight * (part.values - values)
         changed |= weight > 0
     kind = image.kind or Kind(Modality.CT)

@@ -83,6 +83,26 @@ def test_another_modality_or_contrast_is_refused(word: str) -> None:
         check_kind(load_from(CARD), Path("n.concept"), Kind.parse(word))
 
 
+def test_a_view_from_the_side_is_another_kind() -> None:
+    loaded = load_from(replace(CARD, kind="xray"))
+    with pytest.raises(InputError, match="is a concept of xray"):
+        check_kind(loaded, Path("n.concept"), Kind.parse("xray:lateral"))
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b", "nodule.v2", "", " "])
+def test_a_name_that_could_be_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no name for a mask's file"):
+        replace(CARD, name=name)
+    path = save_concept(concept(), CARD, tmp_path / "n.concept")
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    head = data[8 : 8 + length].replace(rb"\"nodule\"", rb"\"%s\"" % name.encode())
+    assert head != data[8 : 8 + length]
+    path.write_bytes(len(head).to_bytes(8, "little") + head + data[8 + length :])
+    with pytest.raises(InputError, match="is no concept, or damaged"):
+        load_concept(path)
+
+
 def load_from(card: ConceptCard) -> LoadedConcept:
     return LoadedConcept(concept(), card, "")
 

@@ -69,6 +69,20 @@ def test_examples_are_of_one_kind(corner_flows: SimpleNamespace, examples: list[
         learned([], corner_flows.model)
     with pytest.raises(UsageError, match="a concept needs a name"):
         LearnConfig()
+    with pytest.raises(UsageError, match="is no name for a mask's file"):
+        LearnConfig(name="../mass")
+
+
+def test_images_of_the_class_are_of_the_same_kind_and_of_use(
+    corner_flows: SimpleNamespace, examples: list[Example]
+) -> None:
+    config = LearnConfig(name="mass", model=str(corner_flows.model), **FEW)
+    other = replace(examples[0].image, kind=Kind.parse("xray:lateral"))
+    with pytest.raises(UsageError, match="--prior-image: is xray:lateral, and the examples are"):
+        list(learn(examples, config, priors=[other]))
+    for useless in ({"instant": True}, {"prior": 0.0}):
+        with pytest.raises(UsageError, match="use none; leave it out"):
+            list(learn(examples, replace(config, **useless), priors=[examples[0].image]))
 
 
 def test_masks_go_with_images(corner_flows: SimpleNamespace, tmp_path: Path) -> None:

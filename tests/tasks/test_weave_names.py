@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medgen.errors import InputError, UsageError
-from medgen.tasks.weave_names import named_region
+from medgen.tasks.weave_names import HEAD, named_region, names_of
 
 LABELS = np.array([[10, 11, 12], [13, 14, 51]], np.uint8)
 MAP = Path("seg.nii.gz")
@@ -51,3 +51,16 @@ def test_a_file_beside_the_map_decides(tmp_path: Path) -> None:
     (tmp_path / "seg.json").write_text("[]")
     with pytest.raises(InputError, match="does not name labels"):
         named_region("tumour", path, LABELS)
+
+
+def test_several_numbers_may_have_one_name_and_the_mask_of_a_woven_scan_is_known(
+    tmp_path: Path,
+) -> None:
+    labels, path = np.array([0, 1, 2, 3]), tmp_path / "woven_mask.nii.gz"
+    named = {"Kind": "ct", "Labels": {"1": "mass", "2": "mass", "3": "oedema"}}
+    (tmp_path / "woven.json").write_text(json.dumps(named))
+    assert named_region("mass", path, labels).tolist() == [False, True, True, False]
+    (tmp_path / "woven.json").write_text('{"Kind": "ct"}')  # of what nobody wove
+    assert names_of(path, labels) == HEAD
+    with pytest.raises(UsageError, match="--region 0"):
+        named_region("0", path, labels)

@@ -1,5 +1,6 @@
 """The report of a woven scan says what was woven, and nothing that denies it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
+from medgen.modality import Kind
 from medgen.tasks.weave_report import finding_of, read_report, updated
 
 EFFUSION = Finding("pleural_effusion", side=Side.LEFT)
@@ -71,6 +73,8 @@ def test_a_radiograph_is_looked_at_from_the_front() -> None:
     assert finding_of("nodule", region, image) == Finding("nodule", side=Side.LEFT)
     assert finding_of("pleural effusion", region[:, ::-1], image).side is Side.RIGHT
     assert finding_of("cardiomegaly", region, image).side is None
+    lateral = replace(image, kind=Kind.parse("xray:lateral"))
+    assert finding_of("nodule", region, lateral).side is None
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -138,6 +138,21 @@ def test_regions_that_overlap_have_one_owner_each() -> None:
     assert [found.name for found in woven.findings] == ["from ct", "from ct"]
 
 
+@pytest.mark.parametrize("more", [{"feather": 4.0}, {"dilate": 3.0, "feather": 0.0}], ids=str)
+def test_what_fades_or_grows_leaves_the_voxels_of_another_region(more: dict[str, float]) -> None:
+    scan, one, other = noisy(CT, 40, 0), noisy(CT, 300, 1), noisy(CT, 600, 2)
+    second = np.zeros(SHAPE, bool)
+    second[14:18, 8:13, 7:12] = True  # touches the first
+    config = replace(SHARP, **more)
+    lents = [lent(Other(*each), scan, config) for each in ((one, box()), (other, second))]
+    woven = fuse(scan, lents, config)
+    for at, part in enumerate(lents, start=1):
+        own = woven.labels == at
+        alone = fuse(scan, [part], config).image.voxels
+        assert own.any()
+        assert np.array_equal(woven.image.voxels[own], alone[own])
+
+
 def test_a_region_beyond_the_scan_or_too_small_is_refused() -> None:
     scan = noisy(CT, 40, 0)
     far = noisy(CT, 300, 1, AFFINE + np.array([[0, 0, 0, 500.0]] + 3 * [[0] * 4]))
