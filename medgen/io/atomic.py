@@ -167,7 +167,7 @@ def all_or_nothing(*replaced: Path | None) -> Iterator[list[Path]]:
     """Lend a list of what was written; if the rest fails, it goes, and what it replaced is back.
 
     Args:
-        replaced: Files that may be written over.
+        replaced: Files and folders that may be written over.
 
     Raises:
         OutputError: If one of them cannot be kept for that long.
@@ -175,7 +175,7 @@ def all_or_nothing(*replaced: Path | None) -> Iterator[list[Path]]:
     written: list[Path] = []
     with ExitStack() as kept:
         before = {
-            path: _kept(path, kept) for path in replaced if path is not None and path.is_file()
+            path: _kept(path, kept) for path in replaced if path is not None and path.exists()
         }
         try:
             yield written
@@ -186,17 +186,26 @@ def all_or_nothing(*replaced: Path | None) -> Iterator[list[Path]]:
                 else:
                     path.unlink(missing_ok=True)
             for path, second in before.items():
-                second.replace(path)
+                if second.is_file() or not path.exists():
+                    second.replace(path)
             raise
 
 
 def _kept(path: Path, until: ExitStack) -> Path:
-    """A file under a second name until then; a copy, where the disk knows no links."""
+    """A file or folder under a second name until then; copies, where the disk knows no links."""
     second = _beside(path)
-    until.callback(second.unlink, missing_ok=True)
     with _output_errors(path):
-        try:
-            os.link(path, second)
-        except OSError:
-            shutil.copy2(path, second)
+        if path.is_dir():
+            until.callback(shutil.rmtree, second, ignore_errors=True)
+            shutil.copytree(path, second, copy_function=_linked)
+        else:
+            until.callback(second.unlink, missing_ok=True)
+            _linked(path, second)
     return second
+
+
+def _linked(path: str | Path, second: str | Path) -> None:
+    try:
+        os.link(path, second)
+    except OSError:
+        shutil.copy2(path, second)

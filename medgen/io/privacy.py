@@ -28,7 +28,7 @@ ALLOWED_VALUES = {  # facts without a person in them, and the only words each ma
         f"{across}\\{down}" for across in "LRAPHF" for down in "LRAPHF"
     ),
 }
-HEAD_PARTS = _words("HEAD BRAIN SKULL FACE HEADNECK")
+FACE_PARTS = _words("HEAD BRAIN SKULL FACE HEADNECK NECK CSPINE WHOLEBODY")  # or a part of it
 
 PATIENT_AND_STUDY = (  # the patient and study modules, copied only when a person asks to keep them
     "PatientName",
@@ -95,4 +95,4 @@ def allowed_facts(values: Mapping[str, str]) -> dict[str, str]:
 
 def shows_a_face(body_part: str | None, *, is_volume: bool) -> bool:
     """Tell whether a face could be reconstructed; a volume of an unknown part counts as a head."""
-    return is_volume and (body_part is None or body_part in HEAD_PARTS)
+    return is_volume and (body_part is None or body_part in FACE_PARTS)

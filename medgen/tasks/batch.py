@@ -18,7 +18,7 @@ from medgen.data.study import Study
 from medgen.errors import InputError, MedgenError, SomeFailedError, UsageError
 from medgen.io.names import stem_of
 from medgen.io.sidecar import sidecar_path, was_made_by
-from medgen.io.sniff import header_of, sniff_file
+from medgen.io.sniff import Content, header_of, sniff_file
 
 LOGGER = logging.getLogger(__name__)
 MANIFEST = "manifest.jsonl"
@@ -209,7 +209,7 @@ def _search(folder: Path, above: tuple[str, ...], seen: set[Path]) -> Iterator[I
     stems = {stem_of(entry) for entry in entries}
     entries = [entry for entry in entries if not _is_result(entry, stems)]
     files = [entry for entry in entries if entry.is_file()]
-    kinds = {file: sniff_file(file) for file in files}
+    kinds = {file: _kind_of(file) for file in files}
     if "dicom" in kinds.values():
         yield Item("/".join(above) or stem_of(folder), folder)
         if others := [file for file in files if kinds[file] in IMAGES - {"dicom"}]:
@@ -225,6 +225,14 @@ def _search(folder: Path, above: tuple[str, ...], seen: set[Path]) -> Iterator[I
         if entry.is_dir() and (real := entry.resolve()) not in seen:
             seen.add(real)
             yield from _search(entry, (*above, entry.name), seen)
+
+
+def _kind_of(file: Path) -> Content:
+    """What a file holds; of one that cannot be read, its name decides, and its turn tells why."""
+    try:
+        return sniff_file(file)
+    except InputError:
+        return "unknown"
 
 
 def _is_result(entry: Path, stems: set[str]) -> bool:

@@ -154,5 +154,30 @@ def test_what_a_failed_run_has_replaced_is_back(
     assert old.read_text() == "after"
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_folder_that_a_failed_run_has_replaced_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    series, late = tmp_path / "series", tmp_path / "late"
+    for folder in (series, late):
+        folder.mkdir()
+        (folder / "0001.dcm").write_text("before")
+    if not has_links:
+        monkeypatch.setattr("os.link", _no_links)
+
+    def fails() -> None:
+        with all_or_nothing(series, late) as written:
+            with atomic_folder(series, overwrite=True) as draft:
+                (draft / "0001.dcm").write_text("after")
+            written.append(series)
+            raise OutputError("disk full")
+
+    with pytest.raises(OutputError, match="disk full"):
+        fails()
+    for folder in (series, late):
+        assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("0001.dcm", "before")]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["late", "series"]
+
+
 def _no_links(path: Path, second: Path) -> None:
     raise PermissionError("this disk knows no links")

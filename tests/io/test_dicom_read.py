@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     RLELossless,
@@ -323,6 +326,20 @@ def test_the_lookup_table_is_pydicoms(tmp_path: Path, plain_dicom: SimpleNamespa
     path, made = radiograph(tmp_path, plain_dicom, VOILUTSequence=[table])
     assert np.array_equal(dicom.read(path).voxels, apply_voi_lut(GREY, made))
     assert np.array_equal(dicom.read(path).voxels, (4095 - GREY.astype(int)) * 16)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_signed_table_may_begin_below_zero(
+    tmp_path: Path, plain_dicom: SimpleNamespace, syntax: UID
+) -> None:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "SS", [4, -2, 16])
+    table.add_new("LUTData", "US", [0, 50, 100, 150])
+    signed = (np.arange(16, dtype=np.int16) % 4 - 2).reshape(4, 4)
+    made = plain_dicom.object(signed, CR, "CR", PixelRepresentation=1, VOILUTSequence=[table])
+    made.file_meta.TransferSyntaxUID = syntax
+    path = plain_dicom.save(made, tmp_path / "chest.dcm")
+    assert np.array_equal(np.unique(dicom.read(path).voxels), [0, 50, 100, 150])
 
 
 @pytest.mark.parametrize("keyword", ["PixelSpacing", "ImagerPixelSpacing"])

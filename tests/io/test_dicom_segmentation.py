@@ -105,6 +105,21 @@ def test_a_fractional_segment_is_where_it_is_more_than_half(tmp_path: Path) -> N
     assert np.argwhere(read_segmentation(path).voxels).tolist() == [[2, 1, 0], [2, 1, 1]]
 
 
+def test_a_number_beyond_a_byte_stays_what_it_is(tmp_path: Path) -> None:
+    image = read_segmentation(seg({(300, 0): plane(1, 2), (256, 1): plane(1, 2)}, tmp_path / "a"))
+    assert sorted(np.unique(image.voxels).tolist()) == [0, 256, 300]
+
+
+def test_frames_beside_each_other_are_refused(tmp_path: Path) -> None:
+    path = seg({(1, 0): plane(0, 0), (1, 1): plane(0, 0)}, tmp_path / "a.dcm")
+    made = dcmread(path)
+    moved = made.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence[0]
+    moved.ImagePositionPatient = [10, 22, 33]
+    made.save_as(path)
+    with pytest.raises(InputError, match="lie beside each other"):
+        read_segmentation(path)
+
+
 def test_a_mask_of_nothing_is_a_mask(tmp_path: Path) -> None:
     image = read_segmentation(seg({(1, 0): 0 * plane(0, 0)}, tmp_path / "a.dcm"))
     assert not image.voxels.any()

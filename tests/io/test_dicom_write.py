@@ -121,6 +121,13 @@ def test_a_radiograph_from_the_side_says_so(tmp_path: Path) -> None:
     written = dicom.write(side, tmp_path / "side.dcm", provenance=PROVENANCE)
     assert pydicom.dcmread(written).ViewPosition == "LL"
     assert dicom.read(written).kind == lateral
+    known = pydicom.dcmread(written)
+    known.ViewPosition = "RL"
+    known.save_as(tmp_path / "right.dcm")
+    again = dicom.read(tmp_path / "right.dcm")
+    for name, one in (("dx", again), ("known", replace(again, spacing_is_known=True))):
+        made = dicom.write(one, tmp_path / f"{name}.dcm", provenance=PROVENANCE)
+        assert pydicom.dcmread(made).ViewPosition == "RL"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from medgen.io.provenance import Provenance
 from medgen.modality import Kind
 
 BY = Provenance("weave", "toy")
-MARKS = {"descrip", "intent_name", "magic", "aux_file", "db_name"}  # marks, and free text
-PATIENT = (b"DOE^JOHN", b"PID 123", b"born 1950")
+MARKS = {"descrip", "intent_name", "magic"}
+MARKS |= {"aux_file", "db_name", "data_type", "unused_str"}  # free text
+PATIENT = (b"DOE^JOHN", b"PID 123", b"born 1950", b"F 76 y")
 CHANGED = np.zeros((5, 6, 7), bool)
 CHANGED[1:3, 2:4, 3:5] = True
 
@@ -32,6 +33,7 @@ def write(path: Path, kind: Any, dtype: str, slope: float, inter: float) -> Path
     image.header["cal_max"], image.header["aux_file"] = 77, PATIENT[0]
     if kind is nib.Nifti1Image:
         image.header["db_name"] = PATIENT[1]
+    image.header["unused_str" if kind is nib.Nifti2Image else "data_type"] = PATIENT[3]
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", PATIENT[2]))
     nib.save(image, path)
     return path

@@ -167,4 +167,5 @@ def test_a_new_uid_depends_on_every_part_and_on_their_borders() -> None:
 def test_a_volume_of_an_unknown_part_counts_as_a_head() -> None:
     assert shows_a_face(None, is_volume=True)
     assert not shows_a_face("CHEST", is_volume=True)
+    assert all(shows_a_face(part, is_volume=True) for part in ("HEAD", "NECK", "WHOLEBODY"))
     assert not shows_a_face("HEAD", is_volume=False)

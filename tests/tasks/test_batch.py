@@ -5,11 +5,13 @@ import time
 import traceback
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from medgen.errors import InputError, MedgenError, SomeFailedError, UsageError
 from medgen.io import files
+from medgen.tasks import batch
 from medgen.tasks.batch import (
     Done,
     Failed,
@@ -81,6 +83,19 @@ def test_an_image_without_suffix_is_known_by_content(tmp_path: Path) -> None:
 def test_a_damaged_image_is_not_passed_over(tmp_path: Path) -> None:
     plant(tmp_path, empty_dot_nii_dot_gz=b"", junk_dot_nii=b"junk" * 200, notes_dot_md=b"#")
     assert names(tmp_path) == ["empty", "junk"]
+
+
+def test_what_cannot_be_read_is_an_item_if_its_name_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.nii.gz", "notes.txt", "b.nii.gz"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def locked(path: Path) -> NoReturn:
+        raise InputError(f"{path}: cannot be read (Permission denied)")
+
+    monkeypatch.setattr(batch, "sniff_file", locked)
+    assert [item.path.name for item in collect([tmp_path])] == ["a.nii.gz", "b.nii.gz"]
 
 
 def test_header_and_image_are_one_item(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ SPACING_KEYWORDS = (  # best first: calibrated, at the detector, at the scanned 
 )
 LATERAL = ("LL", "RL")  # the side that lies on the detector; defined terms of PS3.3 C.8.1.2
 DISPLAY_KEYWORDS = (
+    "PixelRepresentation",  # whether numbers of a table are signed
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",

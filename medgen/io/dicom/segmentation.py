@@ -21,6 +21,7 @@ CONTENT = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData"),
 )
 HALF = 0.5  # of the largest value of a fractional segment: more is inside
+MOST_BESIDE_MM = 0.1  # that a frame may lie off the line through the first: rounding
 MOST_GAPS = 4000  # slices of the smallest grid that holds all frames
 
 
@@ -63,11 +64,16 @@ def read_segmentation(path: Path) -> MedicalImage:
         frames = [_frame(whole, at) for at in range(shape[2])]
         directions, spacing, step = _plane(whole)
     places = _places(frames, directions, step, path)
-    voxels = np.zeros((shape[1], shape[0], max(places) + 1), np.uint8)
+    whole_shape = shape[1], shape[0], max(places) + 1
+    check_voxels(path, whole_shape, MAX_VOXELS)
+    largest = max(
+        frame.number or int(plane.max()) for frame, plane in zip(frames, pixels, strict=True)
+    )
+    voxels = np.zeros(whole_shape, np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16)
     limit = HALF * float(whole.get("MaximumFractionalValue", 1))
     for frame, place, plane in zip(frames, places, pixels, strict=True):
         found = plane.T if not frame.number else np.where(limit < plane.T, frame.number, 0)
-        voxels[:, :, place] = np.maximum(voxels[:, :, place], found.astype(np.uint8))
+        voxels[:, :, place] = np.maximum(voxels[:, :, place], found.astype(voxels.dtype))
     origin = frames[places.index(0)].position
     affine = np.eye(4)
     affine[:3, :3] = directions * np.array([spacing[1], spacing[0], _step(places, frames, step)])
@@ -107,7 +113,11 @@ def _places(
     frames: list[_Frame], directions: Float[np.ndarray, "3 3"], step: float, path: Path
 ) -> list[int]:
     """The slice of each frame, from 0."""
-    depths = np.array([frame.position @ directions[:, 2] for frame in frames])
+    offsets = np.array([frame.position - frames[0].position for frame in frames])
+    depths = offsets @ directions[:, 2]
+    beside = offsets - depths[:, None] * directions[:, 2]
+    if np.abs(beside).max() > MOST_BESIDE_MM:
+        raise InputError(f"{path}: its frames lie beside each other; export it as NIfTI")
     apart = np.diff(np.unique(depths.round(3)))
     if len(apart):  # positions are rounded, so the smallest step is only nearly one
         near = float(apart[apart < 1.5 * apart.min()].mean())

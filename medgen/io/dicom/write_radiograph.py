@@ -49,6 +49,8 @@ def radiograph_object(
         made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
     _add_pixels(made, stored)
     (_add_dx if is_dx else _add_cr)(made, identity)
+    if kind.view:
+        add_facts(made, identity.facts, ("ViewPosition",))
     if kind.view and not made.get("ViewPosition"):
         made.ViewPosition = "LL"  # as `medgen.phantom.projection` turns the patient
     return made

@@ -82,7 +82,8 @@ def _single(source: nib.nifti1.Nifti1Pair, path: Path) -> nib.nifti1.Nifti1Heade
     is_second = own.template_dtype.itemsize == nib.nifti2.Nifti2Header.sizeof_hdr
     kind = nib.nifti2.Nifti2Header if is_second else nib.nifti1.Nifti1Header
     header = kind(own.binaryblock, own.endianness, check=False)
-    for free_text in ("db_name", "aux_file"):  # may name the patient, as extensions may
+    # These may name the patient, as extensions may.
+    for free_text in ("db_name", "aux_file", "data_type", "unused_str"):
         if free_text in header:
             header[free_text] = b""
     header["magic"] = kind.single_magic
