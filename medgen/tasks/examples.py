@@ -5,7 +5,7 @@ repeated.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from medgen.data.intensity import HEADROOM, HOUNSFIELD
 from medgen.diffusion.noise import generator_for
+from medgen.errors import UsageError
 from medgen.modality import Contrast, Kind, Modality
 from medgen.phantom.anatomy import Anatomy
 from medgen.phantom.field import chance, normal, smooth_field, uniform
@@ -92,6 +93,15 @@ class ExampleConfig:
     dim_fat: float = 0.5  # share of simulated MRIs whose fat is darker than relaxation makes it
     coarse: float = 0.25  # share of simulated MRIs blurred to 1.5 ... 3 mm in every direction
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        if self.patch < 2 or self.patch % 2 or self.mri_slots < 1:
+            raise UsageError("patch is an even number of voxels, and mri_slots 1 or more")
+        shares = [one.name for one in fields(self) if one.name not in ("patch", "mri_slots")]
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name):g}; it is a share, 0 to 1")
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -156,7 +166,7 @@ class Examples:
         config = self.config
         pair = self.pairs[int(uniform(0, len(self.pairs), generator))]
         ct, mri, weight = turned(pair, config.patch, generator)
-        is_to_ct = chance(0.8, generator) or pair.contrast is None
+        is_to_ct = chance(config.to_ct, generator) or pair.contrast is None
         target = CT if is_to_ct else Kind(Modality.MRI, pair.contrast)
         if target == CT:
             mri = _mri_image(_worse(mri, generator) * self._jitter(generator))

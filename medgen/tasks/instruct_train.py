@@ -89,6 +89,7 @@ class Apprentice:
         init: The model's folder.
         fitting: How it is trained.
         device: Where to compute.
+        goes_on: Whether the reader is that of `init`, and not a new one.
     """
 
     reader: Reader
@@ -98,6 +99,7 @@ class Apprentice:
     init: Path
     fitting: FitConfig
     device: torch.device
+    goes_on: bool
 
     @property
     def words(self) -> FlowLoss:
@@ -200,7 +202,8 @@ def apprentice(
         )
     encoders = load_aligner(init, device)
     reader = reader.train().to(device)
-    return Apprentice(reader, flow, encoders, modality, model_folder(init), fitting, device)
+    folder = model_folder(init)
+    return Apprentice(reader, flow, encoders, modality, folder, fitting, device, kept is not None)
 
 
 def learned_from(
@@ -262,7 +265,7 @@ def train_reader(
     yield from fit(one.reader, items, loss, one.fitting, out, resume=resume, card=facts)
     if join(one.fitting.device).rank == 0:
         step, state = averaged_weights(out)
-        earlier = read_card(one.init).extra.get(f"training-{part}", [])
+        earlier = read_card(one.init).extra.get(f"training-{part}", []) if one.goes_on else []
         extra: dict[str, object] = {f"training-{part}": [*earlier, facts]}
         card = descended(replace(card, steps=step, extra=extra), one.init, part)
         save_reader(out / MODEL, card, one.modality, one.reader.config, state, beside=one.init)

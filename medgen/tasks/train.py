@@ -83,9 +83,10 @@ def train(
     """
     _card(config)  # a mistake in it must not wait for the end of the training
     translator, ancestor = _start(config)
-    pairs = _pairs(config, manifest)
+    pairs = _pairs(config, manifest, translator.config.spacing)
     anatomies = [] if pairs and config.examples.real == 1 else _anatomies(config)
-    examples = Examples(anatomies, pairs, config.examples, config.fit.seed)
+    shown = replace(config.examples, mri_slots=translator.config.mri_slots)
+    examples = Examples(anatomies, pairs, shown, config.fit.seed)
     if config.translator.norm == "affine" and translator.config.norm == "instance":
         still = Translator(replace(translator.config, norm="affine")).train()
         if not (resume and newest(out)):  # a run that goes on has measured them
@@ -173,7 +174,7 @@ def _anatomies(config: TrainConfig) -> list[Anatomy]:
     return kept
 
 
-def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
+def _pairs(config: TrainConfig, manifest: Path | None, spacing: float) -> list[Pair]:
     if manifest is None:
         return []
     studies = read_manifest(manifest, allow_outside=config.allow_outside)
@@ -181,9 +182,7 @@ def _pairs(config: TrainConfig, manifest: Path | None) -> list[Pair]:
     useful = [study for study in chosen if study.of(Modality.CT) and study.of(Modality.MRI)]
     if not useful:
         raise UsageError(f"{manifest}: nothing to learn from; no study to train on has CT and MRI")
-    return list(
-        read_pairs(useful, spacing=config.translator.spacing, register=config.register == "rigid")
-    )
+    return list(read_pairs(useful, spacing=spacing, register=config.register == "rigid"))
 
 
 def _facts(config: TrainConfig) -> dict[str, object]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medgen.diffusion.noise import generator_for
+from medgen.errors import UsageError
 from medgen.modality import Contrast
 from medgen.phantom.anatomy import Anatomy
 from medgen.phantom.protocol import Relaxation
@@ -228,10 +229,23 @@ def test_a_pair_counts_only_where_both_are_known() -> None:
         assert (weight[(ct < -1010)] == 0).all()
 
 
-def test_real_examples_go_both_ways_and_their_ct_is_the_truth() -> None:
-    kinds = Counter(str(made(pairs=[pair()], real=1.0)(n).kind) for n in range(80))
-    assert set(kinds) == {"ct", "mri:t1"}
-    assert kinds["ct"] / 80 == pytest.approx(0.8, abs=0.13)
+@pytest.mark.parametrize("to_ct", [0.0, 0.8, 1.0])
+def test_real_examples_go_as_often_to_ct_as_they_shall(to_ct: float) -> None:
+    kinds = Counter(
+        str(made(pairs=[pair()], real=1.0, to_ct=to_ct, patch=8)(n).kind) for n in range(80)
+    )
+    assert set(kinds) <= {"ct", "mri:t1"}
+    assert kinds["ct"] / 80 == pytest.approx(to_ct, abs=0.13 if 0 < to_ct < 1 else 0)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"patch": 17}, {"patch": 0}, {"mri_slots": 0}, {"real": 1.2}, {"coarse": -0.1}],
+    ids=str,
+)
+def test_settings_that_make_no_sense(more: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        ExampleConfig(**more)
 
 
 def test_only_simulated_patients_are_aligned() -> None:

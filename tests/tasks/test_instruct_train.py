@@ -202,6 +202,8 @@ def test_what_a_model_has_its_runs_remember(reads: SimpleNamespace, tmp_path: Pa
     runs = card.extra["training-instruct-xray"]
     assert [run["config"]["reader"]["width"] for run in runs] == [16, 16]
     assert roles_taught(card, Modality.XRAY) == {Role.SUBJECT, Role.LOOK}
+    new = trained(replace(config, anew=True), tmp_path / "new", reads.studies / "manifest.jsonl")
+    assert roles_taught(read_card(new), Modality.XRAY) == {Role.LOOK}
 
 
 def run(*words: object) -> int:
