@@ -20,7 +20,8 @@ from benchmarks.train_flows import REFERENCE, TRAINING
 from medgen.checkpoint import model_folder, read_card
 from medgen.data.manifest import read_manifest
 from medgen.diffusion.noise import generator_for
-from medgen.instruct.refiner import halved
+from medgen.instruct.refiner import halved, interpolated
+from medgen.latents.haar import HaarCodec
 from medgen.modality import Modality
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.codec_images import FrameConfig, framed, random_patch
@@ -31,8 +32,10 @@ from medgen.tasks.refine_model import load_refiner, refiner_part
 PART = "refine"
 LINEAR, CUBIC, UNET, OURS, ONE = "linear", "cubic", "plain U-Net", "refiner", "refiner, one step"
 METHODS = (LINEAR, CUBIC, UNET, OURS, ONE)
+BASELINES = "baselines"  # the key of what no refiner has a part in
 IMAGES = 50
 STEPS = 4
+HAAR = HaarCodec(0.0, 1.0, 2)  # means of blocks of four pixels, then their details
 RATE = 1e-3  # at which the plain U-Net begins to learn; it falls to 0
 
 Upscale = Callable[[Tensor], Tensor]
@@ -82,7 +85,7 @@ class Bench:
         (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
         ours = partial(refined, embedding=nothing.embedding, refiner=refiner, seeds=[0], level=0.0)
         return {
-            LINEAR: linear,
+            LINEAR: interpolated,
             CUBIC: cubic,
             UNET: _applied(self.plain_unet()),
             OURS: partial(ours, steps=STEPS),
@@ -102,7 +105,7 @@ class Bench:
             for group in optimizer.param_groups:
                 group["lr"] = RATE * (1 - spent)
             truth = torch.stack(_patches(images, step)).float()
-            blurred = linear(halved(truth))
+            blurred = interpolated(halved(truth))
             loss = (blurred + network(blurred) - truth).abs().mean()
             optimizer.zero_grad()
             loss.backward()
@@ -120,11 +123,6 @@ def _patches(images: Sequence[Tensor], step: int) -> list[Tensor]:
     return made
 
 
-def linear(low: Tensor) -> Tensor:
-    """Linear interpolation, the middle of pixels where it was."""
-    return F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-
-
 def cubic(low: Tensor) -> Tensor:
     """Cubic interpolation."""
     whole = F.interpolate(low, scale_factor=2, mode="bicubic", align_corners=False)
@@ -133,7 +131,7 @@ def cubic(low: Tensor) -> Tensor:
 
 def _applied(network: nn.Module) -> Upscale:
     def upscale(low: Tensor) -> Tensor:
-        blurred = linear(low)
+        blurred = interpolated(low)
         made: Tensor = blurred + network(blurred)
         return made.clamp(-1, 1)
 
@@ -159,7 +157,7 @@ def refinings(data: Path, model: str, studies: Path, store: Store) -> Iterator[R
     for subject in ("simulated", "patients"):
         for method in METHODS:
             row = Row(PART, subject, "xray", "xray", method, {}, 0.0, commit(), today())
-            path = store.path(PART, method, key, subject)
+            path = store.path(PART, method, key if method in (OURS, ONE) else BASELINES, subject)
             make = partial(scores, bench, subject, method)
             if kept := store.row(path, lambda make=make, row=row: replace(row, scores=make())):
                 yield kept
@@ -167,18 +165,25 @@ def refinings(data: Path, model: str, studies: Path, store: Store) -> Iterator[R
 
 @torch.no_grad()
 def scores(bench: Bench, subject: str, method: str) -> dict[str, float]:
-    """PSNR and SSIM over the range of 2, and how far the result halves from what was given."""
+    """PSNR and SSIM over the range of 2; its details; and how far it halves from what was given.
+
+    `detail` is the deviation of what halving loses, over that of the truth's: a mean of all that
+    may be there has less, and is blurred.
+    """
     upscale, similarity = bench.methods[method], SSIMMetric(spatial_dims=2, data_range=2.0)
-    signal, alike, away = [], [], []
+    signal, alike, away, detail = [], [], [], []
     for truth in bench.truths(subject):
         low = halved(truth)
         made = upscale(low)
         signal.append(-10 * np.log10(float((made - truth).square().mean()) / 4))
         alike.append(float(similarity(made, truth)))
         away.append(float((halved(made) - low).abs().max()) / 2)
+        fine, wanted = (HAAR.encode(one)[:, 1:].std() for one in (made, truth))
+        detail.append(float(fine / wanted))
     return {
         "psnr": float(np.mean(signal)),
         "ssim": float(np.mean(alike)),
+        "detail": float(np.mean(detail)),
         "halved": float(np.max(away)),
         "n": float(len(signal)),
     }

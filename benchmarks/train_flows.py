@@ -178,7 +178,7 @@ BODY_ON = Stage("codec:ct", BODY, 1200, BEARS | SEEN, DRAWS_NOISY.folder, again=
 BODY_MADE = (CUTS_BODY, DRAWS_BOTH, DRAWS_NOISY, BODY_ON)
 MADE_ALL = (*FIRST, *WHOLE_MADE, *BODY_MADE)
 POINTS = Stage("instruct", TRAINING, 6000, {"fit.log_every": "25"}, DRAWN_LAST)
-REFINES = Stage("refine:xray", TRAINING, 8000, {"fit.log_every": "50"}, DRAWN_LAST)
+REFINES = Stage("refine:xray", TRAINING, 7000, {"fit.log_every": "50"}, DRAWN_LAST)
 STAGES = (*MADE_ALL, POINTS, REFINES)
 
 

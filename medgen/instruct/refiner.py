@@ -45,7 +45,11 @@ class RefinerConfig:
 
 
 class Refiner(nn.Module):
-    """`refiner(noisy, time, low, level, embedding) -> prediction` of clean minus noise."""
+    """`refiner(noisy, time, low, level, embedding) -> clean` details.
+
+    The network says what linear interpolation lacks. Told to say clean minus noise instead, most of
+    what it learns is to hand the noise on.
+    """
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
@@ -71,7 +75,7 @@ class Refiner(nn.Module):
         level: Float[Tensor, "batch"],
         embedding: Embedding,
     ) -> Latent:
-        """What the network predicts of noisy details.
+        """The clean details of noisy ones, of unit variance.
 
         Args:
             noisy: Details, mixed with noise.
@@ -82,8 +86,8 @@ class Refiner(nn.Module):
         """
         told = torch.cat([level[:, None] / LOUDEST, embedding], dim=1)
         when = time.expand(len(noisy))
-        prediction: Latent = self.network(torch.cat([noisy, low], dim=1), when, told)
-        return prediction
+        lacking: Latent = self.network(torch.cat([noisy, low], dim=1), when, told)
+        return self.details(interpolated(low)) + lacking
 
     def details(self, image: Fine) -> Latent:
         """The details of an image, of unit variance on images like those of training."""
@@ -119,7 +123,7 @@ class Refiner(nn.Module):
         def whole(noisy: Latent, time: Time) -> Latent:
             return self(noisy, time, given, level, embedding)
 
-        plain = Denoiser(network or whole, self.process, Prediction.FLOW)
+        plain = Denoiser(network or whole, self.process, Prediction.CLEAN)
 
         def projected(noisy: Latent, time: Time) -> Latent:
             return self.details(self.image(low, plain(noisy, time)))
@@ -136,6 +140,17 @@ def halved(image: Fine) -> Image:
     """
     small: Image = POOLS[image.ndim - 2](image, 2)
     return small
+
+
+def interpolated(low: Image) -> Fine:
+    """Twice the resolution by linear interpolation; the middle of pixels stays where it is.
+
+    Example:
+        >>> interpolated(torch.tensor([[[[0.0, 1.0]]]])).tolist()
+        [[[[0.0, 0.25, 0.75, 1.0], [0.0, 0.25, 0.75, 1.0]]]]
+    """
+    mode = {4: "bilinear", 5: "trilinear"}[low.ndim]
+    return nn.functional.interpolate(low, scale_factor=2, mode=mode, align_corners=False)
 
 
 def contained(image: Fine, low: Image) -> Fine:

@@ -154,6 +154,8 @@ def generate(
         raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")
     told = {kind: _told(prompt, sources, config, loaded, kind.modality) for kind in config.kinds}
     spacing = loaded.spacing(prompt, config.spacing, sources)
+    if spacing and config.refine:
+        _check_refined(config, spacing, loaded.device)
     voxel = spacing / 2 if spacing and config.refine else spacing
     chosen = range(config.number) if indices is None else indices
     numbers = [(index, candidate) for index in chosen for candidate in range(config.best_of)]
@@ -196,6 +198,17 @@ def _fine(
     refiner = load_refiner(config.model, kind.modality, loaded.device)
     embedding = said.embedding.expand(len(low), -1)
     return refined(low, embedding, refiner, steps=config.refine_steps, seeds=seeds).cpu()
+
+
+def _check_refined(config: GenerateConfig, spacing: float, device: torch.device) -> None:
+    """Raises UsageError where a refiner has learned details of another size."""
+    for kind in config.kinds:
+        fine = load_refiner(config.model, kind.modality, device).config.spacing
+        if fine and abs(2 * fine - spacing) > 1e-3:
+            raise UsageError(
+                f"--refine: this model refines {kind} from {2 * fine:g} mm, not from {spacing:g}; "
+                f"try --spacing {2 * fine:g}, or leave it out"
+            )
 
 
 def _compared(loaded: Generator, config: GenerateConfig) -> list[Modality]:
@@ -278,8 +291,7 @@ def _told(
     if prompt.text:
         said = said_of(prompt, config)
         told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [said])
-    weights = config.weights or (1.0,) * len(sources)
-    for image, weight in zip(sources, weights, strict=True):
+    for image, weight in zip(sources, config.weights_of(len(sources)), strict=True):
         one = told_image(image, loaded.encoders, loaded.device, weight=weight)
         told.append(one if one.source in loaded.told(modality) else one.shared)
     return [one for one in told if one.weight > 0]

@@ -15,7 +15,7 @@ from medgen.tasks.codec_images import random_patch
 from medgen.tasks.conditions import Told
 from medgen.tasks.flow_items import FlowLoss, by_thirds
 
-QUIET = 0.25  # share of the items whose low-resolution image gets no noise
+QUIET = 0.5  # share of the items whose low-resolution image gets no noise
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class RefineItems:
 
 @dataclass(frozen=True)
 class RefineLoss:
-    """Refiner and items in, its squared error out: the target is clean details minus noise.
+    """Refiner and items in, its squared error out; the target is the clean details.
 
     Source: noise on the low-resolution image, told to the network, is Ho et al. 2022, section 4.2
     (arXiv:2106.15282).
@@ -89,7 +89,7 @@ class RefineLoss:
         given = low + level.view(-1, *[1] * (low.ndim - 1)) * grain
         embedding = placed(self.words.texts([item.text for item in items]), device)
         predicted = refiner(noisy, time, given, level, embedding).float()
-        errors = (predicted - (clean - noise)).square().flatten(1).mean(1)
+        errors = (predicted - clean).square().flatten(1).mean(1)
         return {"total": errors.mean(), **by_thirds(errors.detach(), time)}
 
     def _drawn(

@@ -20,11 +20,11 @@ def refiner_part(modality: Modality) -> str:
     return f"refine-{modality}"
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def load_refiner(model: str | Path, modality: Modality, device: torch.device) -> Refiner:
     """The refiner of a modality, in eval mode, after checking the model's hashes.
 
-    Two stay in memory, so that a batch loads them once.
+    One of each modality stays in memory, so that a batch loads them once.
 
     Raises:
         ModelError: If the model has none, or it is damaged.

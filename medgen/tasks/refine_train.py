@@ -110,7 +110,7 @@ def train_refiner(
     if join(config.fit.device).rank == 0:
         step, state = averaged_weights(out)
         init, part = model_folder(config.init), refiner_part(config.modality)
-        frozen = {name: each.sha256 for name, each in read_card(init).parts.items()}
+        frozen = {name: each.sha256 for name, each in read_card(init).parts.items() if name != part}
         extra: dict[str, object] = {f"training-{part}": {**facts, "frozen": frozen}}
         card = descended(replace(card, steps=step, extra=extra), init, part)
         save_refiner(out / MODEL, card, config.modality, shape, state, beside=init)
@@ -128,7 +128,7 @@ def refiner_shape(config: RefineTrainConfig, embedding: int) -> RefinerConfig:
 
 
 def _fine_studies(config: RefineTrainConfig, listed: list[Study]) -> list[FineStudy]:
-    frame = FrameConfig(side=config.side, spacing=config.spacing)
+    frame = FrameConfig(side=config.side, spacing=config.spacing, wide=config.spacing)
     cache = Path(config.cache) if config.cache else None
     unreadable, found, coarse = Unreadable(len(listed), config.max_bad), [], 0
     for at, study in enumerate(listed):
@@ -142,10 +142,10 @@ def _fine_studies(config: RefineTrainConfig, listed: list[Study]) -> list[FineSt
         if images:
             found.append(FineStudy(images, wordings(study)))
     if not found:
-        what = f"side={config.side}" if FACTS[config.modality].axes == 2 else "spacing"
+        what = "side" if FACTS[config.modality].axes == 2 else "spacing"
         raise UsageError(
             f"no image is as fine as what shall be made of it, {coarse} are coarser; "
-            f"choose another --set {what.partition('=')[0]}"
+            f"choose another --set {what}"
         )
     return found
 

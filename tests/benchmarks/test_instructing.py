@@ -12,13 +12,13 @@ from benchmarks.instructing import OURS, PART, alike, as_radiograph, instruction
 from benchmarks.instructing_tables import instructing_goals, instructing_tables
 from benchmarks.readers import CONTEXT
 from benchmarks.refining import OURS as REFINER
-from benchmarks.refining import Bench, cubic, linear, refinings
+from benchmarks.refining import Bench, cubic, refinings
 from benchmarks.rows import Row, Store
 from benchmarks.train_flows import TRAINING
 from medgen.data.manifest import write_manifest
 from medgen.data.study import Study
 from medgen.instruct.appearance import APPEARANCES
-from medgen.instruct.refiner import halved
+from medgen.instruct.refiner import halved, interpolated
 from medgen.modality import Kind, Modality
 
 
@@ -40,7 +40,7 @@ ROWS = [
     followed("anatomy+look", "instruction", "encoded", 0.5),
     row(PART, "none", "text alone", facts=0.5, kernel=1.0),
 ]
-REFINED = [row("refine", "simulated", REFINER, psnr=40.0, ssim=0.9, halved=1e-7)]
+REFINED = [row("refine", "simulated", REFINER, psnr=40.0, ssim=0.9, detail=0.8, halved=1e-7)]
 
 
 def blobs(seed: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def test_a_picture_is_a_radiograph_of_its_greys() -> None:
 
 def test_interpolation_keeps_what_is_plain() -> None:
     ramp = torch.linspace(-0.5, 0.5, 32).expand(1, 1, 32, 32)
-    made = linear(halved(ramp))[..., 6:-6]
+    made = interpolated(halved(ramp))[..., 6:-6]
     torch.testing.assert_close(made, ramp[..., 6:-6], atol=1e-5, rtol=0)
     grey = torch.full((1, 1, 8, 8), 0.3)
     torch.testing.assert_close(cubic(halved(grey)), grey)
@@ -101,7 +101,7 @@ def test_tables_and_goals() -> None:
     ]
     assert raw.lines[1][4] is None
     assert raw.lines[0][6] == 0.5
-    assert doubled.lines == [["simulated: refiner", 40.0, 0.9, 1e-7]]
+    assert doubled.lines == [["simulated: refiner", 40.0, 0.9, 0.8, 1e-7]]
     reached = [goal.is_reached for goal in instructing_goals(ROWS, REFINED)]
     assert reached == [True, True, None, True, True]
     assert instructing_goals(ROWS, REFINED)[3].value == 0.25

@@ -12,15 +12,18 @@ from PIL import Image
 
 from medgen.cli import app
 from medgen.config import from_mapping
+from medgen.data.manifest import read_manifest
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.errors import ModelError, UsageError
 from medgen.instruct.refiner import Refiner, RefinerConfig, halved
 from medgen.io import files
 from medgen.modality import Kind, Modality
+from medgen.tasks import generate
 from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.generate_config import GenerateConfig
 from medgen.tasks.refine import refined
 from medgen.tasks.refine_model import load_refiner
-from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
+from medgen.tasks.refine_train import RefineTrainConfig, _fine_studies, train_refiner
 from medgen.tasks.refine_volume import doubled, refined_volume
 from medgen.tasks.translation import unit_of
 
@@ -83,6 +86,31 @@ def test_images_without_details_teach_nothing(
                 config_of(corner_flows.model, side=128), tmp_path, manifest=corner_flows.manifest
             )
         )
+
+
+def test_a_body_that_is_wide_is_learned_at_its_full_resolution(
+    corner_flows: SimpleNamespace, volumes: SimpleNamespace, tmp_path: Path
+) -> None:
+    """180 mm from side to side, at 1 mm: a flow would take it at 3 mm."""
+    volumes.save(volumes.head("ct", (180, 180, 24)), tmp_path / "ct.nii.gz", np.eye(4))
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps({"id": "s", "patient": "p", "ct": "ct.nii.gz"}) + "\n")
+    config = config_of(corner_flows.model, modality=Modality.CT, spacing=1.0)
+    (study,) = _fine_studies(config, read_manifest(manifest))
+    assert tuple(study.images[0].shape) == (1, 180, 180, 24)
+    for _ in train_refiner(config, tmp_path / "run", manifest=manifest):
+        pass
+    refiner = load_refiner(tmp_path / "run" / "model", Modality.CT, torch.device("cpu"))
+    assert refiner.config.spacing == 1.0
+
+
+def test_a_volume_of_other_voxels_is_not_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = SimpleNamespace(config=RefinerConfig(3, spacing=1.0))
+    monkeypatch.setattr(generate, "load_refiner", lambda *given: fine)
+    asked, cpu = GenerateConfig("ct"), torch.device("cpu")
+    generate._check_refined(asked, 2.0, cpu)
+    with pytest.raises(UsageError, match=r"refines ct from 2 mm, not from 3; try --spacing 2"):
+        generate._check_refined(asked, 3.0, cpu)
 
 
 def test_it_is_a_part_of_a_model(refines: Path, corner_flows: SimpleNamespace) -> None:
