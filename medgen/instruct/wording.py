@@ -57,8 +57,12 @@ _POINTING = (  # and those that may stand between a role and its mark
     *("examination", "radiograph", "his", "her", "their", "one", "first", "earlier", "old"),
 )
 _LED = re.compile(rf"(?:[,;\s]*\b(?:{'|'.join(_LEADING)})\b)*[,;\s]*$", re.IGNORECASE)
-_LEADS_ON = re.compile(rf"(?:\s*\b(?:{'|'.join((*_LEADING, *_POINTING))})\b)*\s*", re.IGNORECASE)
-_AFTER = re.compile(rf"\s*(?:as|for)\s+(?:the|an?|its)\s+({'|'.join(_NAMES)})\b", re.IGNORECASE)
+_LEADS_ON = re.compile(
+    rf"\s*:?(?:\s*\b(?:{'|'.join((*_LEADING, *_POINTING))})\b)*\s*", re.IGNORECASE
+)
+_AFTER = re.compile(
+    rf"\s*(?:as|for)\s+(?:(?:the|an?|its)\s+)?({'|'.join(_NAMES)})\b", re.IGNORECASE
+)
 _JOINED = re.compile(r"\s*(?:,|and)\s+(?:the\s+|its\s+)?")
 _CLAUSE = re.compile(r"[,;.!?]")
 

@@ -8,6 +8,7 @@ what was there before, or is only asked about, is not told, as in ConText (Harke
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.cues import cues_of, gap, presence_of
@@ -163,7 +164,9 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
         presence = presence_of(name, cues, names, clause)
         if presence is None or name.meaning == UNLISTED:
             continue
-        side = None if name.meaning in phrases.unsided else _nearest(name, sides)
+        has_side = name.meaning not in phrases.unsided
+        side = _place(name, sides, regions, names, clause) if has_side else None
+        region = _place(name, regions, sides, names, clause, is_shared=has_side)
         size = _own(name, sizes, names)
         if side and (two := TWO_SIDES.search(clause[: name.start])):
             severity = next((one.meaning for one in phrases.severity.find(two["one"])), None)
@@ -173,7 +176,7 @@ def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
             name.meaning,
             presence,
             side=Side(side) if side else None,
-            region=_nearest(name, regions),
+            region=region,
             size_mm=float(size) if size else None,
             severity=_own(name, severities, names),
             course=_course(name, courses, names, presence),
@@ -194,6 +197,47 @@ def _severities(clause: str, courses: Sequence[Mention], phrases: Phrases) -> li
         return is_adverb and any(0 <= other.start - one.end <= 1 for other in courses)
 
     return [one for one in phrases.severity.find(clause) if not is_of_a_course(one)]
+
+
+def _place(
+    name: Mention,
+    mentions: Sequence[Mention],
+    others: Sequence[Mention],
+    names: Sequence[Mention],
+    clause: str,
+    *,
+    is_shared: bool = True,
+) -> str | None:
+    """The side or region of a name: of its own item of a list, or else, if it has no place, of all.
+
+    `Atelectasis in the right base, nodule in the left upper lobe` has two places; that of
+    `effusion and atelectasis at the left base` is shared.
+
+    Args:
+        name: Of the finding.
+        mentions: Words for what is asked.
+        others: Words for the other: regions, or sides.
+        names: All findings of the clause.
+        clause: The words.
+        is_shared: Whether another item's place may be its own.
+    """
+    start, end = _item_of(name, names, clause)
+    own = [one for one in mentions if start <= one.start < end]
+    if own or any(start <= one.start < end for one in others):
+        return _nearest(name, own)
+    return _nearest(name, mentions) if is_shared or len(names) == 1 else None
+
+
+def _item_of(name: Mention, names: Sequence[Mention], clause: str) -> tuple[int, int]:
+    """Where the item of a list begins and ends that a name is in."""
+    start, end = 0, len(clause)
+    for first, second in pairwise(names):
+        joints = list(JOINT.finditer(clause, first.end, second.start))
+        if joints and second.start <= name.start:
+            start = joints[-1].end()
+        elif joints and first.start >= name.start:
+            end = min(end, joints[-1].start())
+    return start, end
 
 
 def _nearest(name: Mention, mentions: Sequence[Mention]) -> str | None:

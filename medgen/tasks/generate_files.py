@@ -1,7 +1,7 @@
 """Generate files: one prompt read, its images written with their sidecars."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from medgen.instruct.wording import worded
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
-from medgen.io.names import SLICES
+from medgen.io.names import SLICES, stem_of
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import Kind
 from medgen.tasks.agreement import Agreement
@@ -135,10 +135,10 @@ def write_samples(
         for path in files
         if not (skip_existing and path.exists())
     ]
+    lone = {path for path in missing if skip_existing and _has_no_image(sidecar_path(path))}
     for path in missing:
         check_writable(path, overwrite=config.overwrite, replaces=SLICES)
-        # What is beside an image that is not there belongs to nobody.
-        check_writable(sidecar_path(path), overwrite=config.overwrite or skip_existing)
+        check_writable(sidecar_path(path), overwrite=config.overwrite or path in lone)
     instruction = Instruction.parse(request.text, config.references)
     references = read_references(instruction)
     shown = shown_of(instruction, references, config)
@@ -149,10 +149,14 @@ def write_samples(
             for kind, path in zip(config.kinds, outputs[sample.index], strict=True)
             if path in missing
         }
-        yield from _write(
-            sample, prompt, sources, config, chosen, started, shown, lone_sidecar=skip_existing
-        )
+        yield from _write(sample, prompt, sources, config, chosen, started, shown, lone=lone)
         started = time.perf_counter()
+
+
+def _has_no_image(sidecar: Path) -> bool:
+    """Whether nothing of its name is beside a sidecar, so that it belongs to nobody."""
+    beside = sidecar.parent.iterdir() if sidecar.parent.is_dir() else ()
+    return all(one == sidecar or stem_of(one) != sidecar.stem for one in beside)
 
 
 def _write(
@@ -164,17 +168,17 @@ def _write(
     started: float,
     shown: dict[str, object],
     *,
-    lone_sidecar: bool,
+    lone: Set[Path],
 ) -> list[Written]:
-    """Write the images of a sample, all or none."""
+    """Write the images of a sample, all or none; sidecars of `lone` ones are replaced."""
     loaded, provenance = load_generator(config), provenance_of(config)
-    replaces = config.overwrite or lone_sidecar
     written = []
     with all_or_nothing(*paths.values(), *map(sidecar_path, paths.values())) as undo:
         for kind, image in zip(config.kinds, sample.images, strict=True):
             if kind not in paths:
                 continue
             details = details_of(sample, kind, image, prompt, sources, config) | shown
+            replaces = config.overwrite or paths[kind] in lone
             sidecar = write_sidecar(paths[kind], provenance, details, overwrite=replaces)
             undo.append(sidecar)
             files.write(image, paths[kind], provenance=provenance, overwrite=config.overwrite)

@@ -78,6 +78,10 @@ def read_references(instruction: Instruction) -> list[Pointed]:
             _check_numbers(image, one)
         elif image.voxels.ndim == 3 and role not in (Role.ANATOMY, Role.REGION):
             image = with_kind(image, None)
+        if image.kind is not None and image.kind.view:
+            raise UsageError(f"--ref {one}: no model reads a radiograph from the side")
+        if role is Role.REGION and len(np.unique(image.voxels)) > MOST_LABELS:
+            LOG.warning("--ref %s: has many different numbers; all but 0 are the region", one)
         pointed.append(Pointed(one.number, role, one.caption, image))
     return pointed
 

@@ -57,7 +57,8 @@ def test_words_that_say_something_of_their_own_are_kept_and_name_no_role(
 
 
 def test_what_only_points_may_lie_between() -> None:
-    for text in ("in the look of the earlier scan [ref#1]", "with the anatomy that is in [ref#1]"):
+    ways = ("in the look of the earlier scan {}", "with the anatomy that is in {}")
+    for text in [way.format("[ref#1]") for way in (*ways, "look: {}", "use {} as look")]:
         read = worded(Instruction.parse(f"Nodule, {text}.", ["1=a.png"]))
         assert read.said == "Nodule."
         assert read.roles[0] in (Role.LOOK, Role.ANATOMY)

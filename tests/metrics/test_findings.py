@@ -244,6 +244,26 @@ def test_words_of_the_ward(text: str, wanted: dict[str, str | None]) -> None:
         ("Slightly larger right effusion.", "+pleural_effusion R larger"),
         ("Small stable right effusion.", "+pleural_effusion R small unchanged"),
         ("Left lung: consolidation.", "+consolidation L"),
+        (
+            "Atelectasis in the right base, nodule in the left upper lobe.",
+            "+atelectasis R base, +nodule L upper_lobe",
+        ),
+        (
+            "Consolidation in the left upper lobe and effusion on the right.",
+            "+consolidation L upper_lobe, +pleural_effusion R",
+        ),
+        (
+            "Cardiomegaly, consolidation in the left upper lobe.",
+            "+cardiomegaly, +consolidation L upper_lobe",
+        ),
+        (
+            "Consolidation in the right middle and lower lobes, left effusion.",
+            "+consolidation R lower_lobe, +pleural_effusion L",
+        ),
+        (
+            "Effusion and atelectasis at the left base.",
+            "+pleural_effusion L base, +atelectasis L base",
+        ),
         ("L-spine fixation, lung nodule.", "+nodule"),
     ],
 )

@@ -81,6 +81,20 @@ def test_the_seed_of_a_prompt_decides(config: GenerateConfig, tmp_path: Path) ->
     np.testing.assert_array_equal(pictures[0], pictures[2])
 
 
+def test_a_sidecar_of_another_format_is_never_replaced(
+    config: GenerateConfig, tmp_path: Path
+) -> None:
+    one = replace(config, number=1)
+    (first,) = write_samples(REQUEST, [], one, tmp_path / "a.dcm")
+    before = first.sidecar.read_bytes()
+    with pytest.raises(OutputError, match=r"a\.json"):
+        list(write_samples(REQUEST, [], one, tmp_path / "a.png", skip_existing=True))
+    assert first.sidecar.read_bytes() == before
+    first.output.unlink()  # now it belongs to nobody
+    (again,) = write_samples(REQUEST, [], one, tmp_path / "a.png", skip_existing=True)
+    assert again.sidecar == first.sidecar
+
+
 def test_missing_requests(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_requests(tmp_path / "no.jsonl")

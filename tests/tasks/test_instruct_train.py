@@ -294,6 +294,23 @@ def test_an_input_with_an_equals_sign_in_its_name_is_protected(
     assert "is one of the inputs" in capsys.readouterr().err
 
 
+def test_a_radiograph_from_the_side_is_no_reference(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = reads.studies / "2.png"
+    words = ["--text", "Mass [ref#1].", "--ref", f"1=xray:lateral={scan}", "-o", tmp_path / "a.png"]
+    assert run(*words, "--model", reads.model, "--device", "cpu") == 2
+    assert "no model reads a radiograph from the side" in capsys.readouterr().err
+
+
+def test_images_that_count_nothing_are_no_prompt(
+    reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--from", reads.studies / "2.png", "--weight", 0, "-o", tmp_path / "a.png"]
+    assert run(*words, "--model", reads.model, "--device", "cpu") == 2
+    assert "the prompt is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["-o", "--sheet", "--preview"])
 def test_a_result_never_replaces_a_reference(
     reads: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
