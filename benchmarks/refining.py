@@ -74,9 +74,13 @@ class Bench:
     def _read(self, path: Path) -> Tensor:
         return framed(path, Modality.XRAY, FrameConfig(self.side), self.studies / "views")
 
-    @cached_property
-    def methods(self) -> dict[str, Upscale]:
-        """All that is compared."""
+    def method(self, name: str) -> Upscale:
+        """One of what is compared; the plain U-Net is trained when it is asked for."""
+        if name == UNET:
+            return _applied(self.plain_unet)
+        return {LINEAR: interpolated, CUBIC: cubic}.get(name) or self._refiner(name)
+
+    def _refiner(self, name: str) -> Upscale:
         cpu = torch.device("cpu")
         refiner, encoders = (
             load_refiner(self.model, Modality.XRAY, cpu),
@@ -84,14 +88,9 @@ class Bench:
         )
         (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
         ours = partial(refined, embedding=nothing.embedding, refiner=refiner, seeds=[0], level=0.0)
-        return {
-            LINEAR: interpolated,
-            CUBIC: cubic,
-            UNET: _applied(self.plain_unet()),
-            OURS: partial(ours, steps=STEPS),
-            ONE: partial(ours, steps=1),
-        }
+        return partial(ours, steps={OURS: STEPS, ONE: 1}[name])
 
+    @cached_property
     @torch.enable_grad()
     def plain_unet(self) -> nn.Module:
         """A network that learns the difference to linear interpolation, absolute error, as long."""
@@ -170,7 +169,7 @@ def scores(bench: Bench, subject: str, method: str) -> dict[str, float]:
     `detail` is the deviation of what halving loses, over that of the truth's: a mean of all that
     may be there has less, and is blurred.
     """
-    upscale, similarity = bench.methods[method], SSIMMetric(spatial_dims=2, data_range=2.0)
+    upscale, similarity = bench.method(method), SSIMMetric(spatial_dims=2, data_range=2.0)
     signal, alike, away, detail = [], [], [], []
     for truth in bench.truths(subject):
         low = halved(truth)

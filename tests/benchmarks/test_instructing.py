@@ -82,7 +82,7 @@ def test_a_plain_unet_learns_though_scores_need_no_gradients(tmp_path: Path) -> 
     write_manifest([study], tmp_path / TRAINING)
     bench = Bench(tmp_path, "flows", tmp_path, minutes=1e-4, side=128)
     with torch.no_grad():
-        learned = bench.plain_unet().state_dict()
+        learned = bench.plain_unet.state_dict()
         torch.manual_seed(0)
         begun = BasicUNet(2, 1, 1, features=(24, 24, 48, 96, 96, 24)).state_dict()
     assert any(not torch.equal(learned[name], begun[name]) for name in begun)
