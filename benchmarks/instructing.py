@@ -117,9 +117,8 @@ def instructions(model: str, studies: Path, store: Store) -> Iterator[Row]:
         "cost": partial(cost, bench),
     }
     for subject, make in makers.items():
-        path = store.path(PART, OURS, key, subject)
         row = Row(PART, subject, "references", "xray", OURS, {}, 0.0, commit(), today())
-        if kept := store.row(path, lambda make=make, row=row: replace(row, scores=make())):
+        if kept := store.scored(row, key, make):
             yield kept
 
 

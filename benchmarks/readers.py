@@ -3,8 +3,7 @@
 What is compared is trained by `benchmarks.train_readers`; models that are not there are left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -54,24 +53,18 @@ def contests(studies: Path, store: Store) -> Iterator[Row]:
         if at == 0:  # all have the same flow
             key = parts[flow_part(Modality.XRAY)].sha256[:8]
             for name, make in ((HELD_OUT, really), (ALONE, unshown)):
-                yield from _kept(store, key, _row(NOTHING, "none", name), bench, make)
+                if kept := store.scored(_row(NOTHING, "none", name), key, partial(make, bench)):
+                    yield kept
         key = parts[reader_part(Modality.XRAY)].sha256[:8]
         for task in one.asked:
             way = "raw" if one.is_raw else "encoded"
             row = _row(task, way, name_of(one))
-            yield from _kept(store, key, row, bench, partial(followed, task=task))
+            if kept := store.scored(row, key, partial(followed, bench, task)):
+                yield kept
 
 
 def _row(task: str, way: str, name: str) -> Row:
     return Row(PART, task, way, "xray", name, {}, 0.0, commit(), today())
-
-
-def _kept(
-    store: Store, key: str, row: Row, bench: Bench, make: Callable[[Bench], dict[str, float]]
-) -> Iterator[Row]:
-    path = store.path(PART, row.method, key, row.subject)
-    if found := store.row(path, lambda: replace(row, scores=make(bench))):
-        yield found
 
 
 def really(bench: Bench) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -156,9 +156,8 @@ def refinings(data: Path, model: str, studies: Path, store: Store) -> Iterator[R
     for subject in ("simulated", "patients"):
         for method in METHODS:
             row = Row(PART, subject, "xray", "xray", method, {}, 0.0, commit(), today())
-            path = store.path(PART, method, key if method in (OURS, ONE) else BASELINES, subject)
-            make = partial(scores, bench, subject, method)
-            if kept := store.row(path, lambda make=make, row=row: replace(row, scores=make())):
+            own = key if method in (OURS, ONE) else BASELINES
+            if kept := store.scored(row, own, partial(scores, bench, subject, method)):
                 yield kept
 
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,17 @@ class Store:
         """The row that is kept, or a new one; None if it is missing and shall stay so."""
         kept = self.read(path)
         return kept or (self._write(path, make()) if self.measures else None)
+
+    def scored(self, row: Row, key: str, make: Callable[[], dict[str, float]]) -> Row | None:
+        """A row whose scores are all that is measured; as `row` keeps or makes it.
+
+        Args:
+            row: Without scores.
+            key: Of what it depends on.
+            make: Measures.
+        """
+        path = self.path(row.part, row.method, key, row.subject)
+        return self.row(path, lambda: replace(row, scores=make()))
 
     def _write(self, path: Path, row: Row) -> Row:
         path.parent.mkdir(parents=True, exist_ok=True)

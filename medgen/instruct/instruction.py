@@ -11,7 +11,8 @@ from medgen.errors import UsageError
 from medgen.modality import WORDS
 
 MAX_REFERENCES = 8
-MARK = re.compile(r"\[ref#([1-9]\d{0,3})\]")
+NUMBER = r"[1-9]\d{0,3}"  # of a mark
+MARK = re.compile(rf"\[ref#({NUMBER})\]")
 ALMOST = re.compile(r"\[\s*ref(?![a-z])[^\]]*\]?", re.IGNORECASE)  # what was meant to be a mark
 
 
@@ -69,7 +70,7 @@ class Reference:
             Reference(number=2, file='labels.nii.gz', role=<Role.ANATOMY: 'anatomy'>, caption='')
         """
         number, equals, rest = word.partition("=")
-        if not equals or not re.fullmatch(r"[1-9]\d{0,3}", number):
+        if not equals or not re.fullmatch(NUMBER, number):
             raise UsageError(f"--ref {word}: is not N=FILE[:ROLE]; as 1=scan.png:look")
         first = _ROLE_SOMEWHERE.search(rest)
         if first is None:
@@ -187,7 +188,7 @@ def _moved(file: str, folder: Path) -> str:
 
 
 def _of_json(number: str, value: Any) -> Reference:
-    if not re.fullmatch(r"[1-9]\d{0,3}", str(number)):
+    if not re.fullmatch(NUMBER, str(number)):
         raise UsageError(f"references: '{number}' is no number of a mark; write 1, 2, …")
     given = {"file": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given.values()):

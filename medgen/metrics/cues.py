@@ -20,7 +20,7 @@ ATTACHES = re.compile(
     re.IGNORECASE,
 )
 COMPOUNDS = re.compile(r"-\w")  # `post-traumatic` tells of today
-HINDERED = re.compile(r"\b(?:due to|limited by|because of)\b", re.IGNORECASE)
+HINDERED = re.compile(r"\b(?:due to|limited by)\b", re.IGNORECASE)
 DATED = re.compile(r"\bin (?:19|20)\d\d\b")
 
 

@@ -46,7 +46,7 @@ def image_latents(
     loaded = codec_of(model, flow, device)
     reading = framed_images(studies, flow.modality, loaded.frame, cache=cache, max_bad=max_bad)
     encoded = Encoding(loaded.codec, device, cache)
-    return {name: [encoded([image])[0] for image in images] for name, images in reading}
+    return {name: encoded(images) for name, images in reading}
 
 
 @dataclass(frozen=True)

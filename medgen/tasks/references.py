@@ -221,8 +221,7 @@ def _grid(one: Pointed, frame: StandardConfig) -> Grid:
 def _led(one: Pointed, leader: Pointed, own: Grid, grid: Grid) -> Grid:
     """The leader's grid, where a reference lies there; of a subject elsewhere, its own."""
     first, other = leader.image, one.image
-    same = np.allclose(first.geometry.affine, other.geometry.affine, atol=1e-3)
-    if same and first.voxels.shape == other.voxels.shape:
+    if _is_one(*(Grid(each.voxels.shape, each.geometry) for each in (first, other))):
         return grid
     try:
         check_same_place(first, other)

@@ -67,7 +67,7 @@ class LearnConfig:
         """Raises UsageError for a number that makes no sense."""
         if not self.name.strip():
             raise UsageError("a concept needs a name: --name nodule")
-        check_name(self.name.strip())
+        check_name(self.name)
         for name in ("steps", "batch", "prior_images", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; choose 1 or more")
