@@ -12,7 +12,7 @@ from medgen.tasks.fit import Progress
 from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
 
-FIT = {"steps": 6, "batch": 4, "learning_rate": 3e-3, "warmup": 0, "ema_decay": 0.0}
+FIT = {"steps": 6, "batch": 4, "learning_rate": 3e-3, "warmup": 0, "ema_decay": 0.0, "seed": 1}
 READER = {"width": 16, "layers": 1, "heads": 2}
 FINE = {"side": 64, "patch": 32, "refiner": {"widths": [8, 16]}}
 

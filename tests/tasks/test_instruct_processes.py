@@ -49,7 +49,7 @@ def test_two_processes_learn_what_one_does(folders: SimpleNamespace, name: str) 
         if not key.endswith(".conv.bias"):  # a norm takes it away: its gradient is rounding alone
             off = (one[key] - two[key]).abs()
             # Where a gradient is little but rounding, Adam makes a step of it: in single weights.
-            assert int((off > 1e-5).sum()) <= max(1, 0.01 * off.numel())
+            assert (off > 1e-5).float().mean() < 0.01
             assert off.max() < FIT["learning_rate"] / 10
             assert (one[key] - begin[key]).abs().max() > 5e-4
 
