@@ -49,7 +49,7 @@ def details_of(
         "Sampler": config.sampler,
         "Shift": config.shift,
         "Finish": config.finishes,
-        "Guidance": load_generator(config).guidance(kind, config.guidance),
+        "Guidance": _guidance(kind, prompt, config),
         "Rescale": config.rescale,
         "Interval": list(config.interval),
         **({"RefineSteps": config.refine_steps} if config.refine else {}),
@@ -90,6 +90,13 @@ def _agreement(sample: Sample) -> dict[str, object]:
         "AgreementOfCandidates": [each.cosine for each in sample.candidates],
         "LogLikelihoodOfCandidates": [each.likelihood for each in sample.candidates],
     }
+
+
+def _guidance(kind: Kind, prompt: Prompt, config: GenerateConfig) -> float:
+    """How hard it was pushed: not at all, which is 1, where there is nothing to push towards."""
+    is_told = bool(prompt.text) or any(config.weights_of(len(config.sources)))
+    is_shown = bool(config.references) and config.reference_guidance is None
+    return load_generator(config).guidance(kind, config.guidance) if is_told or is_shown else 1.0
 
 
 def _spacing(image: MedicalImage) -> dict[str, object]:

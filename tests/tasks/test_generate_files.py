@@ -23,6 +23,15 @@ def config(corner_flows: SimpleNamespace) -> GenerateConfig:
     return GenerateConfig(model=str(corner_flows.model), device="cpu", steps=2, number=2)
 
 
+def test_the_sidecar_says_how_hard_it_was_pushed(config: GenerateConfig, tmp_path: Path) -> None:
+    pushed = replace(config, number=1, guidance=7.0)
+    free = replace(pushed, unconditional=True)
+    (told,) = write_samples(REQUEST, [], pushed, tmp_path / "told.png")
+    (untold,) = write_samples(Request("free", ""), [], free, tmp_path / "free.png")
+    assert json.loads(told.sidecar.read_text())["Guidance"] == 7.0
+    assert json.loads(untold.sidecar.read_text())["Guidance"] == 1.0
+
+
 def written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
