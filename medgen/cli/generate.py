@@ -9,6 +9,7 @@ import typer
 from medgen.cli.options import (
     Config,
     Device,
+    Force,
     Json,
     Model,
     Overwrite,
@@ -59,7 +60,7 @@ def generate(
         typer.Option(
             "--ref",
             metavar="N=FILE[:ROLE]",
-            help="What [ref#N] of the text is: look, subject, anatomy, region.",
+            help="What [ref#N] of the text is: look, subject, anatomy, region, context.",
         ),
     ] = None,
     reference_guidance: Annotated[
@@ -112,6 +113,7 @@ def generate(
             "--sheet", metavar="PNG", help="Draw --ref and result, in plain words for a patient."
         ),
     ] = None,
+    force: Force = False,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     shard: ShardOf = None,
@@ -144,6 +146,7 @@ def generate(
         "spacing": spacing,
         "unconditional": unconditional or None,
         "strict": strict or None,
+        "force": force or None,
         "overwrite": overwrite or None,
         "model": model,
         "device": device,

@@ -68,6 +68,8 @@ def run_generate(
         _check(requests, outputs, config, out, {"--preview": preview, "--sheet": sheet})
         log.keep_apart([*outputs, *map(sidecar_path, outputs), preview, sheet])
         requests = Shard.parse(shard).of(requests) if shard else requests
+        for file in filter(Path.exists, _referred(requests)):  # others fail when they are read
+            log.add_input(file)
         load_generator(config)  # what a model lacks is told once
         if why := unheard(config):
             LOGGER.warning("%s", why)
@@ -165,9 +167,10 @@ def _sources(config: GenerateConfig) -> list[Path]:
 
 
 def _referred(requests: list[Request]) -> list[Path]:
-    """The files of all references."""
-    words = dict.fromkeys(word for request in requests for word in request.references)
-    return [Given.parse(Reference.parse(word).file).path for word in words]
+    """The files of all references; each once."""
+    words = [word for request in requests for word in request.references]
+    paths = [Given.parse(Reference.parse(word).file).path for word in words]
+    return list(dict.fromkeys(paths))
 
 
 def _tell(request: Request, config: GenerateConfig) -> None:

@@ -21,6 +21,7 @@ from medgen.modality import Kind, Modality
 from medgen.tasks.agreement import Agreement, agreement_of
 from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
+from medgen.tasks.foreign import check_given
 from medgen.tasks.generate_config import SAMPLERS, GenerateConfig, is_flat
 from medgen.tasks.generator import Generator, load_flows, voice_of
 from medgen.tasks.made_image import image_of
@@ -136,6 +137,7 @@ def generate(
         UsageError: If the best is asked for where nothing can be compared, or the spacing is none
             that the model makes.
         ModelError: If the model has no encoder of a source's modality, or reads no references.
+        OutOfRangeError: If an image given is unlike those of training, and nobody forces it.
         MedgenError: If the model answers with NaN.
 
     Example:
@@ -149,6 +151,7 @@ def generate(
     2024, section 3.3 (arXiv:2403.04290).
     """
     loaded = load_generator(config)
+    check_given(prompt, sources, references, loaded, config)
     if config.best_of > 1 and not (prompt.text and _compared(loaded, config)):
         kinds = " or ".join(map(str, config.kinds))
         raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")

@@ -46,6 +46,7 @@ class GenerateConfig:
     retell: bool = True  # tell what was understood, in the words of training, not the prompt's own
     format: str = ""  # radiographs: png or dicom; volumes: nifti or dicom; the first if not given
     spacing: float | None = None  # of a volume's voxels, mm; what suits the prompt if not given
+    force: bool = False  # go on where an image given is unlike those of training
     overwrite: bool = False  # replace results that exist
     model: str = BUILT_IN  # a bundled model's name, or a folder
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps

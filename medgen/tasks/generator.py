@@ -12,7 +12,7 @@ from medgen.checkpoint import Card, model_folder
 from medgen.crossguide.flows import CrossGuide, Voice
 from medgen.data.standard import StandardConfig
 from medgen.diffusion.guidance import Guidance
-from medgen.errors import MedgenError, OutOfRangeError, UsageError
+from medgen.errors import MedgenError, UsageError
 from medgen.instruct.reader import Reader, instructed
 from medgen.io.image import MedicalImage
 from medgen.latents.codec import pad_to
@@ -27,7 +27,6 @@ from medgen.tasks.flow import GUIDANCE, Flow
 from medgen.tasks.flow_model import codec_of, common_spacings, load_flow
 from medgen.tasks.instruct_model import check_reads, load_reader
 from medgen.tasks.instruct_read import Shown, read_shown
-from medgen.tasks.preflight import unlike_training
 from medgen.tasks.prompt import CHEST, HEAD, Prompt, anatomy_of
 from medgen.tasks.references import Pointed, deep_pictures, flat_pictures
 
@@ -207,7 +206,6 @@ def voice_of(
 
     Raises:
         ModelError: If there are references, and the flow never learned to read them.
-        OutOfRangeError: If one is unlike what the model was trained on.
     """
     encoders, flow = loaded.encoders, loaded.flows[kind.modality]
     (nothing,) = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [""])
@@ -243,10 +241,6 @@ def _shown(
     """References as the flow of a modality sees them."""
     codec, flow = loaded.codecs[modality], loaded.flows[modality]
     findings = loaded.readers[modality].config.findings
-    for one in references:
-        if one.image.kind is not None and one.image.voxels.ndim == 3:
-            for reason in unlike_training(one.image, loaded.card.training_range):
-                raise OutOfRangeError(f"{one.name}: {reason}; give another --ref")
     if spacing is not None and flow.config.spacings:
         pictures = deep_pictures(references, loaded.view(modality).shape, spacing, findings)
     else:

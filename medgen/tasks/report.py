@@ -118,7 +118,8 @@ def report(
     """
     loaded = load_reporter(config)
     seen = seen_of(images, loaded.finder, loaded.device)
-    warnings = list(unlike(seen, config, loaded.finder))
+    odd = unlike(seen, loaded.finder, force=config.force)
+    warnings = [f"{line}; believe its findings less" for line in odd]
     heard = _heard(images, loaded)
     if config.engine == "latent" and heard and len(heard) < len(images):
         warnings.append(f"--engine latent: hears {len(heard)} of {len(images)} images in its prose")

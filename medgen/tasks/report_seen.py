@@ -57,7 +57,7 @@ def rows_found(
     return table_of(found, shape.claims, shape.regions, worth, threshold), threshold
 
 
-def unlike(seen: Sequence[Seen], config: ReportConfig, finder: LoadedFinder) -> Iterator[str]:
+def unlike(seen: Sequence[Seen], finder: LoadedFinder, *, force: bool) -> Iterator[str]:
     """Yield how images differ from those of training, one line each.
 
     Raises:
@@ -69,10 +69,10 @@ def unlike(seen: Sequence[Seen], config: ReportConfig, finder: LoadedFinder) -> 
             continue
         foreign = finder.usual[str(kind)].foreign(view[0])
         line = f"{name}: {foreign:.0%} of it is unlike any {kind} of training"
-        if foreign > max(FOREIGN[view[0].ndim - 1], limit) and not config.force:
+        if foreign > max(FOREIGN[view[0].ndim - 1], limit) and not force:
             raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
         if foreign > limit:
-            yield f"{line}; believe its findings less"
+            yield line
 
 
 def _kind(image: MedicalImage, finder: LoadedFinder) -> Kind:

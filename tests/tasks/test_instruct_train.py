@@ -33,6 +33,7 @@ from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
 from medgen.tasks.references import read_references
 
 FIT = FitConfig(steps=2, batch=4, learning_rate=3e-3, warmup=0, ema_decay=0.0)
+HEAD = Path(__file__).parents[2] / "sample_data" / "head" / "ct.nii.gz"
 SHAPE = {"reader": {"width": 16, "layers": 1, "heads": 2}, "tasks": ["subject", "look"]}
 
 
@@ -225,6 +226,7 @@ def test_the_sidecar_names_roles_and_hashes_and_no_file(
     assert len(reference["SHA256"]) == 64
     assert told["Prompt"] == "Mass."
     assert "JaneDoe" not in (tmp_path / "a.json").read_text() + record.read_text()
+    assert json.loads(record.read_text())["inputs"] == [{"sha256": reference["SHA256"]}]
 
 
 def test_a_sheet_shows_the_reference_and_what_became_of_it(
@@ -338,8 +340,27 @@ def test_a_scan_unlike_those_of_training_is_refused(
     assert run(*words, "--device", "cpu", "-o", tmp_path / "out") == 4
     said = capsys.readouterr().err
     assert "voxel spacing 9 x 9 x 9 mm; the model was trained on 0.5 to 3 mm" in said
-    assert "give another --ref" in said
+    assert "use --force to go on anyway" in said
     assert not (tmp_path / "out").exists()
+    assert run(*words, "--device", "cpu", "--steps", 1, "-o", tmp_path / "out", "--force") == 0
+    assert "voxel spacing 9 x 9 x 9 mm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--text", "Normal chest of [ref#1].", "--ref", f"1=ct={HEAD}:subject"],
+        ["--text", "Normal chest.", "--from", f"ct={HEAD}"],
+    ],
+)
+def test_no_chest_is_made_after_a_head(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str]
+) -> None:
+    words = [*given, "--device", "cpu", "--steps", "1", "-o", tmp_path / "a.png"]
+    assert run(*words) == 4
+    assert "of it is unlike any ct of training; is it one?" in capsys.readouterr().err
+    assert run(*words, "--force") == 0
+    assert "what is made may follow it less" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
