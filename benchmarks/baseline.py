@@ -35,9 +35,7 @@ class BaselineConfig:
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     examples: ExampleConfig = field(
-        default_factory=lambda: ExampleConfig(
-            patch=64, mri_slots=1, real=0.35, to_ct=1.0, regression=1.0
-        )
+        default_factory=lambda: ExampleConfig(patch=64, real=0.35, to_ct=1.0, regression=1.0)
     )
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
@@ -51,7 +49,8 @@ def examples_of(data: Path, labels: Path, config: ExampleConfig, seed: int) -> E
     anatomies = [one for one in read_anatomies(labels) if one.name not in HELD_OUT_HEADS]
     pairs = read_pairs(list(of_split(data, Split.TRAIN)), spacing=1.0, register=False)
     # Without a contrast the MRI of a pair is never the target.
-    return Examples(anatomies, [replace(pair, contrast=None) for pair in pairs], config, seed)
+    unnamed = [replace(pair, contrast=None) for pair in pairs]
+    return Examples(anatomies, unnamed, config, seed, slots=1)
 
 
 def train_unet(

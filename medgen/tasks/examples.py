@@ -82,7 +82,6 @@ class ExampleConfig:
     """What the translator is shown, and how often."""
 
     patch: int = 80  # side of a patch, mm = voxels
-    mri_slots: int = 3
     real: float = 0.22  # share of examples from real pairs
     to_ct: float = 0.8  # share whose target is CT
     from_ct: float = 0.4  # of the others: share whose source is CT, not MRI
@@ -95,9 +94,9 @@ class ExampleConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
-        if self.patch < 2 or self.patch % 2 or self.mri_slots < 1:
-            raise UsageError("patch is an even number of voxels, and mri_slots 1 or more")
-        shares = [one.name for one in fields(self) if one.name not in ("patch", "mri_slots")]
+        if self.patch < 2 or self.patch % 2:
+            raise UsageError("patch is an even number of voxels")
+        shares = [one.name for one in fields(self) if one.name != "patch"]
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name):g}; it is a share, 0 to 1")
@@ -111,6 +110,7 @@ class Examples:
     pairs: Sequence[Pair]
     config: ExampleConfig
     seed: int
+    slots: int = 3  # for MRIs
 
     def __call__(self, number: int) -> Example:
         """The example of this number."""
@@ -155,7 +155,7 @@ class Examples:
         order = torch.randperm(len(others), generator=generator).tolist()
         count = 1 if chance(0.7, generator) else 2 + int(chance(0.5, generator))
         mris = []
-        for contrast in [others[at] for at in order][: min(count, self.config.mri_slots)]:
+        for contrast in [others[at] for at in order][: min(count, self.slots)]:
             known = None if chance(0.2, generator) else contrast
             scan = self._varied(random_mri(random_protocol(known, generator), generator), generator)
             image = render_mri(body, scan, tissue=relaxation, generator=generator)
@@ -204,8 +204,8 @@ class Examples:
         is_aligned: bool,
     ) -> Example:
         config = self.config
-        images = torch.zeros(1 + config.mri_slots, *truth.shape)
-        present = torch.zeros(1 + config.mri_slots)
+        images = torch.zeros(1 + self.slots, *truth.shape)
+        present = torch.zeros(1 + self.slots)
         if ct is not None:
             images[0], present[0] = ct, 1
         for slot, mri in enumerate(mris, start=1):

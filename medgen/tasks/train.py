@@ -85,8 +85,8 @@ def train(
     translator, ancestor = _start(config)
     pairs = _pairs(config, manifest, translator.config.spacing)
     anatomies = [] if pairs and config.examples.real == 1 else _anatomies(config)
-    shown = replace(config.examples, mri_slots=translator.config.mri_slots)
-    examples = Examples(anatomies, pairs, shown, config.fit.seed)
+    slots = translator.config.mri_slots
+    examples = Examples(anatomies, pairs, config.examples, config.fit.seed, slots)
     if config.translator.norm == "affine" and translator.config.norm == "instance":
         still = Translator(replace(translator.config, norm="affine")).train()
         if not (resume and newest(out)):  # a run that goes on has measured them

@@ -4,6 +4,7 @@ One network is both engines: asked at time 1, where the noisy latent tells nothi
 the regression; walked from 1 to 0 it is a diffusion sampler (YODA, arXiv:2505.02048).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,16 @@ class TranslatorConfig:
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level
     norm: NormName = "instance"  # or affine
     detail: int = 0  # channels of the layers that tell the voxels of a cell apart; 0 is none
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a size that no translator can have."""
+        if self.mri_slots < 1 or not self.widths or min(self.widths) < 1 or self.detail < 0:
+            raise UsageError(
+                "translator: mri_slots and widths are 1 or more, detail is 0 or more; one width a "
+                "level, one level or more"
+            )
+        if not 0 < self.spacing < math.inf:
+            raise UsageError(f"translator.spacing is {self.spacing:g} mm; choose one above 0")
 
 
 @dataclass(frozen=True)

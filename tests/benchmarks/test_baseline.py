@@ -22,7 +22,7 @@ UNET = UNetConfig(features=(4, 4, 4, 4, 4, 4))
 @pytest.fixture(scope="module")
 def examples() -> Examples:
     head = procedural_head(torch.Generator().manual_seed(0), spacing=4.0)
-    return Examples([head], [], replace(BaselineConfig().examples, patch=32), seed=0)
+    return Examples([head], [], replace(BaselineConfig().examples, patch=32), seed=0, slots=1)
 
 
 def test_only_one_mri_to_ct_is_asked(examples: Examples) -> None:

@@ -240,7 +240,7 @@ def test_real_examples_go_as_often_to_ct_as_they_shall(to_ct: float) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"patch": 17}, {"patch": 0}, {"mri_slots": 0}, {"real": 1.2}, {"coarse": -0.1}],
+    [{"patch": 17}, {"patch": 0}, {"real": 1.2}, {"coarse": -0.1}],
     ids=str,
 )
 def test_settings_that_make_no_sense(more: dict[str, float]) -> None:

@@ -1,5 +1,7 @@
 """What is not given cannot matter: not the noise at time 1, not what absent channels hold."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -109,3 +111,12 @@ def test_a_batch_is_its_items(translator: Translator) -> None:
             one = slice(i, i + 1)
             alone = translator(noisy[one], time[one], latent[one], conditions[one])
             assert (both[one] - alone).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"mri_slots": 0}, {"widths": ()}, {"widths": (0, 8)}, {"detail": -1}, {"spacing": 0.0}],
+)
+def test_sizes_that_no_translator_has(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        TranslatorConfig(**wrong)
