@@ -126,14 +126,13 @@ def in_words(finding: Finding) -> str:
         >>> from medgen.finding import Side
         >>> in_words(Finding("pleural_effusion", side=Side.LEFT, severity="large"))
         'pleural effusion (left, large)'
-        >>> in_words(Finding("pneumothorax", Presence.ABSENT))
-        'no pneumothorax'
+        >>> in_words(Finding("pneumothorax", Presence.ABSENT, Side.RIGHT))
+        'no pneumothorax (right)'
     """
     name = finding.name.replace("_", " ")
-    if finding.presence is Presence.ABSENT:
-        return f"no {name}"
     size = f"{finding.size_mm:g} mm" if finding.size_mm else None
     region = finding.region.replace("_", " ") if finding.region else None
     details = [str(each) for each in (finding.side, region, finding.severity, size) if each]
-    doubt = "perhaps " if finding.presence is Presence.UNCERTAIN else ""
-    return f"{doubt}{name} ({', '.join(details)})" if details else f"{doubt}{name}"
+    said = {Presence.ABSENT: f"no {name}", Presence.UNCERTAIN: f"perhaps {name}"}
+    words = said.get(finding.presence, name)
+    return f"{words} ({', '.join(details)})" if details else words

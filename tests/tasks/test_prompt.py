@@ -6,7 +6,7 @@ from medgen.encoders.tokenizer import train_tokenizer
 from medgen.finding import Presence
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
-from medgen.tasks.prompt import Prompt, read_prompt
+from medgen.tasks.prompt import Prompt, in_words, read_prompt
 
 PHRASES = load_phrases()
 TEXTS = ["There is a large left pleural effusion. No pneumothorax."] * 4
@@ -55,3 +55,9 @@ def test_words_that_are_retold_are_not_lost_and_others_are() -> None:
     assert not read("Large left pleural effusion. Heart size normal.").is_misread
     assert read("Left zygomatic effusion.").unseen == ("zygomatic",)
     assert "size" in read("Heart size normal.", max_tokens=40).unseen  # it is told as it stands
+
+
+def test_what_is_absent_keeps_its_place_in_words() -> None:
+    for text in ("No left effusion.", "No consolidation in the right upper lobe.", "No effusion."):
+        (absent,) = read_findings(text, PHRASES)
+        assert read_findings(f"{in_words(absent)}.", PHRASES) == [absent]

@@ -38,6 +38,11 @@ def test_what_was_woven_is_added_and_its_denial_left_out() -> None:
     }
 
 
+def test_what_else_is_denied_is_denied_where_it_was() -> None:
+    new = updated("No effusion or right pneumothorax.", [EFFUSION], PHRASES)
+    assert new == "No pneumothorax (right).\nLeft pleural effusion.\n"
+
+
 def test_a_sentence_over_two_lines_is_one(tmp_path: Path) -> None:
     path = tmp_path / "wrapped.txt"
     wrapped = (
