@@ -185,10 +185,10 @@ class AlignLoss:
         device = aligner.temperature.log_scale.device
         if Modality.TEXT in self.config.train:
             return aligner({Modality.TEXT: self._tokens(texts, device)})[Modality.TEXT]
-        new = sorted({text for text in texts if text is not None} - self.known.keys())
-        if new:
-            embedded = aligner({Modality.TEXT: self._tokens(new, device)})[Modality.TEXT].rows
-            self.known.update(zip(new, embedded.detach(), strict=True))
+        for text in sorted({text for text in texts if text is not None} - self.known.keys()):
+            # Alone: beside others it would round otherwise, and a resumed run meets other others.
+            alone = aligner({Modality.TEXT: self._tokens([text], device)})[Modality.TEXT].rows
+            self.known[text] = alone[0].detach()
         nothing = torch.zeros(aligner.embedding, device=device)
         rows = [nothing if text is None else self.known[text] for text in texts]
         present = torch.tensor([text is not None for text in texts], device=device)

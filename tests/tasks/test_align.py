@@ -15,11 +15,13 @@ from medgen.data.standard import StandardConfig, radiograph_view
 from medgen.data.study import Split
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
+from medgen.encoders.tokenizer import train_tokenizer
 from medgen.errors import InputError, ModelError, UsageError
 from medgen.modality import Modality
-from medgen.tasks.align import align
+from medgen.tasks.align import AlignLoss, align
 from medgen.tasks.align_config import AlignConfig
-from medgen.tasks.align_model import EncodersConfig, load_aligner
+from medgen.tasks.align_model import EncodersConfig, load_aligner, new_aligner
+from medgen.tasks.align_studies import AlignItem
 from medgen.tasks.fit import MODEL
 from medgen.tasks.fit_config import FitConfig
 from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
@@ -217,6 +219,25 @@ def test_text_is_trained_alone_then_frozen_while_radiographs_learn(
     assert found.choices["xray"]["side"].count == 8
     assert found.choices["xray"]["side"].right == 1
     assert json.loads(found.to_json())["choices"]["xray"]["side"]["right"] == 1
+
+
+@torch.no_grad()
+def test_what_a_frozen_text_encoder_says_does_not_depend_on_what_it_read_before() -> None:
+    tokenizer = train_tokenizer(PLACES, 300)
+    text = replace(TINY.encoders.text, vocabulary=tokenizer.size)
+    config = replace(TINY, train=("xray",), encoders=replace(TINY.encoders, text=text))
+    torch.manual_seed(0)
+    aligner, view = new_aligner(config.encoders), torch.randn(2, 1, 16, 16)
+    short, long = "Mass.", " ".join(PLACES)  # beside a longer one, a text is padded
+
+    def items(*texts: str) -> list[AlignItem]:
+        views = {Modality.XRAY: (view[0], view[1])}
+        return [AlignItem(each, views, at) for at, each in enumerate(texts)]
+
+    first, resumed = AlignLoss(tokenizer, config), AlignLoss(tokenizer, config)
+    first(aligner, items(short, long))
+    wanted = items(short, "Left mass.")
+    assert first(aligner, wanted) == resumed(aligner, wanted)
 
 
 def test_unknown_encoders_are_refused() -> None:
