@@ -41,7 +41,8 @@ def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:
         steps += _own_steps(run)
     for name in _unused(configs):
         del parts[name], configs[name]
-        extra.pop(f"training-{name}", None)
+        for word in ("training", "steps"):
+            extra.pop(f"{word}-{name}", None)
     last = read_card(runs[-1] / MODEL)
     said = card_of(str(card), last.name, last.task) if card else last
     whole = replace(said, steps=steps, extra=extra)

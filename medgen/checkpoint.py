@@ -90,7 +90,7 @@ class Card:
         training_range: What its inputs may look like; None for a model that takes no image.
         data: What it was trained on.
         metrics: What it achieved.
-        steps: Training steps in all, those of its ancestors included.
+        steps: Training steps of what was trained last, those of its ancestors included.
         lineage: Digests of the cards it was started from, oldest first.
         extra: Whatever a task wants to remember.
     """

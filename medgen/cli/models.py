@@ -85,7 +85,9 @@ def _can(card: Card) -> list[str]:
 def _details(card: Card) -> list[str]:
     lines = [f"Digest: {card.digest}", "Files: intact", f"Training steps: {card.steps}"]
     for name, part in card.parts.items():
-        lines.append(f"Part {name}: {part.parameters} parameters in {part.file}")
+        steps = card.extra.get(f"steps-{name}")
+        trained = f", trained for {steps} steps" if steps else ""
+        lines.append(f"Part {name}: {part.parameters} parameters in {part.file}{trained}")
     if card.training_range:
         (near, far), (small, large) = card.training_range.spacing_mm, card.training_range.fov_mm
         anatomy = ", ".join(card.training_range.anatomy)

@@ -67,7 +67,8 @@ def align(
     aligner, tokenizer, config = started(config, basis, studies)
     given = {modality for study in studies for modality in _modalities(study)}
     # The text is what all images are held against: without it, nobody could go on.
-    learned = basis.learned | (given & set(map(Modality, config.train))) | {Modality.TEXT}
+    trained = given & set(map(Modality, config.train))
+    learned = basis.learned | trained | {Modality.TEXT}
     aligner.train_only([Modality(name) for name in config.train], has_features=not config.cells)
     findings = _findings(studies) if config.grounding and not config.cells else ()
     if findings:
@@ -80,7 +81,7 @@ def align(
         card = replace(card, steps=step, extra={"training": facts_of(config)})
         save_aligner(
             out / MODEL,
-            _descended(card, config),
+            _descended(card, config, sorted(trained)),
             config.encoders,
             {name: one for name, one in state.items() if not name.startswith("grounding.")},
             tokenizer=tokenizer,
@@ -89,9 +90,14 @@ def align(
         )
 
 
-def _descended(card: Card, config: AlignConfig) -> Card:
+def _descended(card: Card, config: AlignConfig, trained: Sequence[Modality]) -> Card:
     """The card, with those whose work is in what it started from and in its finder."""
-    card = descended(card, model_folder(config.init) if config.init else None, Modality.TEXT)
+    init = model_folder(config.init) if config.init else None
+    if init:  # encoders that stay have their steps, too
+        told = read_card(init).extra
+        known = {key: told[key] for name in Modality if (key := f"steps-{name}") in told}
+        card = replace(card, extra=known | card.extra)
+    card = descended(card, init, *trained)
     if config.finder:
         seen = read_card(model_folder(config.finder)).data
         card = replace(card, data=tuple(dict.fromkeys((*seen, *card.data))))

@@ -127,7 +127,8 @@ def train_cross(
         step, state = averaged_weights(out)
         said = {key.removeprefix("guide."): tensor for key, tensor in state.items()}
         extra: dict[str, object] = {f"training-{'-'.join(names)}": facts}
-        card = descended(replace(card, steps=step, extra=extra), init, f"{LISTENER}-{new[0]}")
+        listeners = [f"{LISTENER}-{name}" for name in new]
+        card = descended(replace(card, steps=step, extra=extra), init, *listeners)
         save_guide(out / MODEL, card, guide, said, new, beside=init)
 
 

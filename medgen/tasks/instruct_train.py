@@ -267,5 +267,6 @@ def train_reader(
         step, state = averaged_weights(out)
         earlier = read_card(one.init).extra.get(f"training-{part}", []) if one.goes_on else []
         extra: dict[str, object] = {f"training-{part}": [*earlier, facts]}
-        card = descended(replace(card, steps=step, extra=extra), one.init, part)
+        card = replace(card, steps=step, extra=extra)
+        card = descended(card, one.init, part, goes_on=one.goes_on)
         save_reader(out / MODEL, card, one.modality, one.reader.config, state, beside=one.init)

@@ -112,7 +112,7 @@ def train_refiner(
         init, part = model_folder(config.init), refiner_part(config.modality)
         frozen = {name: each.sha256 for name, each in read_card(init).parts.items() if name != part}
         extra: dict[str, object] = {f"training-{part}": {**facts, "frozen": frozen}}
-        card = descended(replace(card, steps=step, extra=extra), init, part)
+        card = descended(replace(card, steps=step, extra=extra), init, part, goes_on=False)
         save_refiner(out / MODEL, card, config.modality, shape, state, beside=init)
 
 

@@ -32,21 +32,26 @@ def facts_of(config: Any) -> dict[str, object]:
     return dict(json.loads(json.dumps(facts)))
 
 
-def descended(card: Card, init: Path | None, part: str) -> Card:
+def descended(card: Card, init: Path | None, *parts: str, goes_on: bool = True) -> Card:
     """The card of a run that went on from a model: whose work is in it is not forgotten.
 
     Args:
         card: Of the run, with its own steps.
         init: The model's folder; None for a run that began with nothing.
-        part: What was trained; if the model had it already, its steps count, too.
+        parts: What was trained: `extra` tells the steps of each, those before included as far as
+            the model tells them, and the card those of the one that has most.
+        goes_on: Whether the model's own parts of these names were trained further, if it has them.
     """
-    if init is None:
+    before = read_card(init) if init else None
+    steps = {f"steps-{part}": card.steps for part in parts}
+    for part in parts:
+        if before and goes_on and part in before.parts:
+            steps[f"steps-{part}"] += int(before.extra.get(f"steps-{part}", 0))
+    card = replace(card, steps=max(steps.values()), extra=card.extra | steps)
+    if before is None:
         return card
-    before = read_card(init)
-    steps = card.steps + (before.steps if part in before.parts else 0)
     data = tuple(dict.fromkeys((*before.data, *card.data)))
-    lineage = (*before.lineage, before.digest)
-    return replace(card, steps=steps, data=data, lineage=lineage)
+    return replace(card, data=data, lineage=(*before.lineage, before.digest))
 
 
 def card_of(path: str | None, name: str, task: str) -> Card:

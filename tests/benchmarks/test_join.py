@@ -45,7 +45,8 @@ def test_a_codec_of_another_name_stays_behind_where_no_flow_needs_it(tmp_path: P
     configs: dict[str, dict[str, str]] = {name: {} for name in names}
     configs |= {"flow-ct": {"codec": "new"}, "flow-xray": {"codec": ""}}
     run = tmp_path / "run"
-    card = replace(CARD, steps=3, extra={"training-codec-ct-old": {}, "training-codec-ct-new": {}})
+    told = {"training-codec-ct-old": {}, "steps-codec-ct-old": 3, "training-codec-ct-new": {}}
+    card = replace(CARD, steps=3, extra=told)
     save_model(run / "model", card, parts, configs=configs)
     (run / "metrics.jsonl").write_text('{"step": 3}\n')
     joined = join([run], tmp_path / "whole")

@@ -1,6 +1,7 @@
 """`medgen models` tells what a model is, and never vouches for a damaged one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,8 @@ CARD = Card(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import torch
 
-    save_model(tmp_path / "tiny", CARD, {"net": {"a": torch.ones(10)}})
+    card = replace(CARD, extra={"steps-net": 70})
+    save_model(tmp_path / "tiny", card, {"net": {"a": torch.ones(10)}})
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     return tmp_path / "tiny"
 
@@ -69,7 +71,7 @@ def test_one_model_is_shown_whole(
 ) -> None:
     assert main(["models", "show", "tiny" if by == "name" else str(folder)]) == 0
     out = capsys.readouterr().out
-    assert "Part net: 10 parameters in net.safetensors" in out
+    assert "Part net: 10 parameters in net.safetensors, trained for 70 steps" in out
     assert "Trained on: head; spacing 0.5-5 mm, 96-300 mm" in out
     assert "Data: pairs (CC-BY-3.0). Vallières et al." in out
     assert main(["models", "show", "tiny", "--json"]) == 0

@@ -138,6 +138,10 @@ def test_whose_work_is_in_the_encoders_is_not_forgotten(
     assert [one.name for one in card.data] == ["scans of a hospital"]
     assert card.lineage[0] == read_card(trained).digest
     assert (len(card.lineage), card.steps) == (2, 154)
+    list(align(replace(again, train=("xray",)), tmp_path / "xray", manifest=manifest))
+    told = read_card(tmp_path / "xray" / MODEL)
+    assert [told.extra[f"steps-{part}"] for part in ("text", "xray")] == [152, 154]
+    assert told.steps == 154
 
 
 def test_the_same_seed_gives_the_same_encoders(manifest: Path, tmp_path: Path) -> None:
