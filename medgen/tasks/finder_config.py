@@ -23,7 +23,7 @@ class FinderTrainConfig:
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
     cache: str | None = None  # folder that keeps images as encoders take them
-    calibrate: str | None = None  # manifest of what calibrates the answers; None: every tenth
+    calibrate: str | None = None  # manifest of what calibrates the answers; if none, a tenth
     grows: bool = False  # findings that the finder of init does not know become claims of it
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as query or stacks.xray
     card: str | None = None  # TOML with name, summary, licence and data of the model

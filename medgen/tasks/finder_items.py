@@ -35,6 +35,7 @@ class FinderStudy:
     """A study to learn from."""
 
     id: str
+    patient: str
     facts: Sequence[Fact]
     images: Sequence[FinderImage]
 

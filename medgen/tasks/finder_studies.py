@@ -17,7 +17,7 @@ from medgen.tasks.finder_items import FinderImage, FinderStudy
 from medgen.tasks.memory import give_back_large_arrays
 from medgen.tasks.unreadable import Unreadable
 
-HELD_BACK = 10  # every so many-th study calibrates the answers and is not learned from
+HELD_BACK = 10  # every so many-th patient calibrates the answers and is not learned from
 USES = {Split.TRAIN: "train on", Split.VALIDATION: "calibrate with"}
 
 
@@ -59,9 +59,9 @@ def finder_studies(
 def learned_and_held(
     config: FinderTrainConfig, manifest: Path, *, wants_masks: bool
 ) -> tuple[list[FinderStudy], list[FinderStudy]]:
-    """What is learned from, and what calibrates: `config.calibrate`, or every tenth study.
+    """What is learned from, and what calibrates: `config.calibrate`, or every tenth patient.
 
-    Of very few studies, all do both. Raises as `finder_studies` does.
+    Of very few patients, all do both. Raises as `finder_studies` does.
 
     Raises:
         UsageError: If an image would be learned from and calibrate.
@@ -72,8 +72,10 @@ def learned_and_held(
         held = finder_studies(config, calibrating, wants_masks=False, split=Split.VALIDATION)
         return finder_studies(config, manifest, wants_masks=wants_masks), held
     studies = finder_studies(config, manifest, wants_masks=wants_masks)
-    kept = [study for at, study in enumerate(studies, start=1) if at % HELD_BACK]
-    return kept, studies[HELD_BACK - 1 :: HELD_BACK] or kept
+    patients = list(dict.fromkeys(study.patient for study in studies))
+    held_back = set(patients[HELD_BACK - 1 :: HELD_BACK])
+    kept = [study for study in studies if study.patient not in held_back]
+    return kept, [study for study in studies if study.patient in held_back] or kept
 
 
 def _keep_apart(config: FinderTrainConfig, manifest: Path, calibrating: Path) -> None:
@@ -119,7 +121,7 @@ def _read(
                 for name, file in files.items()
             }
         images.append(FinderImage(kind.plain, view, masks))
-    return FinderStudy(study.id, facts, images)
+    return FinderStudy(study.id, study.patient, facts, images)
 
 
 def _masks_of(study: Study, kind: Kind) -> dict[str, Path] | None:

@@ -50,7 +50,7 @@ def train_finder(
         config: What to train, on what, and how.
         out: The run's folder: snapshots, `metrics.jsonl`, and the model at the end.
         manifest: Studies with images and either facts or reports; those of split `train`, or
-            without one. Every tenth calibrates the answers instead of being learned from, unless
+            without one. Every tenth patient calibrates the answers and is not learned from, unless
             `config.calibrate` lists others, of split `validation` or without one.
         resume: Continue the run in `out`.
 

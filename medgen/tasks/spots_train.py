@@ -34,7 +34,7 @@ class SpotsTrainConfig:
     max_bad: float = 0.05  # share of the studies that may be unreadable
     allow_outside: bool = False  # the manifest may name files outside its folder
     cache: str | None = None  # folder that keeps images as encoders take them
-    calibrate: str | None = None  # manifest of what calibrates the answers; None: every tenth
+    calibrate: str | None = None  # manifest of what calibrates the answers; if none, a tenth
     card: str | None = None  # TOML with name, summary, licence and data of the model
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(

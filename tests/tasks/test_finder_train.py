@@ -22,7 +22,7 @@ from medgen.io import files
 from medgen.modality import Kind
 from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.finder_model import load_finder
-from medgen.tasks.finder_studies import finder_studies
+from medgen.tasks.finder_studies import finder_studies, learned_and_held
 from medgen.tasks.finder_train import _known, train_finder
 from medgen.tasks.fit import MODEL
 from medgen.tasks.report import rows_of
@@ -98,12 +98,12 @@ def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> 
         )
 
 
-def write_sides(folder: Path) -> Path:
-    """Six noisy radiographs, each with one from the side; their manifest."""
+def write_sides(folder: Path, count: int = 6) -> Path:
+    """Noisy radiographs, each with one from the side; their manifest."""
     folder.mkdir(exist_ok=True)
     generator = np.random.default_rng(1)
     rows = []
-    for number in range(6):
+    for number in range(count):
         row = {"id": f"s{number}", "patient": f"p{number}", "text": f"{number}.txt"}
         for kind in ("xray", "xray:lateral"):
             row[kind] = f"{number}.{kind[-4:]}.png"
@@ -203,6 +203,16 @@ def test_what_calibrates_is_not_learned_from(tmp_path: Path) -> None:
     manifest.write_text("\n".join(unused))
     with pytest.raises(UsageError, match="no study to calibrate with has xray"):
         finder_studies(config, manifest, wants_masks=False, split=Split.VALIDATION)
+
+
+def test_no_patient_both_teaches_and_calibrates(tmp_path: Path) -> None:
+    manifest = write_sides(tmp_path, 22)
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    twice = [row | {"patient": f"p{at // 2}"} for at, row in enumerate(rows)]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in twice))
+    learned, held = learned_and_held(small("xray"), manifest, wants_masks=False)
+    assert [study.id for study in held] == ["s18", "s19"]  # those of the tenth patient
+    assert [study.id for study in learned] == [f"s{at}" for at in (*range(18), 20, 21)]
 
 
 def test_of_each_view_only_its_own_masks_count(tmp_path: Path) -> None:
