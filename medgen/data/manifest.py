@@ -94,6 +94,18 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     raise InputError(f"{path}: has more than {MAX_STUDIES} lines; split it")
 
 
+def values_of(path: Path) -> Iterator[tuple[int, object]]:
+    """What the lines of a JSON Lines file say, by number; blank ones say nothing.
+
+    Raises:
+        InputError: If the file cannot be read, or a line is not JSON; names the line.
+    """
+    for line, value in _entries(path):
+        if isinstance(value, Problem):
+            raise InputError(f"{path}:{line}: {value.message}")
+        yield line, value
+
+
 def parse_json(raw: bytes) -> object:
     """Read one JSON value in UTF-8.
 

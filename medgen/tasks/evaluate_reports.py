@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from medgen import __version__
-from medgen.data.manifest import lines_of, parse_json, read_manifest
+from medgen.data.manifest import read_manifest, values_of
 from medgen.errors import InputError
 from medgen.metrics.bootstrap import interval
 from medgen.metrics.finding_scores import finding_scores
@@ -117,23 +117,15 @@ def read_reports(path: Path) -> dict[str, str]:
 
 def _of_lines(path: Path) -> dict[str, str]:
     """A manifest with reports, or lines that hold them."""
-    lines = [(number, line) for number, line in lines_of(path) if line.strip()]
-    try:
-        first = parse_json(lines[0][1]) if lines else None
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    if isinstance(first, dict) and "patient" in first:
+    rows = list(values_of(path))
+    if rows and isinstance(rows[0][1], dict) and "patient" in rows[0][1]:
         texts = {study.id: read_report(study) for study in read_manifest(path, allow_outside=True)}
         return {name: text for name, text in texts.items() if text}
     found: dict[str, str] = {}
-    for number, line in lines:
-        try:
-            row = parse_json(line)
-            if not isinstance(row, dict) or not isinstance(row["text"], str):
-                raise TypeError
-            name, text = str(row["id"]), row["text"]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}') from None
+    for number, row in rows:
+        if not isinstance(row, dict) or "id" not in row or not isinstance(row.get("text"), str):
+            raise InputError(f'{path}:{number}: is not {{"id": …, "text": …}}')
+        name, text = str(row["id"]), row["text"]
         if name in found:
             raise InputError(f"{path}:{number}: {name} has a report already; leave one out")
         found[name] = text

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medgen.data.manifest import MAX_LINE_BYTES, lines_of, parse_json
+from medgen.data.manifest import values_of
 from medgen.errors import InputError, UsageError
 from medgen.instruct.instruction import Instruction
 from medgen.io import files
@@ -50,7 +50,7 @@ def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
     Raises:
         InputError: If it cannot be read, is something else, or an id comes twice.
     """
-    requests = [_request(path, at, line, first_seed) for at, line in lines_of(path) if line.strip()]
+    requests = [_request(path, at, values, first_seed) for at, values in values_of(path)]
     if not requests:
         raise InputError(f"{path}: has no prompts; write one JSON object a line")
     seen: set[str] = set()
@@ -61,15 +61,7 @@ def read_requests(path: Path, first_seed: int = 0) -> list[Request]:
     return requests
 
 
-def _request(path: Path, number: int, line: bytes, first_seed: int) -> Request:
-    if len(line) > MAX_LINE_BYTES:
-        raise InputError(f"{path}:{number}: is longer than {MAX_LINE_BYTES} bytes")
-    try:
-        values = parse_json(line)
-    except ValueError:
-        raise InputError(
-            f"{path}:{number}: is not one JSON object in UTF-8 with each key once"
-        ) from None
+def _request(path: Path, number: int, values: object, first_seed: int) -> Request:
     if not isinstance(values, dict) or "text" not in values:
         raise InputError(f'{path}:{number}: is not {{"text": "…"}}; see --help')
     text, name = values["text"], values.get("id", f"prompt-{number:0{DIGITS}d}")

@@ -96,7 +96,9 @@ def test_the_command(folder: Path, lines: Path, capsys: pytest.CaptureFixture[st
     ("content", "message"),
     [
         ("{}", 'is not {"id"'),
-        ("nothing", "cannot be read"),
+        ("nothing", ":1: is not one JSON object in UTF-8 with each key once"),
+        ('{"id": "a", "id": "b", "text": "x"}', ":1: is not one JSON object in UTF-8 with each"),
+        (f'{{"id": "a", "text": "{"x" * 1_000_000}"}}', ":1: is longer than 1000000 bytes"),
         ("", "has no reports"),
         ('{"id": "a", "text": null}', 'is not {"id"'),
         ('{"id": "a", "text": "x"}\n\n{"id": "a", "text": "y"}', ":3: a has a report already"),
