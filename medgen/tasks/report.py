@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medgen.diffusion.noise import generator_for
-from medgen.errors import ModelError
+from medgen.errors import InputError, ModelError
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind
@@ -115,13 +115,19 @@ def report(
     Raises:
         OutOfRangeError: If an image is unlike those of training, and nobody forces it.
         ModelError: If the model has no finder of a modality, or not the engine.
+        InputError: If the latent engine hears none of the images.
     """
     loaded = load_reporter(config)
     seen = seen_of(images, loaded.finder, loaded.device)
     odd = unlike(seen, loaded.finder, force=config.force)
     warnings = [f"{line}; believe its findings less" for line in odd]
     heard = _heard(images, loaded)
-    if config.engine == "latent" and heard and len(heard) < len(images):
+    if config.engine == "latent" and loaded.encoders and not heard:
+        raise InputError(
+            "--engine latent: its encoders know none of the images, as one from the side; "
+            "add one from the front, or take --engine tokens"
+        )
+    if config.engine == "latent" and len(heard) < len(images):
         warnings.append(f"--engine latent: hears {len(heard)} of {len(images)} images in its prose")
     found, grids, tokens = found_in(seen, loaded.finder)
     rows, threshold = rows_found(found, seen, config, loaded.finder)
@@ -129,7 +135,7 @@ def report(
     rows = [placed(row, maps[row.claim]) for row in rows]
     if before is not None:
         rows = compared(rows, before)
-    candidates = _ranked(_candidates(heard or images, rows, tokens, config, loaded), heard, loaded)
+    candidates = _ranked(_candidates(heard, rows, tokens, config, loaded), heard, loaded)
     kinds = tuple(image.kind for image in images if image.kind)
     return Report(
         tuple(rows), tuple(candidates), threshold, kinds, maps, config.indication, tuple(warnings)
@@ -150,7 +156,7 @@ def facts_of_images(images: Sequence[MedicalImage], config: ReportConfig) -> lis
 
 
 def _candidates(
-    images: Sequence[MedicalImage],
+    heard: Sequence[MedicalImage],
     rows: Sequence[Row],
     tokens: Tensor,
     config: ReportConfig,
@@ -158,7 +164,7 @@ def _candidates(
 ) -> Iterator[Prose]:
     phrases = load_phrases()
     if config.engine == "latent":
-        encoders, told = _encoders(loaded), _told(images, loaded)
+        encoders, told = _encoders(loaded), _told(heard, loaded)
         walk = Walk(
             config.model,
             config.device,

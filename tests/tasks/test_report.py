@@ -107,6 +107,9 @@ def test_the_latent_engine_hears_what_encoders_know(
     latent = replace(config, engine="latent")
     assert "hears 1 of 2 images" in " ".join(report([front, side], latent).warnings)
     assert "hears" not in " ".join(report([front], latent).warnings)
+    with pytest.raises(InputError, match="add one from the front, or take --engine tokens"):
+        report([side], latent)
+    assert report([side], config).rows
     assert told == [1, 1]
 
 
