@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from medgen.checkpoint import model_folder, read_card
+from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
@@ -63,8 +64,11 @@ def train_finder(
         OutputError: If `out` cannot be written.
     """
     card = card_of(config.card, "reports", "report")  # its mistakes must not wait for the end
-    if config.finder.spots:
-        raise UsageError("finder.spots: --round report:spots teaches them, to the finder of --init")
+    if config.finder.spots or config.finder.spot_width != FinderConfig.spot_width:
+        raise UsageError(
+            "finder.spots and finder.spot_width: --round report:spots teaches them, to the finder "
+            "of --init"
+        )
     before = _before(config)
     if before:
         config = _going_on(config, before)
@@ -116,7 +120,7 @@ def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainCon
     """What is asked for, in the shape of the finder that goes on; it may read more kinds.
 
     Raises:
-        UsageError: If another shape is asked for.
+        UsageError: If another shape is asked for, or other views.
     """
     own, usual = before.finder.config, FinderConfig()
     keep_shape(*(_without_spots(one) for one in (config.finder, own, usual)))
@@ -124,6 +128,12 @@ def _going_on(config: FinderTrainConfig, before: LoadedFinder) -> FinderTrainCon
     standard = before.standard
     if all(FACTS[Kind.parse(each).modality].axes == 2 for each in own.kinds):
         standard = replace(config.standard, side=standard.side)  # it knows no volumes yet
+    for each in fields(StandardConfig):
+        has = getattr(standard, each.name)
+        if getattr(config.standard, each.name) not in (has, each.default):
+            raise UsageError(
+                f"standard.{each.name}: the finder of --init sees views of {has}; leave it out"
+            )
     return replace(config, finder=replace(own, kinds=reads), standard=standard)
 
 

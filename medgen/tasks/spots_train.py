@@ -123,6 +123,8 @@ def _with_spots(own: FinderConfig, config: SpotsTrainConfig) -> FinderConfig:
         raise UsageError("spots: name findings with masks, such as nodule")
     if own.spots and config.spots not in ((), own.spots):
         raise UsageError(f"spots: this finder looks for {', '.join(own.spots)}; leave them out")
+    if own.spots and config.spot_width not in (own.spot_width, FinderConfig.spot_width):
+        raise UsageError(f"spot_width: the finder's spots have {own.spot_width}; leave it out")
     return own if own.spots else replace(own, spots=config.spots, spot_width=config.spot_width)
 
 

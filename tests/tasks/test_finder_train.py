@@ -98,6 +98,13 @@ def test_it_keeps_its_shape(corner_reports: SimpleNamespace, tmp_path: Path) -> 
         )
 
 
+def test_it_keeps_its_views(corner_reports: SimpleNamespace, tmp_path: Path) -> None:
+    config = going_on(corner_reports)
+    config = replace(config, standard=replace(config.standard, side=64))
+    with pytest.raises(UsageError, match=r"standard\.side: .* sees views of 32; leave it out"):
+        next(train_finder(config, tmp_path, manifest=corner_reports.manifest))
+
+
 def write_sides(folder: Path, count: int = 6) -> Path:
     """Noisy radiographs, each with one from the side; their manifest."""
     folder.mkdir(exist_ok=True)

@@ -161,6 +161,8 @@ def test_spots_that_make_no_sense_are_refused(deep: SimpleNamespace, tmp_path: P
     assert wanted in refused(spots_config(deep.plain, "nodule", "mass"))
     assert "name findings with masks" in refused(spots_config(deep.plain))
     assert "this finder looks for nodule" in refused(spots_config(deep.spots, "mass"))
-    config = finder_config(finder={"kinds": ["ct"], "spots": ["nodule"]})
-    with pytest.raises(UsageError, match="report:spots teaches them"):
-        next(iter(train_finder(config, tmp_path / "no", manifest=deep.manifest)))
+    assert "spots have 4" in refused(replace(spots_config(deep.spots), spot_width=8))
+    for own in ({"spots": ["nodule"]}, {"spot_width": 8}):
+        config = finder_config(finder={"kinds": ["ct"], **own})
+        with pytest.raises(UsageError, match="report:spots teaches them"):
+            next(iter(train_finder(config, tmp_path / "no", manifest=deep.manifest)))
