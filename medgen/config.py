@@ -34,6 +34,29 @@ def check_parts(name: str, parts: int, widths: Sequence[int]) -> None:
             raise UsageError(f"{name} {parts}: does not divide a width of {width}; choose others")
 
 
+def check_least(config: Any, least: float, *names: str) -> None:
+    """Refuse settings that are too small, alone or one of several; of several there must be one.
+
+    Args:
+        config: A dataclass of settings.
+        least: What each may be at least.
+        names: Of the settings: numbers, or tuples of them.
+
+    Raises:
+        UsageError: If one is below, or no number.
+
+    Example:
+        >>> check_least(types.SimpleNamespace(widths=(16, 0)), 1, "widths")
+        Traceback (most recent call last):
+        medgen.errors.UsageError: widths (16, 0): choose 1 or more
+    """
+    for name in names:
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not numbers or not all(number >= least for number in numbers):
+            raise UsageError(f"{name} {value}: choose {least:g} or more")
+
+
 def resolve(
     kind: type[T],
     *,

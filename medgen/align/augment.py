@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Literal
 
@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
+
+from medgen.config import check_least
+from medgen.errors import UsageError
 
 Picture = Float[Tensor, "channels *space"]
 """One image in [-1, 1]: a radiograph or a volume."""
@@ -44,6 +47,12 @@ class AugmentConfig:
     blur: float = 0.7
     noise: float = 0.02
     erase: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for less than nothing, or more than the whole image."""
+        check_least(self, 0, *(each.name for each in fields(self)))
+        if self.zoom >= 1 or self.erase > 1:
+            raise UsageError("zoom must be in [0, 1), and erase in [0, 1]")
 
 
 def augmented(picture: Picture, generator: Generator, config: AugmentConfig) -> Picture:

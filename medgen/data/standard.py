@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from medgen.config import check_least
 from medgen.data.intensity import Window, mri_window
 from medgen.data.resample import Grid, isotropic_grid, resample
-from medgen.errors import InputError
+from medgen.errors import InputError, UsageError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Modality
@@ -40,6 +41,12 @@ class StandardConfig:
     side: int = 192
     shape: tuple[int, int, int] = (56, 56, 56)
     spacings: tuple[float, ...] = (4.0, 6.5)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a grid without cells."""
+        check_least(self, 1, "side", "shape")
+        if not self.spacings or not min(self.spacings) > 0:
+            raise UsageError(f"spacings {self.spacings}: choose millimetres above 0")
 
 
 def channels_of(modality: Modality) -> int:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.shapes import Context
 
 
@@ -48,8 +48,9 @@ class ConditionerConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "sources", "length", "layers")
 
 
 class Conditioner(nn.Module):

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
+from medgen.errors import UsageError
 from medgen.shapes import Context, Latent, Time
 
 FASTEST = 1000.0  # radians of the fastest sinusoid from time 0 to 1
@@ -35,8 +36,11 @@ class SequenceConfig:
     context_width: int = 128
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        if self.width % 2:
+            raise UsageError(f"width {self.width}: choose an even number")
+        check_least(self, 1, "channels", "length", "layers", "context_width")
 
 
 class SequenceDenoiser(nn.Module):

@@ -12,7 +12,7 @@ from monai.networks.nets.diffusion_model_unet import (
 )
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.diffusion.padding import crop_to_grid, pad_to_multiple
 from medgen.errors import UsageError
 from medgen.shapes import Context, Latent, Time
@@ -62,6 +62,7 @@ class UNetConfig:
             raise ValueError(f"spatial_dims is {self.spatial_dims}; it must be 2 or 3")
         if len(self.attention) != len(self.widths):
             raise UsageError(f"attention has {len(self.attention)} levels, not {len(self.widths)}")
+        check_least(self, 1, "in_channels", "out_channels", "widths", "res_blocks")
         check_parts("norm_groups", self.norm_groups, self.widths)
         attending = [*zip(self.widths, self.attention, strict=True), (self.widths[-1], True)]
         check_parts("heads", self.heads, [width for width, attends in attending if attends])

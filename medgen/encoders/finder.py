@@ -13,9 +13,11 @@ from jaxtyping import Float
 from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
+from medgen.config import check_least
 from medgen.data.standard import channels_of
 from medgen.encoders.places import OCTAVES, Grid, places
 from medgen.encoders.spots import Spots
+from medgen.errors import UsageError
 from medgen.modality import FACTS, Kind
 from medgen.shapes import Context, Image
 
@@ -47,6 +49,15 @@ class FinderConfig:
     blotted: float = 0.2
     spots: tuple[str, ...] = ()
     spot_width: int = 24
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a network that cannot be built, or a name that stands twice."""
+        check_least(self, 1, "widths", "width", "spot_width")
+        if not 0 <= self.blotted < 1:
+            raise UsageError(f"blotted {self.blotted:g}: choose a share in [0, 1)")
+        for name in ("claims", "regions", "kinds", "spots"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UsageError(f"{name} {', '.join(getattr(self, name))}: name each once")
 
 
 @dataclass(frozen=True)

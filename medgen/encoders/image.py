@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.finder import FinderConfig
 from medgen.encoders.places import Grid
@@ -41,8 +41,10 @@ class ImageEncoderConfig:
     finder: FinderConfig | None = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "in_channels", "widths", "embedding")
+        check_least(self, 0, "layers")
 
     @property
     def stride(self) -> int:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.encoders.encoded import Encoded
 from medgen.encoders.reader import Reader
 from medgen.encoders.tokenizer import END, PAD, START
@@ -33,8 +33,11 @@ class TextEncoderConfig:
     embedding: int = 256
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "vocabulary", "embedding")
+        check_least(self, 2, "max_tokens")  # START and END
+        check_least(self, 0, "layers")
 
 
 class TextEncoder(nn.Module):

@@ -19,6 +19,7 @@ from medgen.io.atomic import atomic_file
 PAD, START, END = 0, 1, 2
 SPECIAL = 3  # numbers that stand for no text; no text can spell them
 BYTES = 256
+LEAST = BYTES + SPECIAL  # numbers of any tokenizer
 MAX_WORDS = 50_000  # remembered of a corpus: 0.5 MB
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -176,8 +177,8 @@ def train_tokenizer(texts: Iterable[str], size: int, *, lowercase: bool = False)
 
     Source: Radford et al. 2019, section 2.2, `Language Models are Unsupervised Multitask Learners`.
     """
-    if size < BYTES + SPECIAL:
-        raise UsageError(f"a vocabulary of {size} is too small; {BYTES + SPECIAL} is the least")
+    if size < LEAST:
+        raise UsageError(f"a vocabulary of {size} is too small; {LEAST} is the least")
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[str]:

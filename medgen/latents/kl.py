@@ -7,7 +7,7 @@ import torch
 from monai.networks.nets.autoencoderkl import AutoencoderKL
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.errors import UsageError
 from medgen.latents.codec import AbstractCodec, check_divides
 from medgen.latents.companding import Companding
@@ -63,6 +63,7 @@ class KLCodecConfig:
     def __post_init__(self) -> None:
         """Raises UsageError for groups that do not divide the width, or nothing to whiten."""
         check_parts("norm_groups", self.norm_groups, self.widths)
+        check_least(self, 1, "latent_channels", "widths", "res_blocks")
         if not self.residual > 0:
             raise UsageError(f"residual {self.residual:g}: choose a number above 0")
         if not 0 <= self.whitening <= 1:

@@ -1,7 +1,7 @@
 """What a codec is trained on: closeness, the look of its texture, and a critic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from medgen.config import check_least
 from medgen.latents.kl import KLCodec
 from medgen.latents.perceptual import RandomFeatures
 from medgen.latents.posterior import divergence, sampled
@@ -37,6 +38,11 @@ class KLLossConfig:
     adversarial_from: int = 500
     critic_width: int = 24
     latent_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a number that makes no sense."""
+        check_least(self, 0, *(each.name for each in fields(self)))
+        check_least(self, 1, "critic_width")
 
 
 class CodecTraining(nn.Module):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from medgen.config import check_parts
+from medgen.config import check_least, check_parts
 from medgen.errors import UsageError
 from medgen.latents.decoder import decoded, decoder_layers
 from medgen.latents.posterior import LOG_VARIANCE, Posterior
@@ -48,8 +48,10 @@ class ReportCodecConfig:
     length: int = 24
 
     def __post_init__(self) -> None:
-        """Raises UsageError for windows that differ, or heads that do not divide the width."""
+        """Raises UsageError for windows that differ, or a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "vocabulary", "layers", "channels")
+        check_least(self, 2, "max_tokens")  # START and END
         if self.length < 1 or self.max_tokens % self.length:
             raise UsageError(f"{self.max_tokens} tokens do not divide into {self.length} cells")
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
+from medgen.config import check_least, check_parts
 from medgen.latents.decoder import decoded, decoder_layers
 from medgen.latents.report import END, START, Ids
 from medgen.shapes import Context
@@ -46,6 +47,13 @@ class WriterConfig:
     regions: int = 0
     severities: int = 3
     seen: int = 128
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a network that cannot be built."""
+        check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "vocabulary", "layers", "claims", "seen")
+        check_least(self, 2, "max_tokens")  # START and END
+        check_least(self, 0, "regions", "severities")
 
 
 @dataclass(frozen=True)

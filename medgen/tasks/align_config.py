@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from medgen.align.augment import AugmentConfig
 from medgen.align.central import Pairs
+from medgen.config import check_least
 from medgen.data.standard import StandardConfig, channels_of
+from medgen.encoders.tokenizer import LEAST
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import EncodersConfig
@@ -46,7 +48,7 @@ class AlignConfig:
         if self.fit.batch < 2:
             raise UsageError("a batch of one has nothing to be told from; choose --set fit.batch=2")
         weights = (self.invariant, self.grounding, self.wordings, self.diag_weight)
-        if min(weights) < 0 or not 0 <= self.max_bad <= 1:
+        if not all(weight >= 0 for weight in weights) or not 0 <= self.max_bad <= 1:
             raise UsageError("weights must not be negative, and max_bad must be in [0, 1]")
         strides = [getattr(self.encoders, name).stride for name in self.images]
         if self.patch < 0 or any(self.patch % stride for stride in strides):
@@ -61,6 +63,10 @@ class AlignConfig:
         if unknown or not self.train:
             words = ", ".join(Modality)
             raise UsageError(f"train {', '.join(unknown) or 'nothing'}: choose from {words}")
+        check_least(self, LEAST, "vocabulary")
+        lengths = {str(name): getattr(self.encoders, name).embedding for name in Modality}
+        if len(set(lengths.values())) > 1:
+            raise UsageError(f"encoders: {lengths} differ in embedding; choose one for all")
         self._check_views()
 
     def _check_views(self) -> None:
@@ -68,7 +74,7 @@ class AlignConfig:
         for name in self.images:
             encoder = getattr(self.encoders, name)
             sizes = (self.standard.side,) * 2 if name is Modality.XRAY else self.standard.shape
-            if any(size < 1 or size % encoder.stride for size in sizes):
+            if any(size % encoder.stride for size in sizes):
                 raise UsageError(
                     f"standard views of {name}, {' x '.join(map(str, sizes))}: choose multiples "
                     f"of {encoder.stride}, by which its encoder divides them"

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 from torch import Tensor
 
 from medgen.checkpoint import Card, save_model, verify
-from medgen.config import check_parts, from_mapping, to_mapping
+from medgen.config import check_least, check_parts, from_mapping, to_mapping
 from medgen.crossguide.environment import EnvironmentConfig, EnvironmentEncoder
 from medgen.crossguide.flows import CrossGuide
 from medgen.crossguide.listener import Listener, ListenerConfig, listener_for
@@ -39,8 +39,9 @@ class CrossConfig:
     own: bool = False
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads or groups that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "embedding", "most")
 
 
 def new_environment(flow: Flow, config: CrossConfig) -> EnvironmentEncoder:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from medgen.align.augment import AugmentConfig
+from medgen.config import check_least
 from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import FinderConfig
 from medgen.errors import UsageError
@@ -45,8 +46,7 @@ class FinderTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
-        if min(self.looking, self.grounding, self.details) < 0:
-            raise UsageError("weights must not be negative")
+        check_least(self, 0, "looking", "grounding", "details")
         if not 0 <= self.drop < 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and max_bad in [0, 1]")
         if not set(self.finder.kinds) <= set(KINDS) or not self.finder.kinds:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medgen.config import check_least
 from medgen.diffusion.conditioner import Condition, Conditioner, ConditionerConfig
 from medgen.diffusion.denoiser import Denoise, Denoiser
 from medgen.diffusion.guidance import Guidance, guided
@@ -74,6 +75,9 @@ class FlowConfig:
             raise UsageError(f"a grid of {self.grid} does not divide by patches of {self.patch}")
         if not self.widths:
             raise UsageError("widths are empty; a network has one level or more")
+        check_least(self, 1, "channels", "grid", "res_blocks")
+        if self.spacings and not min(self.spacings) > 0:
+            raise UsageError(f"spacings {self.spacings}: choose millimetres above 0")
         _sequence_config(self) if self.modality is Modality.TEXT else _unet_config(self)
 
 

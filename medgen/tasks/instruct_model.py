@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from medgen.checkpoint import Card, verify
-from medgen.config import check_parts, from_mapping
+from medgen.config import check_least, check_parts, from_mapping
 from medgen.errors import ModelError
 from medgen.instruct.instruction import Role
 from medgen.instruct.reader import Reader, ReaderConfig
@@ -28,8 +28,9 @@ class ReaderShape:
     raw: bool = False  # references as channels, without an encoder: a baseline
 
     def __post_init__(self) -> None:
-        """Raises UsageError for heads that do not divide the width."""
+        """Raises UsageError for a network that cannot be built."""
         check_parts("heads", self.heads, [self.width])
+        check_least(self, 1, "layers")
 
 
 def reader_part(modality: Modality) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from medgen.checkpoint import model_folder, read_card
+from medgen.config import check_least
 from medgen.data.study import Study
 from medgen.errors import MedgenError, UsageError
 from medgen.instruct.refiner import Refiner, RefinerConfig
@@ -36,6 +37,10 @@ class RefinerShape:
     """The size of a new refiner; what the images decide is left out."""
 
     widths: tuple[int, ...] = (24, 48, 96, 96)  # channels of each level, finest first
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a network that cannot be built."""
+        check_least(self, 1, "widths")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from medgen.align.gather import gathered
 from medgen.checkpoint import model_folder, verify
+from medgen.config import check_least
 from medgen.data.counterfactuals import read_counterfactuals
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.diffusion.noise import generator_for
-from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
+from medgen.encoders.tokenizer import LEAST, Tokenizer, train_tokenizer
 from medgen.errors import UsageError
 from medgen.latents.posterior import divergence, sampled
 from medgen.latents.report import PAD, ReportCodec, ReportCodecConfig, dropped
@@ -56,6 +57,7 @@ class ReportTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
+        check_least(self, LEAST, "vocabulary")
         if self.beta < 0 or self.beta_warmup < 0 or self.free_nats < 0:
             raise UsageError("beta, beta_warmup and free_nats must not be negative")
         if not 0 <= self.blotted < 1:

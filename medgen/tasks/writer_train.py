@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from medgen.checkpoint import model_folder, read_card
+from medgen.config import check_least
 from medgen.data.counterfactuals import read_counterfactuals
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.finder import SEVERITIES, FinderConfig
-from medgen.encoders.tokenizer import Tokenizer, train_tokenizer
+from medgen.encoders.tokenizer import LEAST, Tokenizer, train_tokenizer
 from medgen.errors import MedgenError, UsageError
 from medgen.latents.report import PAD, dropped
 from medgen.latents.writer import Told, Writer, WriterConfig, inherited
@@ -62,6 +63,7 @@ class WriterTrainConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a number that makes no sense."""
+        check_least(self, LEAST, "vocabulary")
         if not 0 <= self.blotted < 1 or not 0 <= self.blind <= 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("blotted must be in [0, 1), blind and max_bad in [0, 1]")
 

@@ -1,6 +1,8 @@
 """Aligned encoders tell apart what they were shown, and are a model folder like any other."""
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 
 from medgen.checkpoint import read_card
+from medgen.config import resolve
 from medgen.data.counterfactuals import Change, Counterfactual, write_counterfactuals
 from medgen.data.standard import StandardConfig, radiograph_view
 from medgen.data.study import Split
@@ -252,12 +255,31 @@ def test_unknown_encoders_are_refused() -> None:
 
 
 def test_views_that_an_encoder_cannot_take_are_refused() -> None:
-    for side in (0, 18):
-        with pytest.raises(UsageError, match=rf"views of xray, {side} x {side}: .* multiples of 4"):
-            replace(TINY, standard=replace(TINY.standard, side=side))
+    with pytest.raises(UsageError, match=r"views of xray, 18 x 18: .* multiples of 4"):
+        replace(TINY, standard=replace(TINY.standard, side=18))
+    with pytest.raises(UsageError, match="side 0: choose 1 or more"):
+        replace(TINY.standard, side=0)
     odd = replace(TINY.encoders, ct=replace(IMAGE, in_channels=3))
     with pytest.raises(UsageError, match=r"encoders\.ct\.in_channels is 4 for ct"):
         replace(TINY, encoders=odd)
-    for name in ("wordings", "diag_weight"):
+    for name, weight in (("wordings", -1.0), ("diag_weight", -1.0), ("invariant", math.nan)):
         with pytest.raises(UsageError, match="weights must not be negative"):
-            replace(TINY, **{name: -1.0})
+            replace(TINY, **{name: weight})
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("encoders.xray.widths=[]", "widths (): choose 1 or more"),
+        ("encoders.ct.layers=-1", "layers -1: choose 0 or more"),
+        ("encoders.text.max_tokens=1", "max_tokens 1: choose 2 or more"),
+        ("encoders.text.embedding=32", "'text': 32, 'xray': 256, 'ct': 256, 'mri': 256} differ"),
+        ("standard.spacings=[]", "spacings (): choose millimetres above 0"),
+        ("augment.noise=-1", "noise -1.0: choose 0 or more"),
+        ("augment.zoom=1", "zoom must be in [0, 1)"),
+        ("vocabulary=3", "vocabulary 3: choose 259 or more"),
+    ],
+)
+def test_settings_that_build_nothing_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        resolve(AlignConfig, settings=[setting])

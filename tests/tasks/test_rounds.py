@@ -111,6 +111,7 @@ def test_a_tiny_codec_shrinks_to_what_its_groups_divide() -> None:
         ("codec:xray", "codec.norm_groups=7"),
         ("codec:text", "codec.heads=3"),
         ("text-xray", "cross.heads=3"),
+        ("report:words", "writer.heads=3"),
     ],
 )
 def test_what_does_not_divide_is_refused_before_anything_is_built(name: str, setting: str) -> None:
@@ -123,6 +124,47 @@ def test_levels_that_nobody_counted_are_refused() -> None:
         round_named("flow:ct").settle(settings=("flow.widths=[32, 32, 32]",))
     with pytest.raises(UsageError, match="widths are empty"):
         round_named("flow:text").settle(settings=("flow.widths=[]",))
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("report:finder", "finder.widths=[]"),
+        ("report:finder", "finder.width=0"),
+        ("report:finder", "standard.side=0"),
+        ("report:finder", "augment.blur=-1"),
+        ("report:finder", "looking=nan"),
+        ("report:words", "writer.layers=0"),
+        ("report:words", "vocabulary=0"),
+        ("codec:xray", "codec.widths=[]"),
+        ("codec:xray", "codec.latent_channels=0"),
+        ("codec:xray", "loss.critic_width=0"),
+        ("codec:text", "codec.channels=0"),
+        ("flow:xray", "flow.grid=[0, 0]"),
+        ("flow:xray", "flow.conditioner.sources=[]"),
+        ("flow:text", "flow.res_blocks=-1"),
+        ("instruct", "reader.layers=-1"),
+        ("refine:ct", "refiner.widths=[0]"),
+        ("text-ct", "cross.most=0"),
+    ],
+)
+def test_what_is_too_small_is_refused_before_anything_is_built(name: str, setting: str) -> None:
+    key = setting.partition("=")[0].rpartition(".")[2]
+    with pytest.raises(UsageError, match=rf"^{key} .*: choose \d+ or more$"):
+        round_named(name).settle(settings=(setting,))
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("report:finder", "finder.blotted=2", r"blotted 2: choose a share in \[0, 1\)"),
+        ("report:finder", 'finder.kinds=["ct", "ct"]', "kinds ct, ct: name each once"),
+        ("flow:ct", "flow.spacings=[0]", r"spacings \(0.0,\): choose millimetres above 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(name: str, setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        round_named(name).settle(settings=(setting,))
 
 
 def test_a_rehearsed_codec_has_its_critic(monkeypatch: pytest.MonkeyPatch) -> None:
