@@ -8,10 +8,11 @@ from typing import Any
 
 from jaxtyping import Float
 from monai.networks.blocks.crossattention import CrossAttentionBlock
-from torch import Tensor, nn
+from torch import Tensor
 
 from medgen.concepts.concept import Concept, Said, layers_of
 from medgen.concepts.masks import cells_of
+from medgen.diffusion.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ class Fusion:
     background: Said | None = None
 
     @contextmanager
-    def attached(self, network: nn.Module) -> Iterator[None]:
+    def attached(self, network: UNet) -> Iterator[None]:
         """The network's cross-attention is fused, as long as this lasts.
 
         Raises:
             ValueError: If the network has no cross-attention of MONAI's kind.
         """
+        coarsest = self.patch * network.coarsest
         handles = [
-            layer.register_forward_hook(partial(self._fuse, name), with_kwargs=True)
+            layer.register_forward_hook(partial(self._fuse, name, coarsest), with_kwargs=True)
             for name, layer in layers_of(network)
         ]
         try:
@@ -61,6 +63,7 @@ class Fusion:
     def _fuse(
         self,
         name: str,
+        coarsest: int,
         layer: CrossAttentionBlock,
         given: tuple[Any, ...],
         named: dict[str, Any],
@@ -68,8 +71,8 @@ class Fusion:
     ) -> Float[Tensor, "batch cells asking"]:
         """A forward hook; `answer` is what the layer says without concepts."""
         queries = given[0]
-        shares = cells_of(self.where, queries.shape[1], patch=self.patch).to(answer)
-        shares = shares.flatten(2)[..., None]  # (batch, concepts, cells, 1)
+        shares = cells_of(self.where, queries.shape[1], patch=self.patch, coarsest=coarsest)
+        shares = shares.to(answer).flatten(2)[..., None]  # (batch, concepts, cells, 1)
         ground = answer
         if self.background is not None:
             heard = self.background.expand(len(queries), -1, -1)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from medgen.diffusion.padding import pad_to_multiple
+
 MOSTLY = 0.8  # of an object in an overlap: beyond it, the other one gets nothing of that
 
 Shares = Float[Tensor, "parts *grid"]
@@ -52,31 +54,25 @@ def _without_losers(dense: Bool[Tensor, "concepts *grid"]) -> Bool[Tensor, "conc
 
 
 def cells_of(
-    shares: Float[Tensor, "batch parts *grid"], cells: int, *, patch: int
+    shares: Float[Tensor, "batch parts *grid"], cells: int, *, patch: int, coarsest: int
 ) -> Float[Tensor, "batch parts *coarse"]:
     """Shares on the grid of a layer: the mean over the cells that one of its cells covers.
 
     Args:
         shares: On the latent's grid.
         cells: Of the layer, in all.
-        patch: Cells of the latent along each axis that the network takes as one; its levels halve
-            what is left, and repeat the far edge where that does not divide.
+        patch: Cells of the latent along each axis that the network takes as one.
+        coarsest: Those that its coarsest level takes as one. Each level halves the one before, and
+            the far edge is repeated until that divides.
 
     Raises:
         ValueError: If no level of such a network has so many cells.
     """
-    grid = shares.shape[2:]
-    stride = patch
-    while stride <= patch * 2 * max(grid):
-        coarse = [math.ceil(size / stride) for size in grid]
-        if math.prod(coarse) == cells:
-            missing = [
-                each
-                for size, few in zip(reversed(grid), reversed(coarse), strict=True)
-                for each in (0, few * stride - size)
-            ]
-            padded = F.pad(shares, missing, mode="replicate") if any(missing) else shares
-            pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(grid)]
+    padded = pad_to_multiple(shares, coarsest)
+    axes, stride = padded.ndim - 2, patch
+    while stride <= coarsest:
+        if math.prod(padded.shape[2:]) == cells * stride**axes:
+            pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[axes]
             return pool(padded, stride)
         stride *= 2
-    raise ValueError(f"no level of {cells} cells on a grid of {tuple(grid)}")
+    raise ValueError(f"no level of {cells} cells on a grid of {tuple(shares.shape[2:])}")

@@ -1,6 +1,6 @@
 """The template: where its latent is at every time, and its features, lent to what is woven."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.inversion import invert_ddim
 from medgen.diffusion.process import AbstractProcess
 from medgen.diffusion.schedule import Stops
-from medgen.diffusion.unet import attention_layers, residual_layers
+from medgen.diffusion.unet import UNet, attention_layers, residual_layers
 from medgen.shapes import Latent, Time
 
 DECODER = "up_blocks"  # in the names of MONAI's layers behind the middle
@@ -87,7 +87,7 @@ class Injection:
     @contextmanager
     def attached(
         self,
-        network: nn.Module,
+        network: UNet,
         progress: float,
         where: Float[Tensor, "batch 1 *grid"],
         *,
@@ -101,9 +101,14 @@ class Injection:
             where: Share of all concepts in each cell of the latent, for each item of the batch.
             patch: Cells of the latent along each axis that the network takes as one.
         """
-        keep = 1 - (1 - self.inside) * where
+        share_of = partial(
+            cells_of,
+            1 - (1 - self.inside) * where,
+            patch=patch,
+            coarsest=patch * network.coarsest,
+        )
         handles = [
-            module.register_forward_hook(partial(self._inject, keep=keep, patch=patch))
+            module.register_forward_hook(partial(self._inject, share_of))
             for module in self._modules(network, progress)
         ]
         try:
@@ -124,17 +129,18 @@ class Injection:
 
     @staticmethod
     def _inject(
+        share_of: Callable[[int], Tensor],
         module: nn.Module,
         given: tuple[Any, ...],
         answer: Tensor,
-        *,
-        keep: Float[Tensor, "batch 1 *grid"],
-        patch: int,
     ) -> Tensor:
-        """A forward hook: residual blocks answer on a grid, attention in a row of cells."""
+        """A forward hook: residual blocks answer on a grid, attention in a row of cells.
+
+        Of so many cells, `share_of` says how much of each is the template's.
+        """
         is_row = answer.ndim == 3
         cells = answer.shape[1] if is_row else answer[0, 0].numel()
-        share = cells_of(keep, cells, patch=patch).to(answer)
+        share = share_of(cells).to(answer)
         if is_row:
             share = share.flatten(2).transpose(1, 2)
         return torch.cat([answer[:1], answer[1:].lerp(answer[:1].expand_as(answer[1:]), share[1:])])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from medgen.concepts.concept import Concept, Said
 from medgen.concepts.fusion import Fusion
@@ -16,6 +16,7 @@ from medgen.diffusion.prediction import Prediction, to_clean, to_noise
 from medgen.diffusion.process import AbstractProcess
 from medgen.diffusion.sampler import Step, sample_ddim, stretches
 from medgen.diffusion.schedule import Stops
+from medgen.diffusion.unet import UNet
 from medgen.shapes import Context, Latent, Time
 
 Predict = Callable[[Latent, Time, Context], Tensor]
@@ -36,7 +37,7 @@ class Loom:
     """
 
     predict: Predict
-    network: nn.Module
+    network: UNet
     process: AbstractProcess
     prediction: Prediction = Prediction.FLOW
     patch: int = 1

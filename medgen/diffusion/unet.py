@@ -116,13 +116,18 @@ class UNet(nn.Module):
         """
         self._check_given("context", self.config.context_width, context)
         self._check_given("label", self.config.num_labels, label)
-        padded = pad_to_multiple(latent, 2 ** (len(self.config.widths) - 1))
+        padded = pad_to_multiple(latent, self.coarsest)
         timesteps = (TIMESTEPS * time.float()).expand(len(latent))
         said = label
         if self.config.is_summarised and context is not None:
             said = context.mean(1).expand(len(latent), -1)
         prediction = self.unet(padded, timesteps, context=context, class_labels=said)
         return crop_to_grid(prediction, latent.shape[2:])
+
+    @property
+    def coarsest(self) -> int:
+        """Cells along each axis that the coarsest level takes as one."""
+        return 2 ** (len(self.config.widths) - 1)
 
     @property
     def bottleneck(self) -> nn.Module:
@@ -141,7 +146,7 @@ class UNet(nn.Module):
         self._check_given("context", self.config.context_width, context)
         self._check_given("label", self.config.num_labels, None)
         unet = self.unet
-        features = unet.conv_in(pad_to_multiple(latent, 2 ** (len(self.config.widths) - 1)))
+        features = unet.conv_in(pad_to_multiple(latent, self.coarsest))
         timesteps = (TIMESTEPS * time.float()).expand(len(latent))
         clock = get_timestep_embedding(timesteps, self.config.widths[0]).to(latent.dtype)
         told = unet.time_embed(clock)

@@ -82,9 +82,7 @@ def workshop(model: str, kind: Kind, device: str) -> Workshop:
         raise UsageError("text cannot be woven; give an image")
     loaded = load_flows(model, (kind.modality,), device)
     flow = loaded.flows[kind.modality].requires_grad_(False)
-    loom = Loom(
-        flow.predict, flow.network, flow.process, patch=flow.config.patch, weight=flow.weight
-    )
+    loom = Loom(flow.predict, flow.unet, flow.process, patch=flow.config.patch, weight=flow.weight)
     word = f"{kind}:t1" if str(kind) == "mri" else str(kind)
     config = GenerateConfig(modality=word, model=model, device=device, unconditional=True)
     return Workshop(loaded, loom, kind, config)

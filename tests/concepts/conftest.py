@@ -1,4 +1,4 @@
-"""Tiny networks with something to say, in two and three dimensions."""
+"""Tiny networks with something to say: in two dimensions and three, on a grid that is odd, too."""
 
 from types import SimpleNamespace
 
@@ -10,20 +10,21 @@ from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.unet import UNet, UNetConfig
 
 WIDTH, TOKENS = 8, 3
-GRIDS = {2: (8, 8), 3: (4, 4, 4)}
+GRIDS = {"2d": (8, 8), "3d": (4, 4, 4), "odd": (6, 5)}
+LEVELS = {"odd": 3}  # halve eight cells, not six or five
 
 
-@pytest.fixture(params=[2, 3], ids=["2d", "3d"])
+@pytest.fixture(params=GRIDS)
 def tiny(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """A network, its loom, a latent, a context, and another one."""
-    dims: int = request.param
-    torch.manual_seed(dims)
+    """A network, its loom, a latent, a context, and another one; `cells` of what attends."""
+    grid, levels = GRIDS[request.param], LEVELS.get(request.param, 2)
+    torch.manual_seed(len(grid))
     config = UNetConfig(
-        spatial_dims=dims,
+        spatial_dims=len(grid),
         in_channels=4,
         out_channels=4,
-        widths=(8, 8),
-        attention=(False, True),
+        widths=(8,) * levels,
+        attention=(False, True, False)[:levels],
         heads=2,
         norm_groups=4,
         context_width=WIDTH,
@@ -34,7 +35,8 @@ def tiny(request: pytest.FixtureRequest) -> SimpleNamespace:
     return SimpleNamespace(
         network=network,
         loom=Loom(network, network, RectifiedFlow()),
-        latent=torch.randn(1, 4, *GRIDS[dims]),
+        latent=torch.randn(1, 4, *grid),
         context=torch.randn(1, TOKENS, WIDTH),
         other=torch.randn(1, TOKENS, WIDTH),
+        cells={"2d": 16, "3d": 8, "odd": 16}[request.param],
     )

@@ -59,7 +59,7 @@ def test_suppression_goes_as_far_beyond_in_features(tiny: SimpleNamespace) -> No
         if name.endswith("down_blocks.1.attentions.0.transformer_blocks.0.attn2")
     )
     grid = tiny.latent.shape[2:]
-    queries = torch.randn(1, torch.Size(grid).numel() // 2 ** len(grid), 8)
+    queries = torch.randn(1, tiny.cells, 8)
     base, own = (
         layer(queries, context=tiny.other),
         concept.answer(name, layer, queries, tiny.context),

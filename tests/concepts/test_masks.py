@@ -68,12 +68,14 @@ def test_of_two_in_the_same_place_the_first_stays() -> None:
 def test_a_layers_cells_have_the_mean_of_theirs() -> None:
     fine = torch.zeros(1, 1, 8, 8)
     fine[..., :2, :4] = 1
-    coarse = cells_of(fine, 4, patch=2)
+    coarse = cells_of(fine, 4, patch=2, coarsest=4)
     assert coarse.tolist() == [[[[0.5, 0.0], [0.0, 0.0]]]]
 
 
 def test_a_grid_that_does_not_divide_repeats_its_edge() -> None:
     fine = torch.arange(5.0).view(1, 1, 5)
-    assert cells_of(fine, 3, patch=1)[0, 0].tolist() == [0.5, 2.5, 4.0]
+    assert cells_of(fine, 3, patch=1, coarsest=2)[0, 0].tolist() == [0.5, 2.5, 4.0]
+    assert cells_of(fine, 4, patch=1, coarsest=4)[0, 0].tolist() == [0.5, 2.5, 4.0, 4.0]
+    assert cells_of(fine, 8, patch=1, coarsest=4)[0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
     with pytest.raises(ValueError, match="no level of 7 cells"):
-        cells_of(fine, 7, patch=1)
+        cells_of(fine, 7, patch=1, coarsest=4)
