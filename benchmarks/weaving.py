@@ -68,7 +68,7 @@ def mix_noise(loom: Loom, pattern: Pattern, template: Template, stops: Stops) ->
     everywhere = torch.ones_like(pattern.where[None, :1])
 
     def denoise(latent: Latent, time: Time) -> Latent:
-        plain = loom.clean(latent, time, pattern.plain)
+        plain = loom.clean(latent, time, pattern.source)
         mixed = pattern.shares[-1] * plain
         for share, concept in zip(pattern.where, pattern.concepts, strict=True):
             with Fusion([concept], [concept.context], everywhere, patch=loom.patch).attached(
@@ -93,7 +93,7 @@ def inpaint(loom: Loom, pattern: Pattern, template: Template, stops: Stops) -> I
         noisy = loom.process.at(time).over(latent)(template.clean, noise)
         latent = known * noisy + (1 - known) * latent
         mixed = known * template.clean
-        plain = loom.clean(latent, time, pattern.plain)
+        plain = loom.clean(latent, time, pattern.source)
         for share, concept in zip(pattern.where, pattern.concepts, strict=True):
             told = loom.clean(latent, time, concept.said)
             mixed = mixed + share * guide(plain, told, pattern.guidance)

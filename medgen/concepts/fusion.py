@@ -20,17 +20,16 @@ class Fusion:
     """What the cross-attention of a network is to say where.
 
     In the features of every layer, (1 + suppression) * (the concepts, each in its cells, and the
-    background in the rest) - suppression * what is said without any concept. Where there is no
-    concept, and the background is told what the network is, that is the network's own answer.
+    network's own answer in the rest) - suppression * what is said without any concept. Where there
+    is no concept, that is the network's own answer.
 
     Attributes:
         concepts: The concepts.
         contexts: What is said where each of them is; usually its own `context`.
         where: Share of each concept in each cell of the latent, for each item of the batch; the
-            rest is the background's.
+            rest is the network's own.
         patch: Cells of the latent along each axis that the network takes as one.
         suppression: How far features are pushed away from those without concepts; 0 does not.
-        background: What is said where no concept is; None for what the network itself is told.
 
     Source: Kwon et al. 2024, eq. 5 and 6 (arXiv:2404.03913).
     """
@@ -40,7 +39,6 @@ class Fusion:
     where: Float[Tensor, "batch concepts *grid"]
     patch: int = 1
     suppression: float = 0.0
-    background: Said | None = None
 
     @contextmanager
     def attached(self, network: UNet) -> Iterator[None]:
@@ -73,11 +71,7 @@ class Fusion:
         queries = given[0]
         shares = cells_of(self.where, queries.shape[1], patch=self.patch, coarsest=coarsest)
         shares = shares.to(answer).flatten(2)[..., None]  # (batch, concepts, cells, 1)
-        ground = answer
-        if self.background is not None:
-            heard = self.background.expand(len(queries), -1, -1)
-            ground = layer.forward(queries, heard)
-        fused = ground * (1 - shares.sum(1))
+        fused = answer * (1 - shares.sum(1))
         for at, (concept, context) in enumerate(zip(self.concepts, self.contexts, strict=True)):
             fused = fused + shares[:, at] * concept.answer(name, layer, queries, context)
         return fused + self.suppression * (fused - answer)

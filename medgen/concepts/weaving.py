@@ -61,8 +61,8 @@ class Pattern:
     Attributes:
         concepts: The concepts.
         shares: Of each in each cell of the latent, then of the background; they sum to one.
-        source: What the template is told, and the background with it.
-        plain: What is told without concepts; the concepts are pushed away from it.
+        source: What the template is told, and the background with it; the concepts are pushed
+            away from it.
         guidance: How hard: 0 ignores the concepts, 1 does not push. The paper's omega.
         suppression: The same in the features of cross-attention: the paper's lambda, 0 for none.
         injection: What the template lends.
@@ -71,7 +71,6 @@ class Pattern:
     concepts: Sequence[Concept]
     shares: Float[Tensor, "parts *grid"]
     source: Said
-    plain: Said
     guidance: float = 2.0
     suppression: float = 0.0
     injection: Injection = field(default_factory=Injection)
@@ -106,7 +105,6 @@ def weave_features(
         where,
         patch=loom.patch,
         suppression=pattern.suppression,
-        background=pattern.source,
     )
     anywhere = pattern.where.sum(0, keepdim=True).expand(3, *[-1] * where[0].ndim)
     first, clean_at = float(stops[0]), float(stops[-1])
@@ -114,7 +112,7 @@ def weave_features(
     def denoise(latent: Latent, time: Time) -> Latent:
         done = (first - float(time)) / (first - clean_at)
         noisy = torch.cat([template.at(time), latent, latent])
-        told = torch.cat([pattern.source, pattern.plain, pattern.plain])
+        told = pattern.source.expand(3, -1, -1)
         lent = pattern.injection.attached(loom.network, done, anywhere, patch=loom.patch)
         with fusion.attached(loom.network), lent:
             predicted = loom.predict(noisy, time, told)
@@ -149,7 +147,7 @@ def weave_estimates(
     shares = pattern.shares[:, None, None]
     latent = template.noise
     for stretch in stretches(loom.process, stops, latent):
-        plain = loom.clean(latent, stretch.now, pattern.plain)
+        plain = loom.clean(latent, stretch.now, pattern.source)
         mixed = shares[-1] * template.clean
         for share, concept in zip(shares, pattern.concepts, strict=False):
             fusion = Fusion([concept], [concept.context], ones, patch=loom.patch)

@@ -201,7 +201,6 @@ def _difference(
         concepts,
         owned,
         source,
-        source,
         guidance=config.push,
         suppression=config.suppression,
         injection=injection,

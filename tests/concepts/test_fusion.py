@@ -42,15 +42,6 @@ def test_halves_of_one_concept_are_that_concept(tiny: SimpleNamespace) -> None:
     torch.testing.assert_close(fused, wanted)
 
 
-def test_the_background_is_told_its_own(tiny: SimpleNamespace) -> None:
-    concept = learned(tiny.network, tiny.context, 1)
-    nowhere = torch.zeros(1, 1, *tiny.latent.shape[2:])
-    fusion = Fusion([concept], [concept.context], nowhere, background=tiny.other)
-    with fusion.attached(tiny.network):
-        fused = tiny.network(tiny.latent, TIME, tiny.context)
-    torch.testing.assert_close(fused, tiny.network(tiny.latent, TIME, tiny.other))
-
-
 def test_suppression_goes_as_far_beyond_in_features(tiny: SimpleNamespace) -> None:
     concept = learned(tiny.network, tiny.context, 1)
     (name, layer) = next(

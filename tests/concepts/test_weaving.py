@@ -33,7 +33,7 @@ def pattern(tiny: SimpleNamespace, concepts: list[Concept], **changes: object) -
     rows = torch.stack([owner == part for part in range(parts)]).float()
     shares = rows.view(parts, -1, *[1] * (len(grid) - 1)).expand(parts, *grid)
     return replace(
-        Pattern(concepts, shares, tiny.context, tiny.context, guidance=1.0, injection=NO_FEATURES),
+        Pattern(concepts, shares, tiny.context, guidance=1.0, injection=NO_FEATURES),
         **changes,
     )
 
