@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from medgen.config import check_parts
 from medgen.diffusion.attention import AttentionLayer, cross_attention_layers
+from medgen.diffusion.heads import attended
 from medgen.shapes import Context
 
 SHARED = "shared"  # stands for the name of a flow that is heard by its place alone
@@ -161,13 +161,8 @@ class CrossCondition(nn.Module):
         self, queries: Float[Tensor, "batch cells asking"], said: Context
     ) -> Float[Tensor, "batch cells asking"]:
         """What is added to the layer's own answer."""
-        asked = self._split(self.ask(queries))
-        keys, values = map(self._split, self.offer(said).chunk(2, dim=-1))
-        seen = F.scaled_dot_product_attention(asked, keys, values)
-        return self.gate.sigmoid() * self.answer(seen.transpose(1, 2).flatten(2))
-
-    def _split(self, tokens: Tensor) -> Float[Tensor, "batch heads tokens part"]:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        seen = attended(self.ask(queries), self.offer(said), self.heads)
+        return self.gate.sigmoid() * self.answer(seen)
 
 
 def _key(name: str) -> str:

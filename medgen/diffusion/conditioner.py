@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from medgen.config import check_least, check_parts
+from medgen.diffusion.heads import attended
 from medgen.shapes import Context
 
 
@@ -114,14 +114,10 @@ class Look(nn.Module):
             tokens: What is looked at.
             heard: Added to the logits of the attention; -inf for what is not there.
         """
-        asked = self._split(self.ask(self.norms[0](context)))
-        keys, values = map(self._split, self.offer(self.norms[1](tokens)).chunk(2, dim=-1))
-        seen = F.scaled_dot_product_attention(asked, keys, values, heard[:, None, None].to(asked))
-        context = context + self.answer(seen.transpose(1, 2).flatten(2))
+        asked, offered = self.ask(self.norms[0](context)), self.offer(self.norms[1](tokens))
+        seen = attended(asked, offered, self.heads, heard[:, None, None])
+        context = context + self.answer(seen)
         return context + self.think(self.norms[2](context))
-
-    def _split(self, tokens: Tensor) -> Float[Tensor, "batch heads tokens part"]:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 def _logarithm(condition: Condition) -> Float[Tensor, "batch tokens"]:

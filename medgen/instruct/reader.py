@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -15,6 +14,7 @@ from medgen.config import check_parts
 from medgen.crossguide.environment import OCTAVES, whereabouts
 from medgen.diffusion.denoiser import Denoise
 from medgen.diffusion.guidance import Guidance, guided
+from medgen.diffusion.heads import attended
 from medgen.diffusion.unet import UNet
 from medgen.instruct.instruction import Role
 from medgen.shapes import Context, Latent, Time
@@ -157,16 +157,11 @@ class _Glance(nn.Module):
         self, asking: Context, read: Read, distance: Float[Tensor, "cells said"]
     ) -> Context:
         """Look once; `distance` is squared, where the grid spans [-1, 1]."""
-        asked = self._split(self.ask(self.norms[0](asking)))
-        keys, values = map(self._split, self.offer(self.norms[1](read.tokens)).chunk(2, dim=-1))
+        asked, offered = self.ask(self.norms[0](asking)), self.offer(self.norms[1](read.tokens))
         near = self.nearness.exp()[:, None, None] * distance
-        bias = read.heard[:, None, None] - near
-        seen = F.scaled_dot_product_attention(asked, keys, values, bias.to(asked))
-        asking = asking + self.answer(seen.transpose(1, 2).flatten(2))
+        seen = attended(asked, offered, self.heads, read.heard[:, None, None] - near)
+        asking = asking + self.answer(seen)
         return asking + self.think(self.norms[2](asking))
-
-    def _split(self, tokens: Tensor) -> Float[Tensor, "batch heads tokens part"]:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 def _distances(grid: torch.Size) -> Float[Tensor, "cells cells"]:
