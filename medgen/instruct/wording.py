@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from medgen.errors import UsageError
 from medgen.instruct.instruction import MARK, Instruction, Role
 
 WORDS: dict[Role, tuple[str, ...]] = {
@@ -64,6 +65,9 @@ _AFTER = re.compile(
     rf"\s*(?:as|for)\s+(?:(?:the|an?|its)\s+)?({'|'.join(_NAMES)})\b", re.IGNORECASE
 )
 _JOINED = re.compile(r"\s*(?:,|and)\s+(?:the\s+|its\s+)?")
+_ALIKE = re.compile(  # between marks of one role
+    r"\s*(?:,|,?\s*and\b)\s*(?:(?:of|from|in|to)\s+)?", re.IGNORECASE
+)
 _CLAUSE = re.compile(r"[,;.!?]")
 
 
@@ -87,14 +91,18 @@ class _Spot:
     number: int
     start: int
     end: int
-    role: Role | None
+    roles: tuple[Role, ...]
 
 
 def worded(instruction: Instruction) -> Worded:
     """What an instruction says, and what each of its references is for.
 
     A role that is given counts; else the words around the mark, if nothing lies between that says
-    something of its own; else it is context. The numbers of the marks play no part.
+    something of its own; else it is context. Marks that are joined share the role of the first. The
+    numbers of the marks play no part.
+
+    Raises:
+        UsageError: If words say two roles of one mark, and none is given.
 
     Example:
         >>> text = "CT of the thorax in the look of [ref#1], anatomy of [ref#2], small nodule."
@@ -103,18 +111,23 @@ def worded(instruction: Instruction) -> Worded:
         ('CT of the thorax, small nodule.', ['look', 'anatomy'])
     """
     spots = _spots(instruction.text)
-    by_words: dict[int, Role] = {}
-    for spot in spots:
-        if spot.role is not None:
-            by_words.setdefault(spot.number, spot.role)
-    roles = tuple(
-        one.role or by_words.get(one.number, Role.CONTEXT) for one in instruction.references
-    )
+    roles = tuple(one.role or _role_of(one.number, spots) for one in instruction.references)
     return Worded(_without(instruction.text, spots), roles)
 
 
+def _role_of(number: int, spots: list[_Spot]) -> Role:
+    roles = list(dict.fromkeys(r for spot in spots if spot.number == number for r in spot.roles))
+    if len(roles) > 1:
+        raise UsageError(
+            f"[ref#{number}]: is {' and '.join(roles)} at once; give the file a mark for each, or "
+            f"say one of them: --ref {number}=FILE:{roles[0]}"
+        )
+    return roles[0] if roles else Role.CONTEXT
+
+
 def _spots(text: str) -> list[_Spot]:
-    spots, before = [], 0
+    spots: list[_Spot] = []
+    before = 0
     for mark in MARK.finditer(text):
         ends = [found.end() for found in _CLAUSE.finditer(text, before, mark.start())]
         clause = max(ends, default=before)
@@ -122,27 +135,27 @@ def _spots(text: str) -> list[_Spot]:
         if names and not _LEADS_ON.fullmatch(text, names[-1].end(), mark.start()):
             names = []  # what lies between says something of its own
         after = _AFTER.match(text, mark.end())
-        end = mark.end()
+        start, end = mark.span()
+        roles: tuple[Role, ...] = ()
         if after is not None:
-            start, end, role = mark.start(), after.end(), _NAMES[after[1].lower()]
+            end, roles = after.end(), (_NAMES[after[1].lower()],)
         elif names:
-            start, role = _first_of(names, text), _NAMES[names[-1][1].lower()]
-        else:
-            start, role = mark.start(), None
+            joined = _joined(names, text)
+            start, roles = joined[0].start(), tuple(_NAMES[one[1].lower()] for one in joined)
+        elif spots and _ALIKE.fullmatch(text, before, start):
+            roles = spots[-1].roles
         led = _LED.search(text, before, start)
-        spots.append(_Spot(int(mark[1]), led.start() if led else start, end, role))
+        spots.append(_Spot(int(mark[1]), led.start() if led else start, end, roles))
         before = end
     return spots
 
 
-def _first_of(names: list[re.Match[str]], text: str) -> int:
-    """Where the last name begins, or those that are joined with it: "contrast and noise"."""
-    start = names[-1].start()
-    for one in reversed(names[:-1]):
-        if not _JOINED.fullmatch(text, one.end(), start):
-            break
-        start = one.start()
-    return start
+def _joined(names: list[re.Match[str]], text: str) -> list[re.Match[str]]:
+    """The last name and those that are joined with it, in their order: "contrast and noise"."""
+    first = len(names) - 1
+    while first and _JOINED.fullmatch(text, names[first - 1].end(), names[first].start()):
+        first -= 1
+    return names[first:]
 
 
 def _without(text: str, spots: list[_Spot]) -> str:

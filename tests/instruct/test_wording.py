@@ -4,6 +4,7 @@ from itertools import permutations
 
 import pytest
 
+from medgen.errors import UsageError
 from medgen.instruct.instruction import Instruction, Role
 from medgen.instruct.wording import PHRASES, worded
 
@@ -62,6 +63,30 @@ def test_what_only_points_may_lie_between() -> None:
         read = worded(Instruction.parse(f"Nodule, {text}.", ["1=a.png"]))
         assert read.said == "Nodule."
         assert read.roles[0] in (Role.LOOK, Role.ANATOMY)
+
+
+@pytest.mark.parametrize("joint", [" and ", ", ", ", and ", " and of "])
+def test_marks_that_are_joined_share_a_role(joint: str) -> None:
+    text = f"Nodule, in the look of [ref#1]{joint}[ref#2], anatomy of [ref#3]."
+    read = worded(Instruction.parse(text, ["1=a.png", "2=b.png", "3=c.png"]))
+    assert read.said == "Nodule."
+    assert read.roles == (Role.LOOK, Role.LOOK, Role.ANATOMY)
+
+
+def test_what_says_something_of_its_own_joins_no_marks() -> None:
+    text = "In the look of [ref#1], nodule [ref#2]."
+    read = worded(Instruction.parse(text, ["1=a.png", "2=b.png"]))
+    assert (read.said, read.roles) == ("nodule.", (Role.LOOK, Role.CONTEXT))
+
+
+@pytest.mark.parametrize(
+    "text", ["In the look of [ref#1], anatomy of [ref#1].", "In the look and anatomy of [ref#1]."]
+)
+def test_one_mark_has_one_role(text: str) -> None:
+    with pytest.raises(UsageError, match=r"\[ref#1\]: is look and anatomy at once; .*1=FILE:look"):
+        worded(Instruction.parse(text, ["1=a.png"]))
+    said = worded(Instruction.parse(text, ["1=a.png:subject"]))
+    assert said.roles == (Role.SUBJECT,)
 
 
 def test_a_plain_prompt_stays_as_it_is() -> None:
