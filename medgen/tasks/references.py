@@ -76,8 +76,10 @@ def read_references(instruction: Instruction) -> list[Pointed]:
                 raise UsageError(f"--ref {one}: the file says that it is {image.kind}")
             image = replace(image, kind=given.kind)
             _check_numbers(image, one)
-        elif image.voxels.ndim == 3 and role not in (Role.ANATOMY, Role.REGION):
-            image = with_kind(image, None)
+        elif role not in (Role.ANATOMY, Role.REGION):
+            _warn_of_labels(image, one, role)
+            if image.voxels.ndim == 3:
+                image = with_kind(image, None)
         if image.kind is not None and image.kind.view:
             raise UsageError(f"--ref {one}: no model reads a radiograph from the side")
         if role is Role.REGION and len(np.unique(image.voxels)) > MOST_LABELS:
@@ -96,6 +98,17 @@ def _check_numbers(image: MedicalImage, one: Reference) -> None:
         )
     if image.kind.modality is Modality.MRI and looks_like_ct(image):
         raise InputError(f"--ref {one}: is given as MRI but holds HU (air near -1000); say ct=FILE")
+
+
+def _warn_of_labels(image: MedicalImage, one: Reference, role: Role) -> None:
+    """Say if what is taken as a scan looks like a mask."""
+    if is_label_map(image.voxels):
+        word = f"{one.number}={one.file}"
+        LOG.warning(
+            "--ref %s: has %d different numbers, as masks and label maps have, and is taken as a "
+            "scan (%s); say %s:region or %s:anatomy, or %d=KIND=%s if it is one",
+            *(one, len(np.unique(image.voxels)), role, word, word, one.number, one.file),
+        )
 
 
 def flat_pictures(

@@ -97,6 +97,22 @@ def test_numbers_must_be_what_a_scan_is_said_to_be(saved: Saved) -> None:
         pictures(f"1=mri:t1={saved('ct')}:look")
 
 
+def test_a_mask_in_the_role_of_a_scan_is_told(
+    saved: Saved, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask, scan = saved("mask", mask=True), saved("scan")
+    read_references(
+        Instruction.parse("in the look of [ref#1] and [ref#2]", [f"1={mask}", f"2={scan}"])
+    )
+    (said,) = caplog.messages
+    assert said.startswith(f"--ref 1={mask}: has 2 different numbers, as masks and label maps have")
+    assert f"1={mask}:region or 1={mask}:anatomy, or 1=KIND={mask}" in said
+    caplog.clear()
+    for word in (f"1={mask}:region", f"1={mask}:anatomy", f"1=mri={mask}"):
+        read_references(Instruction.parse("[ref#1]", [word]))
+    assert not caplog.messages
+
+
 def test_a_radiograph_is_no_reference_of_a_volume(world: SimpleNamespace) -> None:
     path = world.manifest.parent / "s0" / "xray.png"
     with pytest.raises(UsageError, match="--from xray=FILE"):
