@@ -193,15 +193,20 @@ def write_all(
 
 
 def _write(woven: Woven, output: Path, provenance: Provenance, *, overwrite: bool) -> None:
-    source = woven.image.source
-    if format_of(output) == "nifti" and source is not None and source.format == "nifti":
-        from medgen.io import nifti
+    """Where the scan's own format is asked for, all that did not change is stored as it was."""
+    image = woven.image
+    own = image.source.format if image.source else ""
+    match format_of(output):
+        case "nifti" if own == "nifti":
+            from medgen.io import nifti
 
-        nifti.rewrite(
-            woven.image, woven.changed, output, provenance=provenance, overwrite=overwrite
-        )
-        return
-    files.write(woven.image, output, provenance=provenance, overwrite=overwrite)
+            nifti.rewrite(image, woven.changed, output, provenance=provenance, overwrite=overwrite)
+        case "dicom" if own == "dicom":
+            from medgen.io import dicom
+
+            dicom.write(image, output, provenance=provenance, overwrite=overwrite, keep_steps=True)
+        case _:
+            files.write(image, output, provenance=provenance, overwrite=overwrite)
 
 
 def copy_scan(source: Path, outputs: Outputs, *, overwrite: bool) -> None:

@@ -76,6 +76,37 @@ def test_whole_mri_values_survive_exactly(tmp_path: Path) -> None:
     assert np.array_equal(after.voxels, image.voxels)
 
 
+@pytest.mark.parametrize(("modality", "kind"), [("CT", CT), ("MR", MR)])
+@pytest.mark.parametrize("pixels", [np.int16, np.uint16])
+def test_what_did_not_change_is_stored_as_it_was(
+    plain_dicom: SimpleNamespace, tmp_path: Path, modality: str, kind: Kind, pixels: type
+) -> None:
+    """Slope and intercept of every slice are the source's own."""
+    slices = plain_dicom.slices((HU + 1024).astype(pixels), AFFINE, modality)
+    for one, slope in zip(slices, ("0.5", "0.48828125", "2"), strict=True):
+        one.RescaleSlope, one.RescaleIntercept = slope, "-1024.5"
+    image = dicom.read(plain_dicom.save(slices, tmp_path / "source"))
+    voxels = image.voxels.copy()
+    changed = np.zeros(voxels.shape, bool)
+    changed[1:3, 1:3] = True
+    voxels[changed] += 10.3
+    woven = image.with_voxels(voxels, kind)
+    out = dicom.write(woven, tmp_path / "out", provenance=PROVENANCE, keep_steps=True)
+    again = dicom.read(out)
+    assert np.array_equal(again.voxels[~changed], image.voxels[~changed])
+    assert np.abs(again.voxels[changed] - voxels[changed]).max() <= 1  # half of the largest slope
+    by_place = [
+        sorted(each, key=lambda one: one.ImagePositionPatient[2]) for each in (slices, objects(out))
+    ]
+    for k, (before, after) in enumerate(zip(*by_place, strict=True)):
+        kept = ~changed[:, :, k].T
+        assert np.array_equal(before.pixel_array[kept], after.pixel_array[kept])
+        assert (before.RescaleSlope, before.RescaleIntercept) == (
+            after.RescaleSlope,
+            after.RescaleIntercept,
+        )
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_any_mri_survives_to_a_65535th_of_its_range(tmp_path: Path, scale: float) -> None:
     voxels = (RNG.normal(size=(5, 4, 3)) * scale).astype(np.float32)

@@ -1,13 +1,20 @@
 """What is added to a scan stays in its type and range, and each voxel has one owner."""
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from medgen.data.intensity import HOUNSFIELD, Window
+from medgen.io import files
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
+from medgen.io.provenance import Provenance
 from medgen.modality import Kind
-from medgen.tasks.woven import added, labels_of, measured
+from medgen.tasks.weave_output import Outputs, write_all
+from medgen.tasks.woven import Woven, added, labels_of, measured
 
 ROW = np.array([0, 10, 20, 30], np.int16)
 ONE_MM = Geometry(np.eye(4))
@@ -53,3 +60,24 @@ def test_a_region_is_measured_in_the_unit_of_the_scan() -> None:
     assert (found.before.mean, found.after.mean) == (15, 20)
     assert (found.before.contrast, found.after.contrast) == (0, 5)
     assert found.distance == {}
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_series_is_the_scan_outside_of_what_was_woven(
+    plain_dicom: SimpleNamespace, tmp_path: Path, modality: str
+) -> None:
+    """Half a unit is not rounded away, where the scanner stores such."""
+    stored = np.random.default_rng(0).integers(0, 4000, (6, 5, 4)).astype(np.uint16)
+    slices = plain_dicom.slices(stored, np.eye(4), modality)
+    for one in slices:
+        one.RescaleSlope, one.RescaleIntercept = "0.5", "-1000"
+    scan = files.read(plain_dicom.save(slices, tmp_path / "scan"))
+    changed = np.zeros(stored.shape, bool)
+    changed[1:3, 1:3, 1:3] = True
+    made = replace(scan, voxels=scan.voxels + np.where(changed, np.float32(7.3), np.float32(0)))
+    woven = Woven(made, changed, changed.astype(np.uint8), ())
+    outputs = Outputs(tmp_path / "out", tmp_path / "out_mask.nii.gz")
+    write_all(woven, scan, outputs, Provenance("weave", "toy"), {})
+    again = files.read(outputs.scan)
+    assert np.array_equal(again.voxels[~changed], scan.voxels[~changed])
+    np.testing.assert_allclose(again.voxels[changed], made.voxels[changed], atol=0.25)

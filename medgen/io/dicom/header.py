@@ -24,6 +24,9 @@ IDENTITY_KEYWORDS = (
     "ImageType",
     "LossyImageCompression",
 )
+Step = tuple[float, float]
+"""What one stored unit is worth, and what a stored zero means: RescaleSlope, RescaleIntercept."""
+
 LOSSY_SYNTAXES = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 
 
@@ -55,6 +58,8 @@ class SourceHeader:
         is_lossy: Whether its pixels were ever compressed with loss.
         instances: What it was read from, in the order of the last voxel axis.
         affine: The grid it was read on, so that a result on another grid is known as such.
+        steps: Of each of `instances`, what one stored unit is worth, and what a stored zero means;
+            empty for a radiograph, and where 16 bits do not hold what is stored.
     """
 
     facts: dict[str, str]
@@ -65,6 +70,7 @@ class SourceHeader:
     is_lossy: bool
     instances: tuple[Instance, ...]
     affine: Float[ndarray, "4 4"] | None = field(default=None)
+    steps: tuple[Step, ...] = ()
 
 
 def source_header(
@@ -72,6 +78,7 @@ def source_header(
     dataset: Dataset,
     instances: tuple[Instance, ...],
     affine: Float[ndarray, "4 4"] | None = None,
+    steps: tuple[Step, ...] = (),
 ) -> SourceHeader:
     """Pick what is kept of a parsed header.
 
@@ -91,6 +98,7 @@ def source_header(
         or dataset.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES,
         instances=instances,
         affine=affine,
+        steps=steps,
     )
 
 

@@ -68,6 +68,7 @@ def _read_volume(
         parse(volume[0].path, IDENTITY_KEYWORDS),
         tuple(one.instance for one in volume),
         geometry.affine,
+        tuple((one.slope, one.intercept) for one in volume if one.form.bytes_each <= 2),
     )
     return MedicalImage(
         voxels=voxels,

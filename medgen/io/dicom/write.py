@@ -19,6 +19,7 @@ def write(
     provenance: Provenance,
     overwrite: bool = False,
     keep_patient: bool = False,
+    keep_steps: bool = False,
 ) -> Path:
     """Write an image as synthetic DICOM; the same image gives the same bytes every time.
 
@@ -31,6 +32,8 @@ def write(
         overwrite: Replace what is there.
         keep_patient: Keep the source's patient, study and frame of reference, and refer to its
             images. Otherwise nothing of the source's identity is written.
+        keep_steps: Store a volume in the source's own steps: voxels that did not change since it
+            was read are stored as they were, the others take the nearest value.
 
     Returns:
         `target`.
@@ -58,7 +61,11 @@ def write(
             raise UsageError(f"{target}: a volume is a folder of slices; leave the .dcm out")
         check_straight(image)
         objects = volume_objects(
-            image, image.kind, provenance=provenance, keep_patient=keep_patient
+            image,
+            image.kind,
+            provenance=provenance,
+            keep_patient=keep_patient,
+            keep_steps=keep_steps,
         )
     with atomic_folder(target, overwrite=overwrite) as folder:
         for number, one in enumerate(objects, start=1):

@@ -1,6 +1,6 @@
 """CT and MR out: one classic, single-frame object for every slice of a volume."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, MRImageStorage
 
 from medgen.errors import GeometryError
-from medgen.io.dicom.identity import Identity, identify
+from medgen.io.dicom.header import Step
+from medgen.io.dicom.identity import Identity, header_of, identify
 from medgen.io.dicom.marking import add_facts, add_laterality, decimals, new_object
 from medgen.io.dicom.stack import MAX_TILT_DEG
 from medgen.io.geometry import Geometry
@@ -19,6 +20,7 @@ from medgen.modality import Kind, Modality
 
 MAX_SHEAR = 1e-4  # cosine between rows and columns: 0.03 mm across a 256 mm slice
 HU_LIMITS = np.iinfo(np.int16)
+AS_IT_IS: Step = (1.0, 0.0)
 CT_WINDOW = (40.0, 400.0)  # centre and width, HU: soft tissue
 STEPS = 65535  # between the lowest and highest of 16 bits
 
@@ -29,21 +31,24 @@ class Stored:
 
     Attributes:
         values: int16 or uint16, axes (i, j, k).
-        slope: What one stored unit is worth.
-        intercept: What a stored zero means.
+        steps: Of each slice, what one stored unit is worth, and what a stored zero means.
         clipped: How many voxels did not fit and took the nearest value that does.
         window: Centre and width for display, in the image's unit.
     """
 
     values: Shaped[np.ndarray, "i j k"]
-    slope: float
-    intercept: float
+    steps: Sequence[Step]
     clipped: int
     window: tuple[float, float]
 
 
 def volume_objects(
-    image: MedicalImage, kind: Kind, *, provenance: Provenance, keep_patient: bool
+    image: MedicalImage,
+    kind: Kind,
+    *,
+    provenance: Provenance,
+    keep_patient: bool,
+    keep_steps: bool = False,
 ) -> Iterator[Dataset]:
     """Yield one object per slice, along the last voxel axis.
 
@@ -52,6 +57,8 @@ def volume_objects(
         kind: Its kind.
         provenance: How it was made.
         keep_patient: Whether the source's patient and study stay.
+        keep_steps: Whether values are stored in the steps of the DICOM that the image was read
+            from, so that those that did not change are stored as they were.
 
     Raises:
         GeometryError: If its axes are sheared: DICOM has no way to say so.
@@ -59,7 +66,11 @@ def volume_objects(
     """
     check_straight(image)
     is_ct = kind.modality is Modality.CT
-    stored = _stored_hu(image.voxels) if is_ct else _stored_mr(image.voxels)
+    header = header_of(image) if keep_steps else None
+    if header is not None and len(header.steps) == image.voxels.shape[2]:
+        stored = _stored_in(header.steps, image.voxels, is_ct=is_ct)
+    else:
+        stored = _stored_hu(image.voxels) if is_ct else _stored_mr(image.voxels)
     identity = identify(image, stored.values, provenance=provenance, keep_patient=keep_patient)
     for k in range(image.voxels.shape[2]):
         sop_class = CTImageStorage if is_ct else MRImageStorage
@@ -68,7 +79,7 @@ def volume_objects(
             made.DerivationDescription += f"; {stored.clipped} voxels clipped to 16 bits"
         _add_plane(made, image.geometry, identity, k)
         _add_pixels(made, stored, k)
-        (_add_ct if is_ct else _add_mr)(made, stored)
+        (_add_ct if is_ct else _add_mr)(made, stored.steps[k])
         yield made
 
 
@@ -94,21 +105,40 @@ def _stored_hu(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
     rounded = np.rint(voxels)
     outside = (rounded < HU_LIMITS.min) | (rounded > HU_LIMITS.max)
     values = np.clip(rounded, HU_LIMITS.min, HU_LIMITS.max).astype(np.int16)
-    return Stored(values, 1.0, 0.0, int(np.count_nonzero(outside)), CT_WINDOW)
+    return Stored(values, [AS_IT_IS] * values.shape[2], int(np.count_nonzero(outside)), CT_WINDOW)
 
 
 def _stored_mr(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
     """Whole numbers of 16 bits as they are; anything else spread over all 16 bits."""
     low, high = float(voxels.min()), float(voxels.max())
-    bottom, top = np.percentile(voxels[::2, ::2, ::2], (1, 99))
-    window = (float(bottom + top) / 2, max(float(top - bottom), (high - low) / STEPS))
+    window, slices = _mr_window(voxels), voxels.shape[2]
     for kind in (np.int16, np.uint16):
         limits = np.iinfo(kind)
         if limits.min <= low and high <= limits.max and np.array_equal(voxels, np.rint(voxels)):
-            return Stored(voxels.astype(kind), 1.0, 0.0, 0, (window[0], max(window[1], 1.0)))
+            window = (window[0], max(window[1], 1.0))
+            return Stored(voxels.astype(kind), [AS_IT_IS] * slices, 0, window)
     slope, intercept = map(float, decimals([(high - low) / STEPS, low]))  # as it will be read
     values = np.clip(np.rint((voxels.astype(np.float64) - intercept) / slope), 0, STEPS)
-    return Stored(values.astype(np.uint16), slope, intercept, 0, window)
+    return Stored(values.astype(np.uint16), [(slope, intercept)] * slices, 0, window)
+
+
+def _stored_in(
+    steps: Sequence[Step], voxels: Shaped[np.ndarray, "i j k"], *, is_ct: bool
+) -> Stored:
+    """In steps that were 16 bits before; what has left these takes the nearest value in them."""
+    slopes, intercepts = np.array(steps).T
+    whole = np.rint((voxels.astype(np.float64) - intercepts) / slopes)
+    limits = HU_LIMITS if whole.max() <= HU_LIMITS.max else np.iinfo(np.uint16)
+    values = whole.clip(limits.min, limits.max)
+    window = CT_WINDOW if is_ct else _mr_window(voxels)
+    clipped = int(np.count_nonzero(values != whole))
+    return Stored(values.astype(limits.dtype), steps, clipped, window)
+
+
+def _mr_window(voxels: Shaped[np.ndarray, "i j k"]) -> tuple[float, float]:
+    bottom, top = np.percentile(voxels[::2, ::2, ::2], (1, 99))
+    least = (float(voxels.max()) - float(voxels.min())) / STEPS
+    return float(bottom + top) / 2, max(float(top - bottom), least)
 
 
 def _add_plane(made: Dataset, geometry: Geometry, identity: Identity, k: int) -> None:
@@ -138,24 +168,24 @@ def _add_pixels(made: Dataset, stored: Stored, k: int) -> None:
     made.PixelData = plane.astype(plane.dtype.newbyteorder("<")).tobytes()
 
 
-def _add_rescale(made: Dataset, stored: Stored, unit: str) -> None:
-    made.RescaleSlope, made.RescaleIntercept = decimals([stored.slope, stored.intercept])
+def _add_rescale(made: Dataset, step: Step, unit: str) -> None:
+    made.RescaleSlope, made.RescaleIntercept = decimals(step)
     made.RescaleType = unit
 
 
-def _add_ct(made: Dataset, stored: Stored) -> None:
+def _add_ct(made: Dataset, step: Step) -> None:
     made.Modality = "CT"
     made.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
     made.KVP = made.AcquisitionNumber = None
-    _add_rescale(made, stored, "HU")
+    _add_rescale(made, step, "HU")
 
 
-def _add_mr(made: Dataset, stored: Stored) -> None:
+def _add_mr(made: Dataset, step: Step) -> None:
     made.Modality = "MR"
     made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     made.ScanningSequence, made.SequenceVariant = "RM", "NONE"  # research mode, no variant
     made.ScanOptions = ""
     made.MRAcquisitionType = "3D"
     made.RepetitionTime = made.EchoTime = made.EchoTrainLength = None
-    if (stored.slope, stored.intercept) != (1.0, 0.0):
-        _add_rescale(made, stored, "US")
+    if step != AS_IT_IS:
+        _add_rescale(made, step, "US")
