@@ -56,12 +56,7 @@ def complete_pairs(
     """
     completed, made = [], dict.fromkeys(map(str, SOURCES), 0)
     for study in studies:
-        for kind, source in SOURCES.items():
-            given = next((one for one in study.images if one.modality is source), None)
-            if kind.modality not in pair or study.has(kind.modality) or given is None:
-                continue
-            if not all(study.has(one) for one in pair if one is not kind.modality):
-                continue
+        for kind, given in can_be_made(study, pair):
             config = TranslateConfig(
                 to=str(kind), source=str(given), model=translator, device=device, force=True
             )
@@ -71,6 +66,16 @@ def complete_pairs(
                 made[str(kind)] += 1
         completed.append(study)
     return Completed(completed, {kind: count for kind, count in made.items() if count})
+
+
+def can_be_made(study: Study, pair: Sequence[Modality]) -> list[tuple[Kind, Kind]]:
+    """What is all that a study lacks of a round's modalities, with the image it is made of."""
+    return [
+        (kind, given)
+        for kind, source in SOURCES.items()
+        if [one for one in pair if not study.has(one)] == [kind.modality]
+        for given in [one for one in study.images if one.modality is source][:1]
+    ]
 
 
 def _made(item: Item, config: TranslateConfig, folder: Path) -> Path | None:

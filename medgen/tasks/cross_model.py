@@ -1,6 +1,6 @@
 """What flows tell each other, as parts of a model folder: an environment and a listener each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -71,14 +71,21 @@ def load_guide(model: Path, flows: Mapping[str, Flow]) -> CrossGuide:
         ModelError: If a part is damaged or does not fit.
     """
     card = verify(model)
+    guide = guide_in(card, flows)
+    for kind, modules in ((ENVIRONMENT, guide.environments), (LISTENER, guide.listeners)):
+        for name, module in modules.items():
+            filled(module, model, card, f"{kind}-{name}")
+    return guide
+
+
+def guide_in(card: Card, names: Iterable[str]) -> CrossGuide:
+    """The same without weights: of the sizes that the card says."""
     environments, listeners = {}, {}
-    for name in flows:
+    for name in names:
         told, heard = f"{ENVIRONMENT}-{name}", f"{LISTENER}-{name}"
         if {told, heard} <= card.parts.keys():
-            environment = EnvironmentEncoder(_config(card, told, EnvironmentConfig))
-            environments[name] = filled(environment, model, card, told)
-            listener = Listener(_config(card, heard, ListenerConfig))
-            listeners[name] = filled(listener, model, card, heard)
+            environments[name] = EnvironmentEncoder(_config(card, told, EnvironmentConfig))
+            listeners[name] = Listener(_config(card, heard, ListenerConfig))
     return CrossGuide(environments, listeners)
 
 

@@ -1,6 +1,6 @@
 """Train a round: two flows that stay as they are learn to tell each other what they make."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -101,12 +101,7 @@ def train_cross(
     for name in config.pair:
         flows[str(name)] = load_flow(init, name, device).flow.requires_grad_(False)
     torch.manual_seed(config.fit.seed)
-    taught = load_guide(init, flows)
-    learned, guide = sorted(taught.listeners), completed(taught, flows, config.cross)
-    new = [name for name in names if name not in learned]
-    if not new:
-        raise UsageError(_nothing_new(init, names, taught))
-    frozen(guide, learned)
+    guide, new = to_teach(load_guide(init, flows), flows, config)
     paired = _with_pairs(config, manifest, out)
     encoders = load_aligner(init, device)
     studies = _studies(config, flows, manifest, paired.studies, encoders, device)
@@ -130,6 +125,30 @@ def train_cross(
         listeners = [f"{LISTENER}-{name}" for name in new]
         card = descended(replace(card, steps=step, extra=extra), init, *listeners)
         save_guide(out / MODEL, card, guide, said, new, beside=init)
+
+
+def to_teach(
+    taught: CrossGuide, flows: Mapping[str, Flow], config: CrossTrainConfig
+) -> tuple[CrossGuide, list[str]]:
+    """What a round trains: all that flows tell each other, of which the taught part is frozen.
+
+    Args:
+        taught: What earlier rounds have taught.
+        flows: Of the round, by name.
+        config: Of the round.
+
+    Returns:
+        The guide, and the names of the flows that learn.
+
+    Raises:
+        UsageError: If all of them have learned already.
+    """
+    learned, guide = sorted(taught.listeners), completed(taught, flows, config.cross)
+    new = [name for name in flows if name not in learned]
+    if not new:
+        raise UsageError(_nothing_new(model_folder(config.init), list(flows), taught))
+    frozen(guide, learned)
+    return guide, new
 
 
 def _nothing_new(init: Path, names: Sequence[str], taught: CrossGuide) -> str:

@@ -13,8 +13,6 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.config import from_mapping
-from medgen.crossguide.flows import CrossGuide
-from medgen.data.manifest import read_manifest
 from medgen.data.standard import channels_of
 from medgen.diffusion.conditioner import Condition
 from medgen.encoders.finder import Finder
@@ -30,8 +28,8 @@ from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.archive_train import ArchiveTrainConfig
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.cross_items import CrossTraining
-from medgen.tasks.cross_model import completed
-from medgen.tasks.cross_train import CrossTrainConfig
+from medgen.tasks.cross_model import guide_in
+from medgen.tasks.cross_train import CrossTrainConfig, to_teach
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.finder_config import FinderTrainConfig
@@ -44,6 +42,7 @@ from medgen.tasks.instruct_model import new_reader
 from medgen.tasks.instruct_train import InstructTrainConfig
 from medgen.tasks.memory import available_bytes
 from medgen.tasks.refine_train import RefineTrainConfig, refiner_shape
+from medgen.tasks.rehearsal_studies import counted
 from medgen.tasks.report_train import ReportTrainConfig
 from medgen.tasks.spots_items import CELLS
 from medgen.tasks.spots_train import SpotsTrainConfig
@@ -121,12 +120,15 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
         InputError: If the manifest is wrong.
         UsageError: If what is to stay as it is is not there, or is everything.
     """
-    studies = _count(config, manifest)  # what is wrong with it must not wait for the steps
+    studies = counted(config, manifest)  # what is wrong with it must not wait for the steps
     config = going_on(config)
     with FakeTensorMode():
         network, work = _built(config)
-        parameters = sum(each.numel() for each in network.parameters() if each.requires_grad)
-        needed = COPIES * BYTES * parameters + _remembered(network, work)
+        parameters, frozen = (
+            sum(each.numel() for each in network.parameters() if each.requires_grad is learns)
+            for learns in (True, False)
+        )
+        needed = BYTES * (COPIES * parameters + frozen) + _remembered(network, work)
     seconds = None
     if needed < available_bytes() / 2:
         seconds = _timed(config)
@@ -139,32 +141,6 @@ def rehearse(name: str, config: Any, manifest: Path | None) -> Plan:
         round(needed / GIGABYTE, 3),
         seconds,
     )
-
-
-def _count(config: Any, manifest: Path | None) -> int | None:
-    if manifest is None:
-        return None
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    wanted = _needed(config)
-    return sum(study.is_for_training and all(map(study.has, wanted)) for study in listed)
-
-
-def _needed(config: Any) -> tuple[Modality, ...]:
-    """What a study must have to be learned from."""
-    match config:
-        case FlowTrainConfig() | CodecTrainConfig() | RefineTrainConfig():
-            return (Modality(config.modality),)
-        case InstructTrainConfig() | ArchiveTrainConfig():
-            return (Modality(config.modality),)
-        case CrossTrainConfig():
-            return tuple(map(Modality, config.pair))
-        case ReportTrainConfig() | WriterTrainConfig():
-            return (Modality.TEXT,)
-        case FinderTrainConfig():
-            return (Kind.parse(config.finder.kinds[0]).modality,)
-        case SpotsTrainConfig():
-            return (Modality.CT,)
-    return (Modality.CT, Modality.MRI)
 
 
 def _remembered(network: nn.Module, work: Work) -> int:
@@ -217,11 +193,14 @@ def _shaped(config: Any) -> tuple[nn.Module, Work]:
             return CodecTraining(KLCodec(config.codec), config.loss), _codec_work(config)
         case CrossTrainConfig():
             flows = _flows_of(config.init, config.pair)
-            guide = completed(CrossGuide({}, {}), flows, config.cross)
-            return CrossTraining(guide), _cross_work(config, flows)
+            taught = guide_in(read_card(model_folder(config.init)), flows)
+            guide, _ = to_teach(taught, flows, config)
+            return _beside(CrossTraining(guide), flows), _cross_work(config, flows)
         case InstructTrainConfig() | ArchiveTrainConfig():
-            (flow,) = _flows_of(config.init, [config.modality]).values()
-            return new_reader(flow, config.reader, ()), _instruct_work(config, flow)
+            flows = _flows_of(config.init, [config.modality])
+            (flow,) = flows.values()
+            reader = new_reader(flow, config.reader, ())
+            return _beside(reader, flows), _instruct_work(config, flow)
         case RefineTrainConfig():
             return Refiner(refiner_shape(config, EMBEDDING)), _refine_work(config)
         case ReportTrainConfig():
@@ -239,18 +218,27 @@ def _shaped(config: Any) -> tuple[nn.Module, Work]:
     raise TypeError(f"no rehearsal for {type(config).__name__}")
 
 
+def _beside(network: nn.Module, flows: Mapping[str, Flow]) -> nn.Module:
+    """A network with the frozen flows that it works in: they take memory, and go where it goes."""
+    network.add_module("flows", nn.ModuleDict(flows))
+    return network
+
+
 def _flow_work(config: FlowTrainConfig) -> Work:
     batch, flow = config.fit.batch, config.flow
 
     def work(network: nn.Module) -> Tensor:
         noisy = torch.randn(batch, flow.channels, *flow.grid)
-        tokens = torch.randn(batch, PROMPT_TOKENS, flow.conditioner.sources[0])
-        mask = torch.ones(batch, PROMPT_TOKENS, dtype=torch.bool)
-        told = Condition(tokens, mask, 0, torch.ones(batch))
-        loss: Tensor = network(noisy, torch.ones(batch), [told]).square().mean()
+        loss: Tensor = network(noisy, torch.ones(batch), [_prompt(batch, flow)]).square().mean()
         return loss
 
     return work
+
+
+def _prompt(batch: int, flow: FlowConfig) -> Condition:
+    tokens = torch.randn(batch, PROMPT_TOKENS, flow.conditioner.sources[0])
+    mask = torch.ones(batch, PROMPT_TOKENS, dtype=torch.bool)
+    return Condition(tokens, mask, 0, torch.ones(batch))
 
 
 def _flows_of(init: str, modalities: Sequence[Modality]) -> dict[str, Flow]:
@@ -275,8 +263,6 @@ def _instruct_work(config: InstructTrainConfig | ArchiveTrainConfig, flow: Flow)
         assert isinstance(network, Reader)
         latent = torch.randn(batch, shape.channels, *shape.grid)
         context = torch.randn(batch, shape.conditioner.length, shape.conditioner.width)
-        if flow.conditioner.query.device != latent.device:
-            flow.to(latent.device)
         with torch.no_grad():
             features = flow.features(latent, context)
             if network.config.raw:
@@ -298,15 +284,14 @@ def _cross_work(config: CrossTrainConfig, flows: Mapping[str, Flow]) -> Work:
             name: torch.randn(batch, flow.config.channels, *flow.config.grid)
             for name, flow in flows.items()
         }
-        told = network.guide.tell(noisy, torch.ones(batch))
-        losses = []
+        time = torch.ones(batch)
+        told = network.guide.tell(noisy, time)
+        again = network.guide.tell(noisy, time) if config.invariant else {}
+        losses = [one.embedding.square().mean() for one in (*told.values(), *again.values())]
         for name, flow in flows.items():
-            shape = flow.config.conditioner
-            context = torch.randn(batch, shape.length, shape.width)
-            if flow.conditioner.query.device != noisy[name].device:
-                flow.to(noisy[name].device)
             with network.guide.hearing(name, flow.network, told):
-                losses.append(flow.predict(noisy[name], torch.ones(batch), context).square().mean())
+                said = flow(noisy[name], time, [_prompt(batch, flow.config)])
+            losses.append(said.square().mean())
         return torch.stack(losses).sum()
 
     return work

@@ -14,6 +14,7 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.tasks.complete_pairs import Completed, complete_pairs
 from medgen.tasks.cross_train import train_cross
+from medgen.tasks.rehearsal_studies import counted
 from tests.tasks.world_toy import round_config
 
 TEXT_XRAY = (Modality.TEXT, Modality.XRAY)
@@ -63,9 +64,11 @@ def test_a_round_completes_its_pairs_and_says_so(world: SimpleNamespace, tmp_pat
     bare = world.manifest.parent / "no-xray.jsonl"
     bare.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = round_config("text-xray", world.flows, steps=1, batch=2)
+    whole = replace(config, complete_pairs=True)
+    assert (counted(config, bare), counted(whole, bare)) == (0, 2)
     with pytest.raises(UsageError, match="column xray is missing in 2 of 2"):
         list(train_cross(config, tmp_path, manifest=bare))
-    list(train_cross(replace(config, complete_pairs=True), tmp_path, manifest=bare))
+    list(train_cross(whole, tmp_path, manifest=bare))
     extra = read_card(tmp_path / "model").extra
     assert extra["training-text-xray"]["made"] == {"xray": 2}
     assert (tmp_path / "pairs" / "s0").is_dir()

@@ -15,11 +15,13 @@ from medgen.crossguide.flows import CrossGuide
 from medgen.data.standard import StandardConfig
 from medgen.errors import ModelError, UsageError
 from medgen.modality import Modality
+from medgen.tasks import rehearsal
 from medgen.tasks.codec_images import framed_whole, whole_grid
 from medgen.tasks.codec_model import load_codec
 from medgen.tasks.cross_model import load_guide
 from medgen.tasks.cross_train import train_cross
 from medgen.tasks.flow_model import common_spacings, load_flow
+from medgen.tasks.rehearsal import rehearse
 from tests.tasks.world_toy import ROUNDS, SIDE, SPACING, one_of_two, round_config
 
 NEW = {"text-xray": ("text", "xray"), "text-ct": ("ct",), "ct-mri": ("mri",)}
@@ -59,6 +61,30 @@ def test_who_hears_whom(world: SimpleNamespace) -> None:
         "ct": {"text": True, "xray": False, "mri": False},
         "mri": {"ct": True, "text": False, "xray": False},
     }
+
+
+def test_a_rehearsal_counts_what_a_round_teaches(
+    world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of flows that an earlier round has taught, nothing learns; but they take memory."""
+    monkeypatch.setattr(rehearsal, "available_bytes", lambda: 0.0)  # counted, not timed
+    before = world.flows
+    for name in ROUNDS:
+        after, config = world.rounds[name], round_config(name, before)
+        learned = [
+            tensor.numel()
+            for one in NEW[name]
+            for kind in KINDS
+            for tensor in load_part(after, read_card(after), f"{kind}-{one}").values()
+        ]
+        plan = rehearse(name, config, world.manifest)
+        assert plan.parameters == sum(learned) + 1  # the temperature
+        flows = [load_flow(before, one, torch.device("cpu")).flow for one in config.pair]
+        weights = sum(each.numel() for flow in flows for each in flow.parameters())
+        assert plan.memory_gb * 1e9 > 4 * (5 * plan.parameters + weights)
+        before = after
+    with pytest.raises(UsageError, match="listen to each other already"):
+        rehearse("ct-mri", replace(config, init=str(before)), None)
 
 
 def test_a_round_that_comes_too_late_says_so(world: SimpleNamespace, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Which studies of a manifest a round can learn from, by what they have."""
+
+from pathlib import Path
+from typing import Any
+
+from medgen.data.manifest import read_manifest
+from medgen.modality import Kind, Modality
+from medgen.tasks.archive_train import ArchiveTrainConfig
+from medgen.tasks.codec_train import CodecTrainConfig
+from medgen.tasks.complete_pairs import can_be_made
+from medgen.tasks.cross_train import CrossTrainConfig
+from medgen.tasks.finder_config import FinderTrainConfig
+from medgen.tasks.flow_train import FlowTrainConfig
+from medgen.tasks.instruct_train import InstructTrainConfig
+from medgen.tasks.refine_train import RefineTrainConfig
+from medgen.tasks.report_train import ReportTrainConfig
+from medgen.tasks.spots_train import SpotsTrainConfig
+from medgen.tasks.writer_train import WriterTrainConfig
+
+
+def counted(config: Any, manifest: Path | None) -> int | None:
+    """How many studies a round would learn from; None without a manifest.
+
+    Args:
+        config: Of the round.
+        manifest: The studies.
+
+    Raises:
+        InputError: If the manifest is wrong.
+    """
+    if manifest is None:
+        return None
+    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    wanted = _needed(config)
+    chosen = [study for study in listed if study.is_for_training]
+    if isinstance(config, CrossTrainConfig) and config.complete_pairs:
+        return sum(
+            all(map(study.has, wanted)) or bool(can_be_made(study, wanted)) for study in chosen
+        )
+    return sum(all(map(study.has, wanted)) for study in chosen)
+
+
+def _needed(config: Any) -> tuple[Modality, ...]:
+    """What a study must have to be learned from."""
+    match config:
+        case FlowTrainConfig() | CodecTrainConfig() | RefineTrainConfig():
+            return (Modality(config.modality),)
+        case InstructTrainConfig() | ArchiveTrainConfig():
+            return (Modality(config.modality),)
+        case CrossTrainConfig():
+            return tuple(map(Modality, config.pair))
+        case ReportTrainConfig() | WriterTrainConfig():
+            return (Modality.TEXT,)
+        case FinderTrainConfig():
+            return (Kind.parse(config.finder.kinds[0]).modality,)
+        case SpotsTrainConfig():
+            return (Modality.CT,)
+    return (Modality.CT, Modality.MRI)
