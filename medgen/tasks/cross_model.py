@@ -12,6 +12,7 @@ from medgen.config import check_least, check_parts, from_mapping, to_mapping
 from medgen.crossguide.environment import EnvironmentConfig, EnvironmentEncoder
 from medgen.crossguide.flows import CrossGuide
 from medgen.crossguide.listener import Listener, ListenerConfig, listener_for
+from medgen.errors import UsageError
 from medgen.tasks.flow import Flow
 from medgen.tasks.model_parts import filled, parts_of
 
@@ -95,6 +96,9 @@ def completed(guide: CrossGuide, flows: Mapping[str, Flow], config: CrossConfig)
     A listener that is there stays as it is, and hears a new flow by its place in the space that
     latents share: what an earlier round has taught is not taught again.
 
+    Raises:
+        UsageError: If their places in that space are of another length than asked for.
+
     Source: the freezing of Zhan et al. 2024, section 3.4 (arXiv:2403.04290), which is that of Tang
     et al. 2023 (arXiv:2305.11846).
     """
@@ -104,6 +108,11 @@ def completed(guide: CrossGuide, flows: Mapping[str, Flow], config: CrossConfig)
         else new_environment(flow, config)
         for name, flow in flows.items()
     }
+    if odd := {one.config.embedding for one in environments.values()} - {config.embedding}:
+        raise UsageError(
+            f"cross.embedding is {config.embedding}, but flows that have learned share places of "
+            f"{min(odd)} numbers; say --set cross.embedding={min(odd)}"
+        )
     widths = {name: one.config.width for name, one in environments.items()}
     listeners: dict[str, Listener] = {
         name: cast(Listener, guide.listeners[name])

@@ -141,12 +141,13 @@ def to_teach(
         The guide, and the names of the flows that learn.
 
     Raises:
-        UsageError: If all of them have learned already.
+        UsageError: If all of them have learned already, or share a space of another size.
     """
-    learned, guide = sorted(taught.listeners), completed(taught, flows, config.cross)
+    learned = sorted(taught.listeners)
     new = [name for name in flows if name not in learned]
     if not new:
         raise UsageError(_nothing_new(model_folder(config.init), list(flows), taught))
+    guide = completed(taught, flows, config.cross)
     frozen(guide, learned)
     return guide, new
 

@@ -87,6 +87,13 @@ def test_a_rehearsal_counts_what_a_round_teaches(
         rehearse("ct-mri", replace(config, init=str(before)), None)
 
 
+def test_all_rounds_share_one_space(world: SimpleNamespace, tmp_path: Path) -> None:
+    config = round_config("text-ct", world.rounds["text-xray"])
+    wide = replace(config, cross=replace(config.cross, embedding=32))
+    with pytest.raises(UsageError, match=r"say --set cross\.embedding=16"):
+        list(train_cross(wide, tmp_path, manifest=world.manifest))
+
+
 def test_a_round_that_comes_too_late_says_so(world: SimpleNamespace, tmp_path: Path) -> None:
     config = round_config("text-xray", world.model)
     late = replace(config, pair=(Modality.XRAY, Modality.CT))
