@@ -4,7 +4,7 @@ import logging
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -128,7 +128,7 @@ def learn(
         raise UsageError("--prior-image: an instant concept, and prior=0, use none; leave it out")
     if odd := [one for one in priors if one.kind != kind]:
         raise UsageError(f"--prior-image: is {odd[0].kind}, and the examples are {kind}")
-    shop = workshop(config.model, kind, config.device)
+    shop = _of_one_spacing(workshop(config.model, kind, config.device), examples)
     if config.instant:
         yield _instant(examples, config, shop)
         return
@@ -150,6 +150,19 @@ def _kind_of(examples: Sequence[Example]) -> Kind:
     (kind,) = kinds
     assert kind is not None  # checked above, with the others
     return kind
+
+
+def _of_one_spacing(shop: Workshop, examples: Sequence[Example]) -> Workshop:
+    """The workshop as it sees all volumes at the spacing that the largest of the examples needs.
+
+    The flow is told of one spacing, and a scan that a concept goes into is compared with one.
+    """
+    frames = [frame_of(one.image, shop.kind.modality, shop.loaded) for one in examples]
+    spacings = {frame.spacing for frame in frames if frame.spacing is not None}
+    if len(spacings) < 2:
+        return shop
+    LOG.warning("the largest of the examples needs %g mm; all are seen so", max(spacings))
+    return replace(shop, loaded=replace(shop.loaded, spacings=(max(spacings),)))
 
 
 def _instant(examples: Sequence[Example], config: LearnConfig, shop: Workshop) -> Learned:

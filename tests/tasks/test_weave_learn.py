@@ -3,17 +3,21 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from medgen.errors import InputError, UsageError
+from medgen.io.geometry import Geometry
 from medgen.modality import Kind
+from medgen.tasks import weave_learn
 from medgen.tasks.weave_examples import read_examples
 from medgen.tasks.weave_learn import Example, LearnConfig, Learned, learn
+from medgen.tasks.weave_loom import Workshop
 from tests.tasks.align_toy import PLACES
-from tests.tasks.weave_toy import FEW, corner_examples, learned, save_mask
+from tests.tasks.weave_toy import FEW, corner_examples, ct, ct_examples, learned, save_mask
 
 
 @pytest.fixture
@@ -71,6 +75,33 @@ def test_examples_are_of_one_kind(corner_flows: SimpleNamespace, examples: list[
         LearnConfig()
     with pytest.raises(UsageError, match="is no name for a mask's file"):
         LearnConfig(name="../mass")
+
+
+def test_volumes_are_seen_at_one_spacing(
+    world: SimpleNamespace,
+    volumes: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """16 voxels of 4 mm hold a head of 60 mm, and not one of twice that; whichever comes first."""
+    plain = weave_learn.workshop
+
+    def of_two(*words: Any) -> Workshop:
+        shop = plain(*words)
+        return replace(shop, loaded=replace(shop.loaded, spacings=(4.0, 8.0)))
+
+    monkeypatch.setattr(weave_learn, "workshop", of_two)
+    large = ct_examples(ct(tmp_path / "a.nii.gz", volumes.head))[0]
+    half = Geometry(large.image.geometry.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+    small = replace(large, image=replace(large.image, geometry=half))
+    one, other = (
+        learned(list(them), world.flows, instant=True) for them in ((large, small), (small, large))
+    )
+    assert one.card.spacing == other.card.spacing == 8.0
+    torch.testing.assert_close(one.concept.said, other.concept.said)
+    assert "the largest of the examples needs 8 mm; all are seen so" in caplog.text
+    assert learned([small], world.flows, instant=True).card.spacing == 4.0
 
 
 def test_images_of_the_class_are_of_the_same_kind_and_of_use(
