@@ -15,6 +15,7 @@ class Provenance:
         model_sha256: Hash of the model's card; empty for a simulator.
         seed: Seed of the first sample; None where nothing was random.
         steps: Evaluations of the sampler; None for a single regression.
+        is_sigma: Whether the voxels are one standard deviation of an image, and not the image.
     """
 
     task: str
@@ -22,6 +23,7 @@ class Provenance:
     model_sha256: str = ""
     seed: int | None = None
     steps: int | None = None
+    is_sigma: bool = False
 
     @property
     def sentence(self) -> str:
@@ -31,7 +33,7 @@ class Provenance:
             >>> Provenance("translate", "base", "0123456789abcdef", seed=7).sentence
             'SYNTHETIC image by medgen 0.1.0: translate, model base (0123456789ab), seed 7'
         """
-        return self.sentence_of("image")
+        return self.sentence_of("standard deviation of an image" if self.is_sigma else "image")
 
     def sentence_of(self, what: str) -> str:
         """The same of anything else, such as a report."""

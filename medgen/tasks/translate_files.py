@@ -173,7 +173,7 @@ def _write(
         overwrite=config.overwrite,
         keep_patient=config.keep_patient,
     )
-    describe = partial(write_sidecar, provenance=provenance, overwrite=config.overwrite)
+    describe = partial(write_sidecar, overwrite=config.overwrite)
     details = _details(made, config)
     beside = (sidecar_path(output), sigma, sidecar_path(sigma) if sigma else None, preview)
     with all_or_nothing(*beside) as written:
@@ -190,9 +190,10 @@ def _write(
             written.append(preview)
         if sigma is not None and made.sigma is not None:
             quantity = {"Quantity": "one standard deviation of the result, in its unit"}
-            written.append(describe(sigma, details=details | quantity))
-            written.append(write(made.sigma, sigma))
-        written.append(describe(output, details=details))
+            spread = replace(provenance, is_sigma=True)
+            written.append(describe(sigma, spread, details | quantity))
+            written.append(write(made.sigma, sigma, provenance=spread))
+        written.append(describe(output, provenance, details))
         write(made.image, output)
 
 

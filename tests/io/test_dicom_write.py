@@ -116,6 +116,22 @@ def test_any_mri_survives_to_a_65535th_of_its_range(tmp_path: Path, scale: float
     assert after.kind == Kind.parse("mri")
 
 
+@pytest.mark.parametrize("kind", [CT, MR])
+def test_a_standard_deviation_is_told_from_the_image_it_is_of(tmp_path: Path, kind: Kind) -> None:
+    image = MedicalImage(np.abs(HU) / 10, Geometry(AFFINE), kind)
+    spread = replace(PROVENANCE, is_sigma=True)
+    plain = objects(dicom.write(image, tmp_path / "mean", provenance=PROVENANCE))[0]
+    sigma = objects(dicom.write(image, tmp_path / "sigma", provenance=spread))[0]
+    assert list(sigma.ImageType) == [*plain.ImageType, "STD_DEVIATION"]
+    assert sigma.SeriesDescription.startswith("SYNTHETIC standard deviation of")
+    assert "standard deviation" in sigma.DerivationDescription
+    assert (sigma.SyntheticData, sigma.Modality) == ("YES", plain.Modality)
+    assert len({plain.SeriesNumber, sigma.SeriesNumber}) == 2
+    assert len({plain.SeriesInstanceUID, sigma.SeriesInstanceUID}) == 2
+    low = sigma.WindowCenter - sigma.WindowWidth / 2
+    assert 0 <= low < low + sigma.WindowWidth <= 310  # no window of soft tissue
+
+
 def test_hounsfield_units_are_rounded_and_clipping_is_told(tmp_path: Path) -> None:
     voxels = HU + 0.25
     voxels[0, 0, 0], voxels[1, 1, 1] = 1e6, -1e6

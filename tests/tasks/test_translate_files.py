@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
@@ -128,6 +129,9 @@ def test_samples_of_dicom_write_two_series(
     written = translate_item(item, replace(config, engine="diffuse", steps=2, samples=2))
     assert written.sigma == tmp_path / "s_ct_sigma"
     assert files.read(written.sigma).voxels.min() >= 0
+    sigma = pydicom.dcmread(written.sigma / "0001.dcm")
+    assert "STD_DEVIATION" in sigma.ImageType
+    assert "STD_DEVIATION" not in pydicom.dcmread(written.output / "0001.dcm").ImageType
 
 
 def test_the_preview_is_drawn(item: Item, config: TranslateConfig, tmp_path: Path) -> None:

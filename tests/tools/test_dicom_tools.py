@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +53,8 @@ KINDS = {
     "cr": radiograph(spacing_is_known=False),
 }
 
+SIGMAS = ("ct", "mr-float")
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
@@ -68,10 +71,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
             keep_patient=True,
         )
         files[f"{name}-kept"] = sorted(kept.iterdir())
+    for name in SIGMAS:
+        spread = replace(PROVENANCE, is_sigma=True)
+        folder = dicom.write(KINDS[name], root / f"{name}-sigma", provenance=spread)
+        files[f"{name}-sigma"] = sorted(folder.iterdir())
     return files
 
 
-ALL = [*KINDS, *(f"{name}-kept" for name in KINDS)]
+ALL = [*KINDS, *(f"{name}-kept" for name in KINDS), *(f"{name}-sigma" for name in SIGMAS)]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ SOFTWARE = "medgen"
 IMPLEMENTATION = new_uid("implementation")
 MODALITY_WORDS = {Modality.CT: "CT", Modality.MRI: "MR", Modality.XRAY: "X-ray"}
 SERIES_NUMBERS = {Modality.CT: 9001, Modality.MRI: 9002, Modality.XRAY: 9003}  # far from scanners'
+SIGMA_NUMBERS = 10  # what is added to that of the image which a sigma is of
 PARTS_WITH_SIDES = {"", "SHOULDER", "ELBOW", "WRIST", "HAND", "HIP", "KNEE", "ANKLE", "FOOT"} | {
     "EXTREMITY",
     "BREAST",
@@ -68,15 +69,16 @@ def new_object(
         provenance: How it was made.
     """
     weighting = f" {kind.contrast.upper()}" if kind.contrast else ""
+    of = "standard deviation of " if provenance.is_sigma else ""
     made = new_instance(
         sop_class,
         index,
-        what=f"{MODALITY_WORDS[kind.modality]}{weighting}",
+        what=f"{of}{MODALITY_WORDS[kind.modality]}{weighting}",
         identity=identity,
         provenance=provenance,
         sentence=provenance.sentence,
     )
-    made.SeriesNumber = SERIES_NUMBERS[kind.modality]
+    made.SeriesNumber = SERIES_NUMBERS[kind.modality] + SIGMA_NUMBERS * provenance.is_sigma
     made.DerivationDescription = provenance.sentence[:1024]
     made.BurnedInAnnotation = "NO"
     is_volume = kind.modality is not Modality.XRAY

@@ -1,7 +1,7 @@
 """CT and MR out: one classic, single-frame object for every slice of a volume."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -21,6 +21,7 @@ from medgen.modality import Kind, Modality
 MAX_SHEAR = 1e-4  # cosine between rows and columns: 0.03 mm across a 256 mm slice
 HU_LIMITS = np.iinfo(np.int16)
 AS_IT_IS: Step = (1.0, 0.0)
+SIGMA = "STD_DEVIATION"  # how pixels are derived, as PS3.3 C.8.16.1.4 defines the term
 CT_WINDOW = (40.0, 400.0)  # centre and width, HU: soft tissue
 STEPS = 65535  # between the lowest and highest of 16 bits
 
@@ -71,6 +72,8 @@ def volume_objects(
         stored = _stored_in(header.steps, image.voxels, is_ct=is_ct)
     else:
         stored = _stored_hu(image.voxels) if is_ct else _stored_mr(image.voxels)
+    if provenance.is_sigma:
+        stored = replace(stored, window=_usual_window(image.voxels))
     identity = identify(image, stored.values, provenance=provenance, keep_patient=keep_patient)
     for k in range(image.voxels.shape[2]):
         sop_class = CTImageStorage if is_ct else MRImageStorage
@@ -80,6 +83,8 @@ def volume_objects(
         _add_plane(made, image.geometry, identity, k)
         _add_pixels(made, stored, k)
         (_add_ct if is_ct else _add_mr)(made, stored.steps[k])
+        if provenance.is_sigma:
+            made.ImageType = [*made.ImageType, SIGMA]
         yield made
 
 
@@ -111,7 +116,7 @@ def _stored_hu(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
 def _stored_mr(voxels: Shaped[np.ndarray, "i j k"]) -> Stored:
     """Whole numbers of 16 bits as they are; anything else spread over all 16 bits."""
     low, high = float(voxels.min()), float(voxels.max())
-    window, slices = _mr_window(voxels), voxels.shape[2]
+    window, slices = _usual_window(voxels), voxels.shape[2]
     for kind in (np.int16, np.uint16):
         limits = np.iinfo(kind)
         if limits.min <= low and high <= limits.max and np.array_equal(voxels, np.rint(voxels)):
@@ -130,15 +135,16 @@ def _stored_in(
     whole = np.rint((voxels.astype(np.float64) - intercepts) / slopes)
     limits = HU_LIMITS if whole.max() <= HU_LIMITS.max else np.iinfo(np.uint16)
     values = whole.clip(limits.min, limits.max)
-    window = CT_WINDOW if is_ct else _mr_window(voxels)
+    window = CT_WINDOW if is_ct else _usual_window(voxels)
     clipped = int(np.count_nonzero(values != whole))
     return Stored(values.astype(limits.dtype), steps, clipped, window)
 
 
-def _mr_window(voxels: Shaped[np.ndarray, "i j k"]) -> tuple[float, float]:
+def _usual_window(voxels: Shaped[np.ndarray, "i j k"]) -> tuple[float, float]:
+    """Centre and width that show all but the darkest and brightest hundredth."""
+    low, high = float(voxels.min()), float(voxels.max())
     bottom, top = np.percentile(voxels[::2, ::2, ::2], (1, 99))
-    least = (float(voxels.max()) - float(voxels.min())) / STEPS
-    return float(bottom + top) / 2, max(float(top - bottom), least)
+    return float(bottom + top) / 2, max(float(top - bottom), (high - low) / STEPS)
 
 
 def _add_plane(made: Dataset, geometry: Geometry, identity: Identity, k: int) -> None:
