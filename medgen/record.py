@@ -85,6 +85,11 @@ class Record:
         for each in [path, *(_files(path) if path.is_dir() else ())]:
             self._hide_names(each, digest[:12] or "input")
 
+    def hide_word(self, word: str) -> None:
+        """Keep a name out of the record as it is written somewhere, whatever it leads to."""
+        if len(word) >= SHORTEST_NAME and word.lower() not in SAYS_NOTHING:
+            self._names.setdefault(word, "input")
+
     def _hide_names(self, path: Path, word: str) -> None:
         whole = path.absolute()
         stem = stem_of(path)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medgen.cli.privacy import hide_study
+from medgen.cli.privacy import hide_listed, hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.io.sidecar import sidecar_path
@@ -81,6 +81,9 @@ def run_report(
     log = Record("report", config, seed=config.seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
         _hide(log, inputs, config)
+        if record is not None:
+            for word in inputs:
+                hide_listed(log, Given.parse(word).path)
         items, images_of = _items(inputs)
         if len(items) > 1:
             _check_several(out, config)

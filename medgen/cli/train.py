@@ -132,8 +132,16 @@ def train(
     if manifest is None and chosen.needs_manifest:
         raise UsageError(f"--round {round_} learns from studies; name their manifest")
     steps_done = chosen.run(resolved, folder, manifest=manifest, resume=resume)
+    maps = getattr(resolved, "labels", None)  # only a round that simulates has them
     result = run_training(
-        "train", resolved, steps_done, folder, manifest=manifest, resume=resume, record=record
+        "train",
+        resolved,
+        steps_done,
+        folder,
+        manifest=manifest,
+        resume=resume,
+        record=record,
+        labels=Path(maps) if maps else None,
     )
     if result:
         typer.echo(json.dumps(result) if as_json else result["model"])

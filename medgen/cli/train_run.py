@@ -21,6 +21,7 @@ def run_training(
     manifest: Path | None,
     resume: bool,
     record: Path | None,
+    labels: Path | None = None,
 ) -> dict[str, Any]:
     """Train to the end; returns what was made, as JSON takes it.
 
@@ -34,9 +35,10 @@ def run_training(
         manifest: The studies.
         resume: Whether an older record may be replaced.
         record: Where to write what the run did.
+        labels: Label maps, a file or a folder, that simulated studies are made from.
 
     Raises:
-        InputError: If the manifest cannot be read.
+        InputError: If the manifest or the label maps cannot be read.
         UsageError: If the record would replace what the run reads or makes, or the device is not
             there.
     """
@@ -62,6 +64,8 @@ def run_training(
             log.spare([Path(config.card)] if config.card else [])
             if manifest is not None:
                 hide_manifest(log, manifest)
+            if labels is not None:
+                log.add_input(labels)
         if config.fit.device != "auto":
             choose_device(config.fit.device)  # that it is not there must not wait for the studies
         done, loss = 0, {}

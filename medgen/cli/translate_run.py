@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medgen.cli.privacy import hide_study
+from medgen.cli.privacy import hide_listed, hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
 from medgen.io.names import check_apart
@@ -42,6 +42,9 @@ def run_translate(
     log = Record("translate", config, seed=seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
         _hide_options(log, inputs, config)
+        if record is not None:
+            for path in inputs:
+                hide_listed(log, path)
         items = collect(inputs)
         log.spare(path for item in items for path in item.files)
         if len(items) > 1:

@@ -35,6 +35,12 @@ class Where:
     labels: Path | None
 
     @property
+    def files(self) -> list[Path]:
+        """All that it names."""
+        named = [word for concept in self.concepts for word in _split(concept) if word]
+        return [*map(Path, named), *([self.labels] if self.labels else [])]
+
+    @property
     def typed(self) -> dict[str, object]:
         """The same by the names of their options."""
         return {
@@ -74,14 +80,15 @@ def run_weave(
         log.hide(given)
         if given.suffix == MANIFEST_SUFFIX:
             raise UsageError(f"{given}: is a manifest; say with --recipe what goes where")
-        placed = matched(where.concepts, where.boxes, where.regions, where.labels)
-        others = {path for one in placed for path in one.place.inputs}
-        for path in others | ({report} if report else set()):
+        for path in [*where.files, *([report] if report else [])]:
             log.hide(path)
+        placed = matched(where.concepts, where.boxes, where.regions, where.labels)
         output = woven_path(given, out)
         log.keep_apart([output, sidecar_path(output), preview])
         written = write_woven(scan, placed, config, out, report=report, preview=preview)
         note(log, given, placed, written)
+        if report is not None:
+            log.add_input(report)
         if not is_quiet():
             tell(written)
         yield line_of(written)
@@ -116,9 +123,14 @@ def run_recipe(
         if record is not None:
             hide_manifest(log, manifest)
         log.add_input(recipe)
+        read = read_recipe(recipe)
+        for one in read.concept:
+            log.add_input(Path(one.file))
+            if one.labels:
+                log.hide(Path(one.labels))
         made = weave_many(
             manifest,
-            read_recipe(recipe),
+            read,
             config,
             out or Path("woven"),
             number=number,
@@ -155,8 +167,8 @@ def matched(
         raise UsageError("--region: needs a label map; name it with --labels")
     placed = []
     for word in concepts:
-        path, equals, mask = word.rpartition("=") if not Path(word).exists() else (word, "", "")
-        if equals:
+        path, mask = _split(word)
+        if mask is not None:
             placed.append(Placed(Path(path), Place(mask=Path(mask))))
             continue
         if not places:
@@ -166,6 +178,12 @@ def matched(
         what = f"--box {places[0].box}" if places[0].box else f"--region {places[0].region}"
         raise UsageError(f"{what}: has no concept; add a --concept without a mask")
     return placed
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """A concept's file and its mask, `FILE=MASK`; None without one."""
+    path, equals, mask = word.rpartition("=")
+    return (path, mask) if equals and not Path(word).exists() else (word, None)
 
 
 def note(log: Record, scan: Path, placed: Sequence[Placed], written: Written) -> None:

@@ -22,6 +22,7 @@ FILES = [  # key and attribute of what names a file, and which kind of image it 
     (word, word.replace(":", "_"), Kind.parse(word) if word in IMAGE_WORDS else None)
     for word in (*IMAGE_WORDS, "text", COUNTERFACTUALS, MASKS)
 ]
+LONGEST = 200  # characters of a file's name that are told
 KEYS = ("id", "patient", "split", *WORDS, COUNTERFACTUALS, MASKS)
 ODD = re.compile(r"^[~/\\]|\.\.|:")  # what a name must have to be looked at more closely
 
@@ -213,7 +214,7 @@ def _fault(name: str, place: Place, root: str | None) -> str | None:
             return "must stay inside the list's folder: no absolute path and no '..'"
         if not place.real.startswith(root) and place.real + os.sep != root:
             return "leads out of the list's folder through a link"
-    return None if place.is_there else f"no such file: '{name[:200]}'"
+    return None if place.is_there else f"no such file: '{name[:LONGEST]}'"
 
 
 def _contradictions(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from medgen.data.listing import COUNTERFACTUALS, MASKS, Listing, Problem, examine
+from medgen.data.listing import COUNTERFACTUALS, FILES, LONGEST, MASKS, Listing, Problem, examine
 from medgen.data.study import Study
 from medgen.errors import InputError, OutputError
 from medgen.io.atomic import atomic_file
@@ -42,6 +42,18 @@ def list_studies(path: Path, *, allow_outside: bool = False) -> Listing:
         InputError: If the file itself cannot be read.
     """
     return examine(_entries(path), path.parent, allow_outside=allow_outside)
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """The files that a manifest names, as problems call them; wrong lines count, too.
+
+    Raises:
+        InputError: If the manifest itself cannot be read.
+    """
+    for _, entry in _entries(path):
+        if isinstance(entry, dict):
+            values = (entry.get(word) for word, *_ in FILES)
+            yield from (value[:LONGEST] for value in values if isinstance(value, str))
 
 
 def write_manifest(studies: Iterable[Study], path: Path, *, overwrite: bool = False) -> None:

@@ -124,6 +124,13 @@ def collect(inputs: Sequence[Path]) -> list[Item]:
     return items
 
 
+def manifest_of(path: Path) -> Path | None:
+    """The manifest that an input is, or that a folder has; None if there is none."""
+    if path.suffix == ".jsonl":
+        return path
+    return path / MANIFEST if (path / MANIFEST).is_file() else None
+
+
 def without_existing(
     items: Iterable[Item], output_of: Callable[[Item], Path]
 ) -> tuple[list[Item], list[Item]]:
@@ -178,14 +185,12 @@ def conclude(results: Iterable[Done | Failed]) -> None:
 
 
 def _items_of(path: Path, *, is_alone: bool) -> Iterator[Item]:
-    if path.suffix == ".jsonl":
-        yield from _studies(path)
+    if manifest := manifest_of(path):
+        yield from _studies(manifest)
     elif not path.is_dir():
         if is_alone and not path.exists():
             raise InputError(f"{path}: no such file or folder")
         yield Item(stem_of(path), path)
-    elif (path / MANIFEST).is_file():
-        yield from _studies(path / MANIFEST)
     else:
         found = list(_search(path, (), {path.resolve()}))
         if is_alone and not found:

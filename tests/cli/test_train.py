@@ -12,6 +12,7 @@ import pytest
 
 from medgen.cli import app, train_run
 from medgen.errors import UsageError
+from medgen.record import sha256_of
 from medgen.tasks import rehearsal
 from medgen.tasks.fit import Progress
 from medgen.tasks.train import TrainConfig
@@ -40,7 +41,10 @@ def test_the_model_is_printed_and_translates(
     printed, err = capsys.readouterr()
     assert printed == f"{out}/model\n"
     assert not err
-    assert json.loads(record.read_text())["outputs"][0]["name"] == "model"
+    noted = json.loads(record.read_text())
+    assert noted["outputs"][0]["name"] == "model"
+    assert [one["sha256"] for one in noted["inputs"]] == [sha256_of(labels)]
+    assert str(labels.parent) not in record.read_text()
     mri = volumes.save(volumes.head("mri"), tmp_path / "t1.nii.gz")
     assert app.main(["translate", str(mri), "--model", f"{out}/model", "--device", "cpu"]) == 0
     assert run(*words, "--resume", "--json") == 0
@@ -159,6 +163,7 @@ def test_the_other_flags_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "out": Path("o"),
         "resume": True,
         "record": Path("r.json"),
+        "labels": None,
         "device": "auto",
     }
 

@@ -182,11 +182,15 @@ def test_what_cannot_be_asked(
     Image.fromarray(labels).save("seg.png")
     before = set(here.folder.iterdir())
     capsys.readouterr()
-    assert main(["weave", "scan.png", *words, *here.model]) == code
+    record = here.folder.parent / f"{here.folder.name}.json"
+    assert main(["weave", "scan.png", *words, *here.model, "--record", str(record)]) == code
     told = capsys.readouterr()
     assert message in told.err
     assert len(told.err.strip().splitlines()) == 1
     assert set(here.folder.iterdir()) == before
+    if record.exists():
+        named = ("mass.concept", "none.concept", "mask.png", "seg.png")
+        assert not any(f"{name}:" in json.loads(record.read_text())["error"] for name in named)
 
 
 def test_places_go_to_concepts_in_their_order(

@@ -14,6 +14,7 @@ from medgen.data.manifest import read_manifest
 from medgen.errors import InputError, UsageError
 from medgen.io import files
 from medgen.modality import Kind
+from medgen.record import sha256_of
 from medgen.tasks.given import Given
 from medgen.tasks.weave_files import read_scan
 from medgen.tasks.weave_recipe import Ingredient, Recipe, chosen, drawn, read_recipe
@@ -47,7 +48,11 @@ def kitchen(
 
 def test_pairs_and_their_manifest(kitchen: SimpleNamespace, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert main([*kitchen.words, "-n", "3", "-o", str(out)]) == 0
+    record = ["--record", str(tmp_path / "r.json")]
+    assert main([*kitchen.words, "-n", "3", "-o", str(out), *record]) == 0
+    read = [kitchen.folder / name for name in ("manifest.jsonl", "recipe.toml", "mass.concept")]
+    noted = [one["sha256"] for one in json.loads((tmp_path / "r.json").read_text())["inputs"]]
+    assert noted == [sha256_of(path) for path in read]
     studies = read_manifest(out / "manifest.jsonl")
     assert [study.id for study in studies] == ["woven-0001", "woven-0002", "woven-0003"]
     assert {study.patient for study in studies} == {"p-a", "p-b"}
