@@ -177,14 +177,25 @@ def test_a_series_that_is_not_there_is_a_usage_error(
         dicom.read(two_series(tmp_path, plain_dicom), series="9.9")
 
 
-def test_a_scout_of_another_series_is_left_aside(
-    tmp_path: Path, plain_dicom: SimpleNamespace
+@pytest.mark.parametrize("is_scout", [True, False])
+def test_one_slice_of_another_series_is_left_aside_and_told_unless_it_is_a_scout(
+    tmp_path: Path, plain_dicom: SimpleNamespace, caplog: pytest.LogCaptureFixture, is_scout: bool
 ) -> None:
-    scout = plain_dicom.slices(HU[:, :, :1], AFFINE)[0]
-    scout.SeriesInstanceUID = "1.2.3.4.99"
-    scout.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
-    folder = plain_dicom.save([*plain_dicom.slices(HU, AFFINE), scout], tmp_path / "ct")
+    other = plain_dicom.slices(HU[:, :, :1], AFFINE)[0]
+    other.SeriesInstanceUID = "1.2.3.4.99"
+    other.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    other.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER" if is_scout else "AXIAL"]
+    folder = plain_dicom.save([*plain_dicom.slices(HU, AFFINE), other], tmp_path / "ct")
     assert np.array_equal(dicom.read(folder).voxels, HU)
+    if is_scout:
+        assert not caplog.messages
+        return
+    (said,) = caplog.messages
+    assert "(1 = CT, 4 of 6 x 5" in said
+    assert "left out, unless --series chooses it: 2 = CT, 1 of 6 x 5" in said
+    caplog.clear()
+    assert dicom.read(folder, series="2").voxels.shape == (6, 5, 1)
+    assert not caplog.messages
 
 
 def test_echoes_are_chosen_by_frame(tmp_path: Path, plain_dicom: SimpleNamespace) -> None:

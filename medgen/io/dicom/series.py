@@ -1,5 +1,6 @@
 """What a path holds: the volumes and radiographs in it, and the one that is meant."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -77,6 +78,7 @@ RADIOGRAPHS = SECONDARY | {
     DigitalIntraOralXRayImageStorageForProcessing,
 }
 RADIOGRAPHY = {"", "CR", "DX", "IO", "MG", "OT", "PX", "RG", "SC"}  # of a secondary capture
+LOG = logging.getLogger(__name__)
 MAX_FILES = 20_000
 UID_TAIL = 8  # characters of a UID that are shown, and enough to choose by
 
@@ -119,6 +121,9 @@ class Stack:
 def find(path: Path, *, series: str | None) -> Stack | Radiograph:
     """Find the volume or radiograph that a path means.
 
+    Where just one of several series is a volume, it is meant; what else is left out is told,
+    unless it is a localizer.
+
     Args:
         path: A DICOM file, or a folder that is searched with all folders inside.
         series: Which one: its number in the list of the error below, or the end of its UID.
@@ -136,8 +141,14 @@ def find(path: Path, *, series: str | None) -> Stack | Radiograph:
     if len(volumes) != 1:
         _check_unmixed(found, path)
         raise UsageError(f"{path}: holds {len(found)} series; choose with --series: {_list(found)}")
-    _check_unmixed([one for one in found if one.series == volumes[0].series], path)
-    return volumes[0]
+    taken = volumes[0]
+    _check_unmixed([one for one in found if one.series == taken.series], path)
+    if left := [one for one in found if one is not taken and not _is_localizer(one)]:
+        LOG.warning(
+            "%s: holds one volume, which is read (%s); left out, unless --series chooses it: %s",
+            *(path, _list(found, [taken]), _list(found, left)),
+        )
+    return taken
 
 
 def _scan_folder(folder: Path) -> list[Stack | Radiograph]:
@@ -296,7 +307,11 @@ def _as_found(read: Sequence[list[Slice] | Radiograph]) -> list[Stack | Radiogra
 
 
 def _is_volume(one: Stack | Radiograph) -> bool:
-    return isinstance(one, Stack) and len(one.slices) > 1 and not one.slices[0].is_localizer
+    return isinstance(one, Stack) and len(one.slices) > 1 and not _is_localizer(one)
+
+
+def _is_localizer(one: Stack | Radiograph) -> bool:
+    return isinstance(one, Stack) and one.slices[0].is_localizer
 
 
 def _check_unmixed(found: Sequence[Stack | Radiograph], path: Path) -> None:
@@ -324,14 +339,21 @@ def _chosen(found: Sequence[Stack | Radiograph], series: str, path: Path) -> Sta
     raise UsageError(f"{path}: {fault} match --series {series[:64]}; there are: {_list(found)}")
 
 
-def _list(found: Sequence[Stack | Radiograph]) -> str:
-    """Number the series, with nothing that names a patient."""
+def _list(
+    found: Sequence[Stack | Radiograph], some: Sequence[Stack | Radiograph] | None = None
+) -> str:
+    """Number the series, or `some` of them, with nothing that names a patient."""
+    numbered = [
+        (index, one)
+        for index, one in enumerate(found, start=1)
+        if some is None or any(one is each for each in some)
+    ]
     lines = []
-    for index, one in enumerate(found[:20], start=1):
+    for index, one in numbered[:20]:
         form = one.slices[0].form if isinstance(one, Stack) else one.form
         count = len(one.slices) if isinstance(one, Stack) else form.frames
         word = one.slices[0].modality.upper() if isinstance(one, Stack) else "X-ray"
         size = f"{count} of {form.columns} x {form.rows}"
         lines.append(f"{index} = {word}, {size}, UID …{quoted(one.series[-UID_TAIL:])}")
-    more = [f"and {len(found) - 20} more"] if len(found) > 20 else []
+    more = [f"and {len(numbered) - 20} more"] if len(numbered) > 20 else []
     return "; ".join([*lines, *more])
