@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medgen.errors import UsageError
+from medgen.errors import InputError, UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, atomic_file, atomic_folder, check_writable
 from medgen.io.image import MedicalImage
@@ -98,12 +98,7 @@ def woven_path(source: Path, out: Path | None) -> Path:
     Raises:
         UsageError: If that is the scan itself, or a format that is not written.
     """
-    name = source.name.lower()
-    ending = _ending(source)
-    if name.endswith((".jpg", ".jpeg")):
-        ending = ".png"
-    elif name.endswith((".img", ".hdr", ".img.gz", ".hdr.gz")):
-        ending = ".nii.gz"
+    ending = _usual_ending(source)
     path = out if out is not None else source.absolute().parent
     if path.suffix.lower() == ".dcm" and ending not in ("", ".dcm") and not path.is_dir():
         raise UsageError(f"-o {out}: what is woven from {source.name} is a {ending}; name one")
@@ -230,6 +225,26 @@ def copy_scan(source: Path, outputs: Outputs, *, overwrite: bool) -> None:
             shutil.copyfile(source, draft)
     for stale in filter(None, outputs.beside):
         stale.unlink(missing_ok=True)
+
+
+def _usual_ending(source: Path) -> str:
+    """What a woven file of a source ends in: as itself, if that fits what it holds; else as usual.
+
+    One that cannot be read keeps its ending, and its turn tells why.
+    """
+    own = _ending(source)
+    try:
+        content = files.sniff(source)
+    except InputError:
+        return own
+    match content:
+        case "nifti":
+            return own if own.startswith(".nii") else ".nii.gz"
+        case "png" | "jpeg":
+            return ".png"
+        case "dicom":
+            return own if own == ".dcm" else ""
+    return own
 
 
 def _ending(path: Path) -> str:

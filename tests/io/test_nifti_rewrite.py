@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medgen.errors import UsageError
+from medgen.errors import InputError, UsageError
 from medgen.io import files, nifti
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind
@@ -66,6 +66,25 @@ def test_all_else_stays(kind: Any, dtype: str, slope: float, inter: float, tmp_p
     assert "weave" in extension.get_content().decode()
     content = gzip.decompress(out.read_bytes())
     assert not any(word in content for word in PATIENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("s.nii.gz", "scan"), ("s.nii", "scan.nii.gz"), ("s.nii.gz", "scan.nii"), ("s.nii", "s.png")],
+)
+def test_what_the_source_is_its_content_says(tmp_path: Path, name: str, called: str) -> None:
+    source = write(tmp_path / name, nib.Nifti1Image, "<i2", 2, 1).rename(tmp_path / called)
+    image = files.read(source)
+    out = nifti.rewrite(image, CHANGED, tmp_path / "out.nii", provenance=BY)
+    assert np.array_equal(files.read(out).voxels, image.voxels)
+
+
+def test_of_several_volumes_none_is_written_again(tmp_path: Path) -> None:
+    several = nib.Nifti1Image(np.random.default_rng(0).normal(size=(5, 6, 7, 2)), np.eye(4))
+    nib.save(several, tmp_path / "s.nii")
+    image = files.read(tmp_path / "s.nii", frame=1)
+    with pytest.raises(InputError, match="several volumes"):
+        nifti.rewrite(image, CHANGED, tmp_path / "out.nii", provenance=BY)
 
 
 def test_a_value_beyond_the_type_is_clipped(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A NIfTI file as a volume, in its own voxel order; nothing it declares is believed unchecked."""
 
 import hashlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -46,6 +47,33 @@ class _Layout:
         return prod(self.shape) * self.dtype.itemsize
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A file that is being read; `done` bytes of its stream are."""
+
+    header: Nifti1Header
+    layout: _Layout
+    stream: ByteStream
+    done: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A volume as its file has it.
+
+    Attributes:
+        header: As it stands in the file.
+        voxels: Axes (i, j, k); the file's own type and order of bytes, not scaled.
+        slope: What one stored unit is worth.
+        inter: What a stored zero means.
+    """
+
+    header: Nifti1Header
+    voxels: Shaped[np.ndarray, "i j k"]
+    slope: float
+    inter: float
+
+
 def read(
     path: Path,
     *,
@@ -74,7 +102,43 @@ def read(
         UsageError: If it is 4-D and `frame` does not choose one of its frames.
     """
     digest = hashlib.sha256()
-    with ExitStack() as stack, np.errstate(invalid="ignore", over="ignore"):  # judged below
+    with _opened(path, digest, max_voxels) as file, np.errstate(invalid="ignore", over="ignore"):
+        header = file.header
+        geometry = _geometry(path, header)  # what is no number is judged below
+        chosen = _choose_frame(path, frame, file.layout.frames)
+        with _memory_for(file):
+            voxels = _scaled(_read_voxels(file, chosen), file.layout)
+            voxels = voxels.reshape(file.layout.shape, order="F")
+    details: dict[str, object] = {
+        "sform_code": int(header["sform_code"]),
+        "qform_code": int(header["qform_code"]),
+        "xyzt_units": int(header["xyzt_units"]),
+        "version": 2 if _size(header) == 540 else 1,
+        "affine": geometry.affine,
+    }
+    source = Source(path, "nifti", digest.hexdigest(), details)
+    return MedicalImage(voxels, geometry, kind_of(header), source, is_mask=is_mask)
+
+
+def read_stored(path: Path) -> Stored:
+    """Read the volume of a file as it is stored, with all that `read` checks but its place.
+
+    Raises:
+        InputError: If the file is damaged, or holds several volumes.
+    """
+    with _opened(path, hashlib.sha256(), MAX_VOXELS) as file:
+        layout = file.layout
+        if layout.frames > 1:
+            raise InputError(f"{path}: holds several volumes; split it first")
+        with _memory_for(file):
+            voxels = _read_voxels(file, 0).reshape(layout.shape, order="F")
+    return Stored(file.header, voxels, layout.slope, layout.inter)
+
+
+@contextmanager
+def _opened(path: Path, digest: "hashlib._Hash", max_voxels: int | float) -> Iterator[_Opened]:
+    """Open a file whose header has been checked; of a pair, the file with the voxels."""
+    with ExitStack() as stack:
         stream = stack.enter_context(ByteStream(header_of(path), digest))
         header = _parse(path, stream)
         voxels_path = image_of(stream.path)
@@ -85,18 +149,7 @@ def read(
             stream.finish()
             stream = stack.enter_context(ByteStream(voxels_path, digest))
         layout = _layout(path, header, is_pair=is_pair, max_voxels=max_voxels)
-        geometry = _geometry(path, header)
-        chosen = _choose_frame(path, frame, layout.frames)
-        voxels = _read_voxels(stream, layout, chosen, done=0 if is_pair else _size(header))
-    details: dict[str, object] = {
-        "sform_code": int(header["sform_code"]),
-        "qform_code": int(header["qform_code"]),
-        "xyzt_units": int(header["xyzt_units"]),
-        "version": 2 if _size(header) == 540 else 1,
-        "affine": geometry.affine,
-    }
-    source = Source(path, "nifti", digest.hexdigest(), details)
-    return MedicalImage(voxels, geometry, kind_of(header), source, is_mask=is_mask)
+        yield _Opened(header, layout, stream, done=0 if is_pair else _size(header))
 
 
 def _parse(path: Path, stream: ByteStream) -> Nifti1Header:
@@ -203,21 +256,25 @@ def _choose_frame(path: Path, frame: int | None, frames: int) -> int:
     return frame or 0
 
 
-def _read_voxels(
-    stream: ByteStream, layout: _Layout, frame: int, *, done: int
-) -> Shaped[np.ndarray, "i j k"]:
-    """One frame, in native byte order, scaled; `done` bytes of the stream are read already."""
+def _read_voxels(file: _Opened, frame: int) -> Shaped[np.ndarray, "n"]:
+    """One frame as it is stored, the first axis fastest."""
+    stream, layout = file.stream, file.layout
     stream.expect(layout.offset + layout.frames * layout.frame_bytes)
-    stream.skip(layout.offset - done + frame * layout.frame_bytes)
+    stream.skip(layout.offset - file.done + frame * layout.frame_bytes)
+    flat = np.empty(prod(layout.shape), layout.dtype)
+    stream.fill(flat.view(np.uint8).data)
+    stream.skip((layout.frames - 1 - frame) * layout.frame_bytes)
+    stream.finish()
+    return flat
+
+
+@contextmanager
+def _memory_for(file: _Opened) -> Iterator[None]:
     try:
-        flat = np.empty(prod(layout.shape), layout.dtype)
-        stream.fill(flat.view(np.uint8).data)
-        stream.skip((layout.frames - 1 - frame) * layout.frame_bytes)
-        stream.finish()
-        return _scaled(flat, layout).reshape(layout.shape, order="F")
+        yield
     except MemoryError as error:
         raise InputError(
-            f"{stream.path}: its {layout.frame_bytes / 1e9:.1f} GB do not fit into memory"
+            f"{file.stream.path}: its {file.layout.frame_bytes / 1e9:.1f} GB do not fit into memory"
         ) from error
 
 

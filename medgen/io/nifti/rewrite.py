@@ -3,18 +3,19 @@
 import gzip
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import nibabel as nib
 import numpy as np
 from jaxtyping import Bool
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 
-from medgen.errors import InputError, UsageError
+from medgen.errors import UsageError
 from medgen.io.atomic import atomic_file
 from medgen.io.image import MedicalImage
 from medgen.io.nifti.mark import mark
+from medgen.io.nifti.reader import read_stored
 from medgen.io.provenance import Provenance
-from medgen.io.sniff import header_of
 
 
 def rewrite(
@@ -47,22 +48,14 @@ def rewrite(
         raise UsageError(f"{path}: a NIfTI file ends in .nii or .nii.gz")
     if image.source is None or image.source.format != "nifti":
         raise UsageError(f"{path}: only what was NIfTI is written so")
-    try:
-        source = cast(nib.nifti1.Nifti1Pair, nib.load(image.source.path))
-        proxy = cast(nib.arrayproxy.ArrayProxy, source.dataobj)
-        stored = np.asanyarray(proxy.get_unscaled())
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"{image.source.path}: cannot be read again ({error})") from None
-    if stored.size != image.voxels.size:
-        raise InputError(f"{image.source.path}: holds several volumes; split it first")
-    raw = stored.reshape(image.voxels.shape, order="F").copy(order="F")
-    slope, inter = proxy.slope, proxy.inter
-    values = (image.voxels[changed].astype(np.float64) - inter) / slope
+    source = read_stored(image.source.path)
+    raw = source.voxels
+    values = (image.voxels[changed].astype(np.float64) - source.inter) / source.slope
     if np.issubdtype(raw.dtype, np.integer):
         limits = np.iinfo(raw.dtype)
         values = np.rint(values).clip(limits.min, limits.max)
     raw[changed] = values.astype(raw.dtype)
-    header = _single(source, header_of(image.source.path))
+    header = _single(source.header)
     mark(header, image.kind, provenance, clipped=0)
     with atomic_file(path, overwrite=overwrite) as temporary, ExitStack() as stack:
         file: BinaryIO = stack.enter_context(temporary.open("wb"))
@@ -75,12 +68,10 @@ def rewrite(
     return path
 
 
-def _single(source: nib.nifti1.Nifti1Pair, path: Path) -> nib.nifti1.Nifti1Header:
+def _single(own: Nifti1Header) -> Nifti1Header:
     """The header of a file, as one that holds the voxels, too, has it."""
-    with nib.openers.ImageOpener(str(path)) as stream:  # an image in memory forgets its scaling
-        own = type(source.header).from_fileobj(stream, check=False)
-    is_second = own.template_dtype.itemsize == nib.nifti2.Nifti2Header.sizeof_hdr
-    kind = nib.nifti2.Nifti2Header if is_second else nib.nifti1.Nifti1Header
+    is_second = own.template_dtype.itemsize == Nifti2Header.sizeof_hdr
+    kind = Nifti2Header if is_second else Nifti1Header
     header = kind(own.binaryblock, own.endianness, check=False)
     # These may name the patient, as extensions may.
     for free_text in ("db_name", "aux_file", "data_type", "unused_str"):
