@@ -38,7 +38,7 @@ def run_translate(
         SomeFailedError: At the end, if some of several inputs failed.
         MedgenError: The error of the only input.
     """
-    seed = config.seed if config.engine != "regress" else None
+    seed = config.seed if config.is_random else None
     log = Record("translate", config, seed=seed, device=config.device)
     with recording(record, log, overwrite=config.overwrite):
         _hide_options(log, inputs, config)

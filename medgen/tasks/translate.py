@@ -89,6 +89,11 @@ class TranslateConfig:
         return Kind.parse(self.to)
 
     @property
+    def is_random(self) -> bool:
+        """Whether the seed decides anything: samples, a radiograph's noise, details made anew."""
+        return self.engine != "regress" or self.target == XRAY or self.refine
+
+    @property
     def stated(self) -> Kind | None:
         """What the input is said to be."""
         return Kind.parse(self.source) if self.source else None
@@ -232,12 +237,11 @@ def _by_flows(sources: Sequence[MedicalImage], config: TranslateConfig) -> Trans
 def provenance_of(made: Translation, config: TranslateConfig) -> Provenance:
     """What the writers say about how a translation was made."""
     is_sampled = config.engine != "regress" and made.maker.sha256 != ""
-    is_random = is_sampled or config.target == XRAY or config.refine
     return Provenance(
         task="translate",
         model=made.maker.name,
         model_sha256=made.maker.sha256,
-        seed=config.seed if is_random else None,
+        seed=config.seed if config.is_random else None,
         steps=config.steps if is_sampled else None,
     )
 

@@ -63,7 +63,9 @@ def test_a_file_in_a_file_out(
 def test_a_ct_becomes_a_radiograph(tmp_path: Path, volumes: SimpleNamespace, name: str) -> None:
     ct = volumes.save(volumes.head("ct"), tmp_path / "ct.nii.gz")
     (tmp_path / "o").mkdir()
-    assert run(ct, "--to", "xray", "--view", "lateral", "-o", tmp_path / name) == 0
+    words = ["--to", "xray", "--view", "lateral", "--seed", 5, "--record", tmp_path / "r.json"]
+    assert run(ct, *words, "-o", tmp_path / name) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["seed"] == 5
     stem = Path(name).stem if "chest" in name else "ct_xray"
     ending = Path(name).suffix or ".png"
     assert set(names(tmp_path / "o")) == {f"{stem}.json", f"{stem}{ending}"}
