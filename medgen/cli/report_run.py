@@ -10,6 +10,7 @@ from typing import Any
 from medgen.cli.privacy import hide_listed, hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
+from medgen.io.names import is_file_name
 from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import (
@@ -25,7 +26,7 @@ from medgen.tasks.batch import (
 from medgen.tasks.given import Given
 from medgen.tasks.report import load_reporter
 from medgen.tasks.report_config import ReportConfig
-from medgen.tasks.report_files import ENDINGS, NOT_WRITTEN, Written, given_of, write_report
+from medgen.tasks.report_files import ENDINGS, Written, given_of, write_report
 from medgen.tasks.report_images import MOST
 
 LOGGER = logging.getLogger(__name__)
@@ -87,9 +88,9 @@ def run_report(
         items, images_of = _items(inputs)
         if len(items) > 1:
             _check_several(out, config)
-        if out is not None and out.suffix.lower() in NOT_WRITTEN:
+        is_file = out is not None and is_file_name(out)
+        if out is not None and is_file and out.suffix.lower() not in ENDINGS:
             raise UsageError(f"-o {out}: a report is written as {', '.join(ENDINGS)}")
-        is_file = out is not None and out.suffix.lower() in ENDINGS and not out.is_dir()
         if out is not None and is_file and ending not in (None, out.suffix.lower()):
             raise UsageError(f"-o {out}: is no {ending}; leave --format out")
         items = Shard.parse(shard).of(items) if shard else items

@@ -10,7 +10,7 @@ from typing import Any
 from medgen.cli.privacy import hide_listed, hide_study
 from medgen.cli.progress import watched
 from medgen.errors import UsageError
-from medgen.io.names import check_apart
+from medgen.io.names import check_apart, is_file_name
 from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Done, Failed, Shard, collect, conclude, run_batch, without_existing
@@ -18,7 +18,6 @@ from medgen.tasks.translate import TranslateConfig
 from medgen.tasks.translate_files import Written, output_of, translate_item
 
 LOGGER = logging.getLogger(__name__)
-FILE_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".png")
 
 
 def run_translate(
@@ -78,7 +77,7 @@ def _check_several(out: Path | None, preview: Path | None, config: TranslateConf
         raise UsageError("--with belongs to one input; use a manifest for a batch")
     if config.series is not None or config.frame is not None:
         raise UsageError("--series and --frame belong to one input; leave them out of a batch")
-    if out is not None and not out.is_dir() and out.name.lower().endswith(FILE_SUFFIXES):
+    if out is not None and is_file_name(out):
         raise UsageError(f"-o {out}: names one file for several results; name a folder")
 
 

@@ -10,6 +10,7 @@ from medgen.cli.privacy import hide_manifest
 from medgen.cli.progress import watched
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import SomeFailedError, UsageError
+from medgen.io.names import is_file_name
 from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
@@ -117,6 +118,8 @@ def run_recipe(
         log.hide(manifest)
         if where.concepts or where.boxes or where.regions:
             raise UsageError("--recipe: says itself what goes where; leave --concept out")
+        if out is not None and is_file_name(out):
+            raise UsageError(f"-o {out}: names one file for all that a recipe makes; name a folder")
         if manifest.suffix != MANIFEST_SUFFIX:
             raise UsageError(f"{manifest}: --recipe takes a manifest, a file that ends in .jsonl")
         log.add_input(manifest)

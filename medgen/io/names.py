@@ -15,7 +15,12 @@ _FILE_SUFFIXES: dict[str, FileFormat] = {
     ".png": "png",
 }
 _INPUT_SUFFIXES = (*_FILE_SUFFIXES, ".img.gz", ".hdr.gz", ".img", ".hdr", ".jpg", ".jpeg", ".ima")
-_NOT_WRITTEN = (".jpg", ".jpeg", ".hdr", ".img", ".gz", ".zip", ".mha", ".nrrd", ".mgz")
+_NOT_WRITTEN = (  # of files that somebody may expect, and that medgen does not write
+    *(".jpg", ".jpeg", ".jp2", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".svg"),
+    *(".hdr", ".img", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgh", ".mgz", ".mnc", ".ima", ".raw"),
+    *(".nifti", ".dicom", ".npy", ".npz", ".mat", ".h5", ".pt", ".gz", ".zip", ".tar"),
+    *(".txt", ".json", ".jsonl", ".csv", ".pdf", ".doc", ".docx", ".rtf", ".html", ".md", ".xml"),
+)
 SLICES = "[0-9][0-9][0-9][0-9]*.dcm"  # names in a folder of DICOM that medgen has written
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in file names of one system or another
 
@@ -40,6 +45,16 @@ def safe_name(word: str) -> str:
         ('case 3_ left_right', '_')
     """
     return _FORBIDDEN.sub("_", word).strip(" .") or "_"
+
+
+def is_file_name(path: Path) -> bool:
+    """Whether a path ends as files do, of a format that medgen writes or not, and is no folder.
+
+    Example:
+        >>> [is_file_name(Path(name)) for name in ("ct.nii.gz", "ct.mha", "out.v2", "series.3")]
+        [True, True, False, False]
+    """
+    return not path.is_dir() and path.name.lower().endswith((*_FILE_SUFFIXES, *_NOT_WRITTEN))
 
 
 def format_of(path: Path) -> FileFormat:
@@ -94,7 +109,8 @@ def output_path(
     folder = source.absolute().parent if out is None else out
     if out is None and not source.is_absolute():
         folder = source.parent
-    if out is not None and not out.is_dir() and _is_file_name(out):
+    if out is not None and is_file_name(out):
+        format_of(out)  # refuses what is not written
         path = _with_suffix(out, suffix)
     else:
         stem = _FORBIDDEN.sub("_", f"{stem_of(source)}_{kind.slug}{suffix}")
@@ -140,11 +156,6 @@ def check_apart(results: Iterable[Path | None], inputs: Iterable[Path]) -> None:
         if where in taken:
             raise UsageError(f"{path}: is another result as well; choose another name")
         taken.add(where)
-
-
-def _is_file_name(out: Path) -> bool:
-    format_of(out)  # refuses what is not written
-    return out.name.lower().endswith(tuple(_FILE_SUFFIXES))
 
 
 def _with_suffix(path: Path, suffix: str) -> Path:

@@ -11,7 +11,7 @@ from medgen.instruct.wording import worded
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import MedicalImage
-from medgen.io.names import SLICES, stem_of
+from medgen.io.names import SLICES, is_file_name, stem_of
 from medgen.io.sidecar import sidecar_path, write_sidecar
 from medgen.modality import Kind
 from medgen.tasks.agreement import Agreement
@@ -75,7 +75,7 @@ def outputs_of(request: Request, config: GenerateConfig, out: Path) -> list[Path
         if config.format and own != config.format:
             raise UsageError(f"-o {out}: is no {config.format}; leave out --format, or rename it")
         return [out]
-    if name.endswith((*ENDINGS["png"], *ENDINGS["dicom"], *ENDINGS["nifti"], ".jpg", ".jpeg")):
+    if is_file_name(out):
         words = "; ".join(
             f"{kind} is written as {', '.join(ENDINGS[form][0] for form in formats_of(kind))}"
             for kind in kinds

@@ -37,7 +37,6 @@ from medgen.tasks.report_prose import Sentence
 from medgen.tasks.report_table import USUAL
 
 ENDINGS = (".txt", ".json", ".dcm")
-NOT_WRITTEN = (".pdf", ".docx", ".rtf", ".html", ".md", ".xml", ".png", ".jpg", ".nii", ".gz")
 TEXTS = (".txt", ".md", "")  # of a prior that is a report
 MAX_PRIOR_BYTES = 50_000
 BRIGHTEST = 255  # grey level where a claim looks most

@@ -135,8 +135,9 @@ def test_refusals(
 ) -> None:
     assert run(*[corner] * 12) == 2
     assert "12 images: a report is of at most 8 of one study" in capsys.readouterr().err
-    assert run(corner, "-o", tmp_path / "r.pdf") == 2
-    capsys.readouterr()
+    for name in ("r.pdf", "r.csv"):
+        assert run(corner, "-o", tmp_path / name) == 2
+        assert f"{name}: a report is written as .txt, .json, .dcm" in capsys.readouterr().err
     assert run(corner, "-o", tmp_path / "r.txt", "--format", "json") == 2
     assert "r.txt: is no .json" in capsys.readouterr().err
     assert not (tmp_path / "r.txt").exists()

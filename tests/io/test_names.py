@@ -41,8 +41,10 @@ def test_out_may_name_the_file(name: str) -> None:
 
 
 def test_out_may_name_a_folder_that_is_there_or_not(tmp_path: Path) -> None:
-    (tmp_path / "odd.nii").mkdir()
-    for folder in (tmp_path, tmp_path / "new", tmp_path / "odd.nii", tmp_path / "v1.2"):
+    for name in ("odd.nii", "odd.mha"):
+        (tmp_path / name).mkdir()
+    names = ("", "new", "odd.nii", "odd.mha", "v1.2", "out.v2/")
+    for folder in (tmp_path / name for name in names):
         assert output_path(Path("t1.nii"), CT, out=folder) == folder / "t1_ct.nii.gz"
 
 
@@ -61,7 +63,7 @@ def test_the_input_is_never_the_output(tmp_path: Path) -> None:
             output_path(source, CT, out=out)
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "x.hdr", "x.zip", "x.txt.gz"])
+@pytest.mark.parametrize("name", ["x.jpg", "x.TIF", "x.hdr", "x.mha", "x.zip", "x.txt.gz"])
 def test_formats_that_are_not_written_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"medgen writes \.nii\.gz"):
         output_path(Path("t1.nii"), CT, out=Path(name))

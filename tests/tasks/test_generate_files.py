@@ -116,8 +116,12 @@ def test_where_samples_go(tmp_path: Path) -> None:
     assert names == ["mass-0001.dcm", "mass-0002.dcm"]
     with pytest.raises(UsageError, match="one file for 2 samples"):
         outputs_of(REQUEST, two, tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"xray is written as \.png, \.dcm"):
-        outputs_of(REQUEST, one, tmp_path / "a.nii.gz")
+    for name in ("a.nii.gz", "a.mha", "a.tif"):
+        with pytest.raises(UsageError, match=r"xray is written as \.png, \.dcm"):
+            outputs_of(REQUEST, one, tmp_path / name)
+        (tmp_path / name).mkdir()
+        assert outputs_of(REQUEST, one, tmp_path / name) == [tmp_path / name / "mass-0001.png"]
+    assert outputs_of(REQUEST, one, tmp_path / "a.v2") == [tmp_path / "a.v2" / "mass-0001.png"]
 
 
 def test_sources_say_what_they_are(tmp_path: Path, volumes: SimpleNamespace) -> None:

@@ -170,9 +170,11 @@ def test_what_cannot_be_asked(
     manifest, recipe = kitchen.words[1], kitchen.words[3]
     mask = save_mask(np.ones((64, 56), bool), tmp_path / "mask.png")
     concept = f"{kitchen.folder / 'mass.concept'}={mask}"
+    one = ["-o", str(tmp_path / "woven.nii.gz")]
     cases = [
         (["weave", manifest, "--concept", concept], "say with --recipe what goes where"),
         (["weave", manifest, "--recipe", recipe, "--concept", concept], "says itself"),
+        (["weave", manifest, "--recipe", recipe, *one], "name a folder"),
         (["weave", str(mask), "--recipe", recipe], "takes a manifest"),
     ]
     for words, message in cases:
