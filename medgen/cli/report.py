@@ -50,7 +50,9 @@ def report(
     ] = None,
     prior: Annotated[
         str | None,
-        typer.Option("--prior", metavar="IMAGE|TXT", help="The patient's last image or report."),
+        typer.Option(
+            "--prior", metavar="IMAGE|TXT|JSON", help="The patient's last image or report."
+        ),
     ] = None,
     indication: Annotated[
         str | None,

@@ -15,7 +15,7 @@ from medgen import __version__
 from medgen.data.resample import Grid, resample
 from medgen.data.standard import body_voxels, standard_grid
 from medgen.data.study import Study
-from medgen.errors import InputError, MedgenError, UsageError
+from medgen.errors import UsageError
 from medgen.io import files
 from medgen.io.atomic import all_or_nothing, atomic_file, check_writable
 from medgen.io.dicom.identity import header_of
@@ -25,20 +25,17 @@ from medgen.io.image import MedicalImage
 from medgen.io.names import check_apart
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, was_made_by, write_sidecar
-from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
-from medgen.tasks.facts import Fact, said_facts
 from medgen.tasks.given import Given
-from medgen.tasks.report import Report, facts_of_images, load_reporter, report
+from medgen.tasks.report import Report, load_reporter, report
 from medgen.tasks.report_config import ReportConfig
 from medgen.tasks.report_images import with_kinds
-from medgen.tasks.report_marks import marked, unmarked
+from medgen.tasks.report_marks import marked
+from medgen.tasks.report_prior import read_prior
 from medgen.tasks.report_prose import Sentence
 from medgen.tasks.report_table import USUAL
 
 ENDINGS = (".txt", ".json", ".dcm")
-TEXTS = (".txt", ".md", "")  # of a prior that is a report
-MAX_PRIOR_BYTES = 50_000
 BRIGHTEST = 255  # grey level where a claim looks most
 
 
@@ -117,11 +114,11 @@ def write_report(
         for path in results[1:]:
             check_writable(path, overwrite=_may_replace(path, out, config))
     images = with_kinds([files.read(one.path) for one in given], [one.kind for one in given])
-    earlier, before, warnings = _before(config)
-    _check_patients([*images, *earlier], config)
-    made = report(images, config, before)
+    before = read_prior(config)
+    _check_patients([*images, *before.images], config)
+    made = report(images, config, before.facts)
     document = document_of(made, images, config)
-    if warnings:  # without the path, which may name the patient
+    if before.warning:  # without the path, which may name the patient
         document["Warnings"].append("the prior cannot be read; nothing is compared")
     maps = _write_maps(made, images, config, evidence, name) if evidence else ()
     text = marked(made.text, document["Warnings"], provenance_of(config))
@@ -137,7 +134,7 @@ def write_report(
         tuple(image.source.sha256 if image.source else "" for image in images),
         str(load_reporter(config).device),
         round(time.perf_counter() - started, 3),
-        (*warnings, *made.warnings),
+        tuple(filter(None, (before.warning, *made.warnings))),
     )
 
 
@@ -301,31 +298,3 @@ def _check_patients(images: Sequence[MedicalImage], config: ReportConfig) -> Non
         raise UsageError(
             f"the images are of {len(known)} patients; report each alone, or add --allow-mixed"
         )
-
-
-def _before(
-    config: ReportConfig,
-) -> tuple[list[MedicalImage], list[Fact] | None, list[str]]:
-    """The prior's images, and what they show; one that cannot be read is told, and done without."""
-    if config.prior is None:
-        return [], None, []
-    given = Given.parse(config.prior)
-    try:
-        if given.path.suffix.lower() in TEXTS and given.path.is_file():
-            return [], _said(given.path), []
-        images = with_kinds([files.read(given.path)], [given.kind])
-        return images, facts_of_images(images, config), []
-    except MedgenError as error:
-        return [], None, [f"--prior {error}; the report compares with nothing"]
-
-
-def _said(path: Path) -> list[Fact]:
-    """What an earlier report says."""
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: cannot be read as text") from None
-    if len(data) > MAX_PRIOR_BYTES or not text.strip():
-        raise InputError(f"{path}: is no report by its length")
-    return said_facts(unmarked(text), load_phrases())

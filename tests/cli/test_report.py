@@ -56,6 +56,8 @@ def test_every_sentence_traces_to_a_finding_and_to_a_map(
     assert "corner" not in record.read_text()
     assert run(corner, "-o", out) == 7
     assert run(corner, "-o", out, "--skip-existing") == 0
+    assert run(corner, "--prior", out, "-o", tmp_path / "next.txt") == 0
+    assert "FINDINGS: Unchanged mass in the left" in (tmp_path / "next.txt").read_text()
 
 
 def test_text_and_dicom_have_sidecars(run: Run, corner: Path, tmp_path: Path) -> None:
