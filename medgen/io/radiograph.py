@@ -5,7 +5,9 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -20,11 +22,12 @@ from medgen.io.image import MedicalImage, Source
 from medgen.io.limits import MAX_PIXELS, check_voxels
 from medgen.io.png_chunks import check_png
 from medgen.io.provenance import Provenance
-from medgen.modality import Kind, Modality
+from medgen.modality import Kind, Modality, View
 
 MAX_BYTES = 256 * 2**20  # on disk; twice the largest 16-bit image that is accepted
 _JPEG_TOLERANCE = 3  # grey levels; JPEG's rounding of a grey image stored as colour
 _SPACING = "medgen:spacing"  # a tEXt chunk of our own: "row column" in mm
+_VIEW = "medgen:view"  # another: from where, if not from the front or the back
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
@@ -40,7 +43,8 @@ def read(
 
     Returns:
         uint8 or uint16 grey levels, axes (row, column), turned upright if the file says so. The
-        spacing is 1 mm and marked unknown, except in files written by medgen.
+        spacing is 1 mm and marked unknown, except in files written by medgen, which also say
+        whether they are from the side.
 
     Raises:
         InputError: If the file is damaged, coloured, transparent, animated or too large.
@@ -55,7 +59,8 @@ def read(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as EXIF that is not understood
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            pixels, geometry = _decode(path, stored, max_voxels)
+            pixels, said = _decode(path, stored, max_voxels)
+            geometry = _own_spacing(said)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: is larger than any radiograph; use a smaller image") from error
     except UnidentifiedImageError as error:
@@ -66,7 +71,7 @@ def read(
     return MedicalImage(
         pixels,
         geometry or flat_detector(),
-        Kind(Modality.XRAY),
+        Kind(Modality.XRAY, view=View.LATERAL if said.get(_VIEW) == View.LATERAL else None),
         source,
         spacing_is_known=geometry is not None,
         is_mask=is_mask,
@@ -103,6 +108,8 @@ def write(
     if image.spacing_is_known:
         row, column, _ = image.geometry.spacing
         text.add_text(_SPACING, f"{row!r} {column!r}")
+    if image.kind is not None and image.kind.view:
+        text.add_text(_VIEW, image.kind.view)
     with atomic_file(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         Image.fromarray(pixels).save(file, format="PNG", pnginfo=text)
     return path
@@ -110,7 +117,8 @@ def write(
 
 def _decode(
     path: Path, stored: bytes, max_voxels: int | float
-) -> tuple[Shaped[np.ndarray, "row column"], Geometry | None]:
+) -> tuple[Shaped[np.ndarray, "row column"], Mapping[Any, Any]]:
+    """The pixels, and what the file says besides."""
     with Image.open(io.BytesIO(stored), formats=("PNG", "JPEG")) as checked:
         check_voxels(path, (checked.height, checked.width), min(max_voxels, MAX_PIXELS))
         if checked.format == "PNG":
@@ -121,7 +129,7 @@ def _decode(
         image.load()
         tolerance = _JPEG_TOLERANCE if image.format == "JPEG" else 0
         grey = _grey(path, ImageOps.exif_transpose(image), tolerance)
-        return np.asarray(grey), _own_spacing(image)
+        return np.asarray(grey), image.info
 
 
 def _grey(path: Path, image: Image.Image, tolerance: int) -> Image.Image:
@@ -139,9 +147,9 @@ def _grey(path: Path, image: Image.Image, tolerance: int) -> Image.Image:
     return image.convert("RGB").convert("L")
 
 
-def _own_spacing(image: Image.Image) -> Geometry | None:
+def _own_spacing(said: Mapping[Any, Any]) -> Geometry | None:
     """The detector of a file that medgen wrote; None if it does not say."""
-    if not (words := image.info.get(_SPACING)):
+    if not (words := said.get(_SPACING)):
         return None
     row, column = map(float, words.split())
     return flat_detector(row, column)

@@ -100,6 +100,14 @@ def test_what_is_written_comes_back_marked(tmp_path: Path) -> None:
         assert png.text["Description"] == MADE.sentence
 
 
+@pytest.mark.parametrize("word", ["xray", "xray:lateral"])
+def test_a_view_from_the_side_stays_one(tmp_path: Path, word: str) -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    side = MedicalImage(grey, flat_detector(), Kind.parse(word), spacing_is_known=False)
+    path = radiograph.write(side, tmp_path / "side.png", provenance=MADE)
+    assert str(radiograph.read(path).kind) == word
+
+
 def test_unknown_spacing_stays_unknown_and_bytes_repeat(tmp_path: Path) -> None:
     image = radiograph.read(put(tmp_path, stored(GREY)))
     one = radiograph.write(image, tmp_path / "1.png", provenance=MADE)
