@@ -57,7 +57,8 @@ Out = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Leave out inputs whose result exists.")
+    bool,
+    typer.Option("--skip-existing", help="Leave out inputs of which all that is asked for exists."),
 ]
 ShardOf = Annotated[
     str | None,

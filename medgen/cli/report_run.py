@@ -102,7 +102,7 @@ def run_report(
             named = [output_of(item) or out for item in items]
             log.keep_apart([*named, *(sidecar_path(path.with_suffix("")) for path in named)])
         if skip_existing and out is not None:
-            items, skipped = without_existing(items, lambda item: output_of(item) or out)
+            items, skipped = without_existing(items, lambda item: [output_of(item) or out])
             LOGGER.info("%d results exist and are skipped", len(skipped))
         kinds = load_reporter(config).finder.finder.config.kinds
 

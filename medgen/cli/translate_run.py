@@ -15,7 +15,7 @@ from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Done, Failed, Shard, collect, conclude, run_batch, without_existing
 from medgen.tasks.translate import TranslateConfig
-from medgen.tasks.translate_files import Written, output_of, translate_item
+from medgen.tasks.translate_files import Written, output_of, results_of, translate_item
 
 LOGGER = logging.getLogger(__name__)
 
@@ -53,9 +53,13 @@ def run_translate(
         check_apart(results.values(), [path for item in items for path in item.files])
         items = Shard.parse(shard).of(items) if shard else items
         if skip_existing:
-            items, skipped = without_existing(items, lambda item: results[item.name])
+            items, skipped = without_existing(
+                items, lambda item: [*results_of(item, config, out=out), preview]
+            )
             LOGGER.info("%d results exist and are skipped", len(skipped))
-        work = partial(translate_item, config=config, out=out, preview=preview)
+        work = partial(
+            translate_item, config=config, out=out, preview=preview, completes=skip_existing
+        )
         outcomes = []
         for result in watched(run_batch(items, work, jobs=jobs), "translate", total=len(items)):
             outcomes.append(result)

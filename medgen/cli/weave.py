@@ -1,6 +1,7 @@
 """`medgen weave`: a scan and concepts in, the scan with the concepts in their regions out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,7 +126,7 @@ def weave(
 
     Concepts are made by `medgen weave learn`, which has a --help of its own.
     """
-    from medgen.cli.weave_run import Where, is_woven, run_recipe, run_weave
+    from medgen.cli.weave_run import Where, can_be_completed, is_woven, run_recipe, run_weave
     from medgen.cli.weave_with_run import refuse_others, run_with
     from medgen.config import resolve
     from medgen.errors import UsageError
@@ -160,14 +161,19 @@ def weave(
         refuse_others(where.typed | {"report": report, "recipe": recipe, "says": says} | own)
         fitting = resolve(WithConfig, file=config, settings=settings or (), flags=shared)
         check_overwrite(overwrite=fitting.overwrite, skip_existing=skip_existing)
-        if skip_existing and is_woven(scan, out):
+        if skip_existing and is_woven(scan, out, preview=preview):
             return
+        if skip_existing and can_be_completed(scan, out):
+            fitting = replace(fitting, overwrite=True)
         lines = run_with(scan, others, fitting, out=out, preview=preview, record=record)
     else:
         resolved = resolve(WeaveConfig, file=config, settings=settings or (), flags=own | shared)
         check_overwrite(overwrite=resolved.overwrite, skip_existing=skip_existing)
-        if recipe is None and skip_existing and is_woven(scan, out):
-            return
+        if recipe is None and skip_existing:
+            if is_woven(scan, out, report=report, preview=preview):
+                return
+            if can_be_completed(scan, out):
+                resolved = replace(resolved, overwrite=True)
         lines = (
             run_weave(scan, where, resolved, out=out, report=report, preview=preview, record=record)
             if recipe is None

@@ -11,13 +11,13 @@ from medgen.cli.progress import watched
 from medgen.cli.voice import is_quiet, say
 from medgen.errors import SomeFailedError, UsageError
 from medgen.io.names import is_file_name
-from medgen.io.sidecar import sidecar_path
+from medgen.io.sidecar import sidecar_path, was_made_by
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
 from medgen.tasks.weave_batch import weave_many
 from medgen.tasks.weave_files import Placed, write_woven
-from medgen.tasks.weave_output import Written, woven_path
+from medgen.tasks.weave_output import Written, report_path, woven_path
 from medgen.tasks.weave_recipe import read_recipe
 from medgen.tasks.weave_regions import Place
 from medgen.tasks.woven import Finding
@@ -52,12 +52,26 @@ class Where:
         }
 
 
-def is_woven(scan: str, out: Path | None) -> bool:
-    """Whether the woven scan is there already, which is told."""
-    found = woven_path(Given.parse(scan).path, out).exists()
+def is_woven(
+    scan: str, out: Path | None, *, report: Path | None = None, preview: Path | None = None
+) -> bool:
+    """Whether the woven scan is there already, with all that is asked for; that is told.
+
+    One beside which nothing says how it was woven has no more to come: every mask was empty.
+    """
+    output = woven_path(Given.parse(scan).path, out)
+    others = (preview, report_path(output) if report else None)
+    is_whole = all(path.exists() for path in others if path)
+    found = output.exists() and (is_whole or not can_be_completed(scan, out))
     if found:
         LOGGER.info("the result exists and is skipped")
     return found
+
+
+def can_be_completed(scan: str, out: Path | None) -> bool:
+    """Whether a woven scan is there that may be woven again, for what is missing beside it."""
+    output = woven_path(Given.parse(scan).path, out)
+    return output.exists() and was_made_by("weave", sidecar_path(output))
 
 
 def run_weave(
@@ -127,10 +141,10 @@ def run_recipe(
             hide_manifest(log, manifest)
         log.add_input(recipe)
         read = read_recipe(recipe)
-        for one in read.concept:
-            log.add_input(Path(one.file))
-            if one.labels:
-                log.hide(Path(one.labels))
+        for ingredient in read.concept:
+            log.add_input(Path(ingredient.file))
+            if ingredient.labels:
+                log.hide(Path(ingredient.labels))
         made = weave_many(
             manifest,
             read,

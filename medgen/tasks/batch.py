@@ -132,13 +132,19 @@ def manifest_of(path: Path) -> Path | None:
 
 
 def without_existing(
-    items: Iterable[Item], output_of: Callable[[Item], Path]
+    items: Iterable[Item], results_of: Callable[[Item], Iterable[Path | None]]
 ) -> tuple[list[Item], list[Item]]:
-    """Split a batch into what is to do and what `--skip-existing` leaves out."""
+    """Split a batch into what is to do and what `--skip-existing` leaves out: where all is there.
+
+    Args:
+        items: The batch.
+        results_of: All that is asked for of an item; None for what is not.
+    """
     to_do: list[Item] = []
     skipped: list[Item] = []
     for item in items:
-        (skipped if os.path.lexists(output_of(item)) else to_do).append(item)
+        is_there = all(os.path.lexists(path) for path in results_of(item) if path is not None)
+        (skipped if is_there else to_do).append(item)
     return to_do, skipped
 
 

@@ -12,7 +12,7 @@ from medgen.io.atomic import all_or_nothing, check_writable
 from medgen.io.image import FileFormat, MedicalImage
 from medgen.io.names import SLICES, check_apart, check_axes, format_of, output_path
 from medgen.io.preview import write_preview
-from medgen.io.sidecar import sidecar_path, write_sidecar
+from medgen.io.sidecar import sidecar_path, was_made_by, write_sidecar
 from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.batch import Item
 from medgen.tasks.radiograph import XRAY
@@ -52,7 +52,12 @@ class Written:
 
 
 def translate_item(
-    item: Item, config: TranslateConfig, *, out: Path | None = None, preview: Path | None = None
+    item: Item,
+    config: TranslateConfig,
+    *,
+    out: Path | None = None,
+    preview: Path | None = None,
+    completes: bool = False,
 ) -> Written:
     """Translate one input and write the result, its sidecar and, if asked, a preview.
 
@@ -63,13 +68,16 @@ def translate_item(
         config: What to make.
         out: What `-o` says; see `io.names.output_path`.
         preview: PNG to draw.
+        completes: Whether a translation that is there, but not with all that is asked for, is made
+            again.
 
     Raises:
         MedgenError: In one line: what is wrong, with which file. Nothing is left behind.
     """
     started = time.perf_counter()
-    output = output_of(item, config, out=out)
-    sigma = output_of(item, config, out=out, suffix="_sigma") if config.samples > 1 else None
+    output, sigma = results_of(item, config, out=out)
+    if completes and output.exists() and was_made_by("translate", sidecar_path(output)):
+        config = replace(config, overwrite=True)
     _check_free([output, sigma, preview], item, config)
     made = translate(_read(item, config), config)
     _write(made, config, output, sigma, preview)
@@ -87,6 +95,15 @@ def translate_item(
         warnings=made.warnings,
         others_sha256=tuple(one.source.sha256 for one in made.sources[1:] if one.source),
     )
+
+
+def results_of(
+    item: Item, config: TranslateConfig, *, out: Path | None = None
+) -> tuple[Path, Path | None]:
+    """The result of an item, and its sigma; None without samples."""
+    output = output_of(item, config, out=out)
+    several = config.samples > 1
+    return output, output_of(item, config, out=out, suffix="_sigma") if several else None
 
 
 def output_of(

@@ -153,6 +153,23 @@ def test_existing_results_are_skipped(
     assert capsys.readouterr().out == ""
 
 
+def test_a_result_without_the_picture_that_is_asked_for_is_made_again(
+    mri: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, picture = tmp_path / "o", tmp_path / "p.png"
+    words = ["-o", out, "--skip-existing", "--preview", picture, *model]
+    assert run(mri, "-o", out, *model) == 0
+    assert run(mri, *words) == 0
+    before = picture.stat().st_mtime_ns
+    assert run(mri, *words) == 0
+    assert picture.stat().st_mtime_ns == before
+    picture.unlink()
+    (out / "jane-t1_ct.json").write_text("{}")  # somebody else's
+    assert run(mri, *words) == 7
+    assert "jane-t1_ct.nii.gz: already exists" in capsys.readouterr().err
+    assert not picture.exists()
+
+
 def test_results_beside_their_sources_are_not_translated_again(
     several: Path, model: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

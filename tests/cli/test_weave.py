@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from medgen.cli.app import main
+from medgen.cli.weave_run import can_be_completed, is_woven
 from tests.tasks.weave_toy import corner_examples, dim_radiograph, save_mask
 
 FEW = ["--set", "steps=3", "--device", "cpu", "--set", "batch=2", "--set", "views=1"]
@@ -95,6 +96,24 @@ def test_what_is_woven_already_is_skipped(here: SimpleNamespace) -> None:
     assert main([*words, "out.png", "--skip-existing"]) == 0
     assert Path("out.png").read_bytes() == b"woven"
     assert main([*words, "more.png", "-n", "2"]) == 2
+
+
+def test_a_woven_scan_is_there_when_all_that_is_asked_for_is(tmp_path: Path) -> None:
+    scan, out, picture, report = (
+        tmp_path / name for name in ("scan.png", "out.png", "p.png", "old.txt")
+    )
+    assert not is_woven(str(scan), out)
+    out.write_bytes(b"woven")
+    assert is_woven(str(scan), out, preview=picture)  # the scan's own bytes: no more to come
+    assert not can_be_completed(str(scan), out)
+    out.with_suffix(".json").write_text('{"Synthetic": true, "Task": "weave"}')
+    assert is_woven(str(scan), out)
+    assert not is_woven(str(scan), out, preview=picture)
+    assert not is_woven(str(scan), out, report=report)
+    assert can_be_completed(str(scan), out)
+    picture.touch()
+    (tmp_path / "out_report.txt").touch()
+    assert is_woven(str(scan), out, preview=picture, report=report)
 
 
 def test_a_picture_is_not_woven_into_dicom(

@@ -164,9 +164,10 @@ def test_impossible_shards_are_refused(word: str) -> None:
 def test_what_exists_is_left_out(tmp_path: Path) -> None:
     items = [Item(name, tmp_path / name) for name in "abc"]
     (tmp_path / "b.out").touch()
-    to_do, skipped = without_existing(items, lambda item: tmp_path / f"{item.name}.out")
+    to_do, skipped = without_existing(items, lambda item: [tmp_path / f"{item.name}.out", None])
     assert [item.name for item in to_do] == ["a", "c"]
     assert [item.name for item in skipped] == ["b"]
+    assert not without_existing(skipped, lambda item: [tmp_path / "b.out", tmp_path / "b.png"])[1]
 
 
 def work(item: Item, *, folder: Path | None = None) -> str:
