@@ -65,9 +65,13 @@ def run_generate(
         if texts is not None:
             log.add_input(texts)
         outputs = [path for request in requests for path in outputs_of(request, config, out)]
+        mine = Shard.parse(shard).of(requests) if shard else requests
+        wanted = [path for request in mine for path in outputs_of(request, config, out)]
+        if skip_existing and all(path.exists() for path in wanted):
+            preview, sheet = (one if one and not one.exists() else None for one in (preview, sheet))
         _check(requests, outputs, config, out, {"--preview": preview, "--sheet": sheet})
         log.keep_apart([*outputs, *map(sidecar_path, outputs), preview, sheet])
-        requests = Shard.parse(shard).of(requests) if shard else requests
+        requests = mine
         for file in filter(Path.exists, _referred(requests)):  # others fail when they are read
             log.add_input(file)
         load_generator(config)  # what a model lacks is told once
@@ -96,16 +100,18 @@ def run_generate(
                         raise
                     failed += 1
                     LOGGER.error("%s: %s", request.id, error)
-        if preview is not None and written:
+        made = {one.output for one in written}
+        there = [path for path in wanted if path in made or (skip_existing and path.exists())]
+        if preview is not None and there:
             write_sheet(
-                [files.read(one.output) for one in written],
+                [files.read(path) for path in there],
                 preview,
                 provenance=provenance_of(config),
                 overwrite=config.overwrite,
             )
             log.add_output(preview)
-        if sheet is not None and written:
-            log.add_output(write_patient_sheet(requests[0], written[0].output, config, sheet))
+        if sheet is not None and there:
+            log.add_output(write_patient_sheet(requests[0], there[0], config, sheet))
         if failed:
             raise SomeFailedError(f"{failed} of {len(requests)} prompts failed")
 

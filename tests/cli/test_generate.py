@@ -39,6 +39,19 @@ def test_images_are_printed_and_recorded(
     assert run("--text", TEXT, "-n", 3, "-o", out, *words) == 7
     assert run("--text", TEXT, "-n", 3, "-o", out, "--skip-existing", *words) == 0
     assert capsys.readouterr().out == ""
+    again = ["--text", TEXT, "-n", 3, "-o", out, "--skip-existing", "--preview", sheet, *words]
+    before = sheet.read_bytes()
+    assert run(*again) == 0
+    sheet.unlink()
+    assert run(*again) == 0  # drawn of the images that are there
+    assert sheet.read_bytes() == before
+    (out / "xray-0002.png").unlink()
+    assert run(*again) == 7
+    assert f"{sheet}: already exists" in capsys.readouterr().err
+    sheet.unlink()
+    assert run(*again) == 0
+    with Image.open(sheet) as whole:
+        assert whole.size == drawn.size  # all three, not the new one alone
 
 
 def test_a_batch_in_shards_is_the_batch(
