@@ -41,7 +41,7 @@ from medgen.tasks.concept_file import LoadedConcept
 from medgen.tasks.flow import GUIDANCE
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, Walk, WeaveConfig, weave
-from medgen.tasks.weave_bank import gradient, look_of, seam_ratio
+from medgen.tasks.weave_bank import gradient, look_of, noise_ratio, seam_ratio
 from medgen.tasks.weave_examples import read_examples
 from medgen.tasks.weave_files import read_scan
 from medgen.tasks.weave_frame import frame_of
@@ -52,9 +52,10 @@ T = TypeVar("T")
 PART = "weaving"
 CONCEPTS = ("consolidation", "pleural_effusion", "nodule", "device")
 FEATURES, ESTIMATES, INSTANT = "features", "estimates", "instant"
+PLAIN = "features, not matched"
 NOISE, INPAINTING, PASTE = "noise mixing", "inpainting", "copy and paste"
-LEARNED = (FEATURES, ESTIMATES, INSTANT, NOISE)
-METHODS = (FEATURES, ESTIMATES, INSTANT, NOISE, INPAINTING, PASTE)
+LEARNED = (FEATURES, PLAIN, ESTIMATES, INSTANT, NOISE)
+METHODS = (FEATURES, PLAIN, ESTIMATES, INSTANT, NOISE, INPAINTING, PASTE)
 EXAMPLES, INSTANT_EXAMPLES, SCANS = 12, 5, 8
 WITHIN = 1.0  # spreads of the examples
 SURE = 0.5  # of the judge: more is yes
@@ -122,6 +123,7 @@ def ways(config: WeaveConfig) -> dict[str, Way]:
     push = replace(config, guidance=GUIDANCE)  # as `medgen generate` does
     return {
         FEATURES: Way(None, config),
+        PLAIN: Way(None, replace(config, match=1.0)),
         ESTIMATES: Way(None, replace(config, fusion="estimate")),
         INSTANT: Way(None, replace(push, fusion="estimate"), is_instant=True),
         NOISE: Way(mix_noise, replace(config, guidance=1.0)),
@@ -211,11 +213,13 @@ class Bench:
         outside = weight == 0
         return {
             "contrast": abs(distance["contrast"]),
+            "mean": abs(distance["mean"]),
             "within": float(abs(distance["contrast"]) <= WITHIN),
             "seam": seam_ratio(voxels, region),
             "judged": float(after[CLAIMS.index((name, side))] > SURE),
             "outside": float(np.abs(voxels[outside].astype(float) - image.voxels[outside]).max()),
             "edges": edges_kept(image.voxels, voxels, window),
+            "grain": noise_ratio(voxels, region),
             "seconds": seconds,
         }
 

@@ -8,19 +8,24 @@ from benchmarks.rows import Row
 from benchmarks.weaving import CONCEPTS, ESTIMATES, FEATURES, INSTANT, METHODS, PART
 
 NOTE = (
-    "Concepts learned of twelve simulated chests each (`instant`: of five, without training), put "
-    "where another chest has such a finding, into chests in which there is none. Contrast: how far "
-    "that of the region and its surroundings is from the examples', in their standard deviations; "
-    "within: share of regions that are less than one away. Seam: gradient on the border beside "
-    "both sides of it, 1 does not show. Judged: share in which a network that no flow was trained "
-    "with sees the finding on that side. Outside: largest change, grey levels. Edges: SSIM of the "
-    "gradients of scan and result. Means over all concepts."
+    "Concepts learned of twelve simulated chests each (`instant`: of five, without training), put"
+    " where another chest has such a finding, into chests in which there is none. Contrast: how "
+    "far that of the region and its surroundings is from the examples', in their standard "
+    "deviations; within: share of regions that are less than one away; mean: the same of the "
+    "region's own mean. What weaving changes is added as often as brings both nearest to the "
+    "examples, at most three times, but for `not matched` and `copy and paste`. Seam: gradient on"
+    " the border beside both sides of it, 1 does not show; grain: that of the region beside its "
+    "surroundings. Judged: share in which a network that no flow was trained with sees the "
+    "finding on that side. Outside: largest change, grey levels. Edges: SSIM of the gradients of "
+    "scan and result. Means over all concepts."
 )
 EACH = "The same, concept by concept."
 COLUMNS = {
     "contrast": Column("contrast", 2),
     "within": Column("within", 2),
+    "mean": Column("mean", 2),
     "seam": Column("seam", 2),
+    "grain": Column("grain", 2),
     "judged": Column("judged", 2),
     "outside": Column("outside"),
     "edges": Column("edges", 3),

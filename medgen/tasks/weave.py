@@ -23,6 +23,7 @@ from medgen.tasks.memory import enough_memory
 from medgen.tasks.weave_bank import look_of
 from medgen.tasks.weave_frame import Frame, frame_of
 from medgen.tasks.weave_loom import Workshop
+from medgen.tasks.weave_strength import strength_for, strength_map
 from medgen.tasks.woven import Woven, added, labels_of, measured, steps_of
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class WeaveConfig:
     inside: float = 0.0  # of what is lent, the share that regions get, too
     whole: bool = False  # every layer is lent, not only those that hold the layout
     dilate: float = 0.0  # mm that a region may grow; pixels where nobody knows their size
+    match: float = 3.0  # most that a change is made stronger or fainter, to look as the examples do
     feather: float = 4.0  # mm over which the change fades around a region; pixels likewise
     force: bool = False  # go on where a region is beside the body
     overwrite: bool = False  # replace results that exist
@@ -65,6 +67,8 @@ class WeaveConfig:
         for name in ("suppression", "dilate", "feather", "refinements"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise UsageError(f"{name} is {getattr(self, name):g}; choose 0 or more")
+        if not 1 <= self.match < np.inf:
+            raise UsageError(f"match is {self.match:g}; choose 1, which leaves changes, or more")
         if self.steps < 2:  # one step goes from pure noise to the scan, and cannot be walked back
             raise UsageError(f"steps is {self.steps}; choose 2 or more")
         if self.guidance is not None and not 0 <= self.guidance < np.inf:
@@ -101,7 +105,8 @@ def weave(
 
     The flow sees the scan on its own grid; what differs there between the woven latent and the
     scan's, both decoded, is brought back to the scan's voxels, fades around the regions, and is
-    added to them. So the scan keeps its resolution and its noise.
+    added to them. So the scan keeps its resolution and its noise. In each region it is added so
+    often that the region looks as its concept's examples do, as far as `config.match` allows.
 
     Args:
         image: With its kind.
@@ -127,18 +132,30 @@ def weave(
     remedy = "--device cpu needs no GPU's memory"
     with flushed_denormals(), enough_memory(remedy):
         difference = frame.back(_difference(frame, parts, dense, wide, config, shop, walk))
-    voxels = added(image, weight * difference, weight > 0, frame.window)
-    woven = image.with_voxels(voxels, shop.kind)
     labels = labels_of(dense, [part.loaded.card.name for part in parts])
-    normalised = frame.window.normalise(voxels)
-    cards = [part.loaded.card for part in parts]
+    placed = [
+        (part.loaded.card, labels == at)
+        for at, part in enumerate(parts, start=1)
+        if (labels == at).any()
+    ]
+    change, normalise = weight * difference, frame.window.normalise
+    before, once = (
+        normalise(each) for each in (image.voxels, added(image, change, weight > 0, frame.window))
+    )
+    strengths = [
+        strength_for(before, once, region, card.bank, config.match) for card, region in placed
+    ]
+    reach = config.dilate + config.feather
+    change *= strength_map([region for _, region in placed], strengths, reach, spacing)
+    voxels = added(image, change, weight > 0, frame.window)
+    woven, after = image.with_voxels(voxels, shop.kind), normalise(voxels)
     findings = tuple(
         replace(
-            measured(card.name, labels == at, image, woven),
-            distance=card.bank.distance(look_of(normalised, labels == at)),
+            measured(card.name, region, image, woven),
+            distance=card.bank.distance(look_of(after, region)),
+            strength=round(strength, 4),
         )
-        for at, card in enumerate(cards, start=1)
-        if (labels == at).any()
+        for (card, region), strength in zip(placed, strengths, strict=True)
     )
     return Woven(woven, weight > 0, labels, findings)
 

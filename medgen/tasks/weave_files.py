@@ -179,5 +179,6 @@ def _details(
         },
         "Dilate": config.dilate,
         "Feather": config.feather,
+        "Match": config.match,
         "Told": config.text,
     }

@@ -34,6 +34,7 @@ class Finding:
         seam: How steep its border is beside both sides of it; 1 does not show.
         seam_before: The same of the scan as it was.
         noise: Its grain beside that of its surroundings; 1 is the same.
+        strength: How many times what the flow made was added, to look as the examples do.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Finding:
     seam: float
     seam_before: float
     noise: float
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def toy() -> SimpleNamespace:
     clean, said = torch.randn(1, 2, 8, 8), torch.randn(1, 3, 4)
     concept = concept_for(network, said + 1).requires_grad_(False)
     half = (torch.arange(8) < 4).float().expand(8, 8)
-    pattern = Pattern([concept], torch.stack([half, 1 - half]), said, said, guidance=1.0)
+    pattern = Pattern([concept], torch.stack([half, 1 - half]), said, guidance=1.0)
     template = inverted(loom.denoise(said), loom.process, clean, STOPS, refinements=20)
     return SimpleNamespace(loom=loom, pattern=pattern, template=template, clean=clean)
 

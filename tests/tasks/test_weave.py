@@ -12,15 +12,17 @@ from PIL import Image
 
 from medgen.errors import InputError, ModelError, OutputError, UsageError
 from medgen.io.geometry import Geometry
-from medgen.modality import Kind
+from medgen.modality import Kind, Modality
 from medgen.tasks.concept_file import load_concept
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, WeaveConfig, weave
-from medgen.tasks.weave_bank import look_of
+from medgen.tasks.weave_bank import Bank, Look, look_of
 from medgen.tasks.weave_files import Placed, read_scan, write_woven
+from medgen.tasks.weave_frame import frame_of
 from medgen.tasks.weave_loom import workshop
 from medgen.tasks.weave_output import Written
 from medgen.tasks.weave_regions import Place
+from medgen.tasks.woven import Woven
 from tests.tasks.weave_toy import (
     corner_examples,
     ct,
@@ -132,6 +134,29 @@ def test_what_is_told_of_a_region_is_what_is_in_the_file(
     contrast = 2 * found.after.contrast / span
     wanted = (contrast - bank.mean.contrast) / bank.spread.contrast
     assert found.distance["contrast"] == pytest.approx(wanted, rel=0.05)
+
+
+def test_a_change_is_as_strong_as_its_examples_are(flat: SimpleNamespace) -> None:
+    """Of examples that look as twice the change would."""
+    image, loaded = read_scan(Given(flat.scan)), load_concept(flat.concept)
+    shop = workshop(flat.config.model, Kind.parse("xray"), "cpu")
+    normalise = frame_of(image, Modality.XRAY, shop.loaded).window.normalise
+
+    def woven(bank: Bank, match: float) -> Woven:
+        part = Part(replace(loaded, card=replace(loaded.card, bank=bank)), flat.region)
+        return weave(image, [part], replace(flat.config, match=match, guidance=300.0), shop)
+
+    once = woven(loaded.card.bank, 1.0)
+    was, made = (
+        look_of(normalise(each), flat.region) for each in (image.voxels, once.image.voxels)
+    )
+    twice = Look(2 * made.mean - was.mean, 0.0, 2 * made.contrast - was.contrast)
+    bank = Bank(twice, Look(0.1, 0.1, 0.1), 3)
+    (found,) = woven(bank, 3.0).findings
+    assert once.findings[0].strength == 1.0
+    assert found.strength == pytest.approx(2.0, abs=0.02)
+    assert abs(found.distance["contrast"]) < 0.05
+    assert woven(bank, 1.5).findings[0].strength == 1.5
 
 
 @pytest.mark.slow
