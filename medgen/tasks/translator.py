@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medgen.config import check_least
 from medgen.diffusion.modulated_unet import ModulatedUNet, ModulatedUNetConfig, NormName
 from medgen.diffusion.process import RectifiedFlow
 from medgen.errors import UsageError
@@ -37,11 +38,8 @@ class TranslatorConfig:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a size that no translator can have."""
-        if self.mri_slots < 1 or not self.widths or min(self.widths) < 1 or self.detail < 0:
-            raise UsageError(
-                "translator: mri_slots and widths are 1 or more, detail is 0 or more; one width a "
-                "level, one level or more"
-            )
+        check_least(self, 1, "mri_slots", "widths")
+        check_least(self, 0, "detail")
         if not 0 < self.spacing < math.inf:
             raise UsageError(f"translator.spacing is {self.spacing:g} mm; choose one above 0")
 
