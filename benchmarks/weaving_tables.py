@@ -8,13 +8,13 @@ from benchmarks.rows import Row
 from benchmarks.weaving import CONCEPTS, ESTIMATES, FEATURES, INSTANT, METHODS, PART
 
 NOTE = (
-    "Concepts learned of twelve simulated chests each (`instant`: of five, without training), put"
-    " where another chest has such a finding, into chests in which there is none. Contrast: how "
+    "Concepts learned of twelve simulated chests each (`instant`: of five, without training), put "
+    "where another chest has such a finding, into chests in which there is none. Contrast: how "
     "far that of the region and its surroundings is from the examples', in their standard "
     "deviations; within: share of regions that are less than one away; mean: the same of the "
     "region's own mean. What weaving changes is added as often as brings both nearest to the "
-    "examples, at most three times, but for `not matched` and `copy and paste`. Seam: gradient on"
-    " the border beside both sides of it, 1 does not show; grain: that of the region beside its "
+    "examples, at most three times, but for `not matched` and `copy and paste`. Seam: gradient on "
+    "the border beside both sides of it, 1 does not show; grain: that of the region beside its "
     "surroundings. Judged: share in which a network that no flow was trained with sees the "
     "finding on that side. Outside: largest change, grey levels. Edges: SSIM of the gradients of "
     "scan and result. Means over all concepts."

@@ -65,13 +65,12 @@ def run_generate(
         if texts is not None:
             log.add_input(texts)
         outputs = [path for request in requests for path in outputs_of(request, config, out)]
-        mine = Shard.parse(shard).of(requests) if shard else requests
-        wanted = [path for request in mine for path in outputs_of(request, config, out)]
+        every, requests = requests, Shard.parse(shard).of(requests) if shard else requests
+        wanted = [path for request in requests for path in outputs_of(request, config, out)]
         if skip_existing and all(path.exists() for path in wanted):
             preview, sheet = (one if one and not one.exists() else None for one in (preview, sheet))
-        _check(requests, outputs, config, out, {"--preview": preview, "--sheet": sheet})
+        _check(every, outputs, config, out, {"--preview": preview, "--sheet": sheet})
         log.keep_apart([*outputs, *map(sidecar_path, outputs), preview, sheet])
-        requests = mine
         for file in filter(Path.exists, _referred(requests)):  # others fail when they are read
             log.add_input(file)
         load_generator(config)  # what a model lacks is told once

@@ -85,7 +85,7 @@ def understood(text: str, config: GenerateConfig) -> Prompt:
     """
     instruction = Instruction.parse(text, config.references)
     text = worded(instruction).said
-    is_shown = any(config.weights_of(len(config.sources))) or bool(instruction.references)
+    is_shown = config.is_told_images or bool(instruction.references)
     if not text.strip() and not (config.unconditional or is_shown):
         raise UsageError("the prompt is empty; write --text, or ask for it with --unconditional")
     loaded = load_generator(config)

@@ -107,6 +107,11 @@ class GenerateConfig:
         return self.weights or (1.0,) * sources
 
     @property
+    def is_told_images(self) -> bool:
+        """Whether any source counts."""
+        return any(self.weights_of(len(self.sources)))
+
+    @property
     def finishes(self) -> float:
         """When the last step begins: what suits, if nobody says."""
         if self.finish is not None:

@@ -94,7 +94,7 @@ def _agreement(sample: Sample) -> dict[str, object]:
 
 def _guidance(kind: Kind, prompt: Prompt, config: GenerateConfig) -> float:
     """How hard it was pushed: not at all, which is 1, where there is nothing to push towards."""
-    is_told = bool(prompt.text) or any(config.weights_of(len(config.sources)))
+    is_told = bool(prompt.text) or config.is_told_images
     is_shown = bool(config.references) and config.reference_guidance is None
     return load_generator(config).guidance(kind, config.guidance) if is_told or is_shown else 1.0
 
