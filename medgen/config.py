@@ -95,7 +95,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], *, origin: str = "con
     """Build a dataclass, nested ones included, from what TOML or JSON says.
 
     Raises:
-        UsageError: If a key is unknown or missing, or a value has the wrong type.
+        UsageError: If a key is unknown or missing, or a value has the wrong type or is not finite.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -229,6 +229,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     is_class = isinstance(hint, type) and not typing.get_origin(hint)
     is_bool_as_number = hint in (int, float) and isinstance(value, bool)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where} is {value}; expected a finite number")
     if is_class and isinstance(value, hint) and not is_bool_as_number:
         return value
     if _is_dataclass(hint) and isinstance(value, Mapping):

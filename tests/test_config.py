@@ -104,6 +104,8 @@ def test_written_and_read_again_is_the_same(read: Any) -> None:
         ({"net": {"widths": [1, "x"]}}, "net: widths[1] is 'x'"),
         ({"nets": {"a": {"wdths": []}}}, "nets.a: 'wdths'"),
         ({"steps": None}, "steps is None"),
+        ({"overlap": float("nan")}, "overlap is nan; expected a finite number"),
+        ({"window": [0.0, float("inf")]}, "window[1] is inf; expected a finite number"),
     ],
 )
 def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:

@@ -133,7 +133,6 @@ def test_levels_that_nobody_counted_are_refused() -> None:
         ("report:finder", "finder.width=0"),
         ("report:finder", "standard.side=0"),
         ("report:finder", "augment.blur=-1"),
-        ("report:finder", "looking=nan"),
         ("report:words", "writer.layers=0"),
         ("report:words", "vocabulary=0"),
         ("codec:xray", "codec.widths=[]"),
@@ -159,6 +158,8 @@ def test_what_is_too_small_is_refused_before_anything_is_built(name: str, settin
     [
         ("report:finder", "finder.blotted=2", r"blotted 2: choose a share in \[0, 1\)"),
         ("report:finder", 'finder.kinds=["ct", "ct"]', "kinds ct, ct: name each once"),
+        ("report:finder", "looking=nan", "looking is nan; expected a finite number"),
+        ("codec:xray", "codec.offset=nan", "offset is nan; expected a finite number"),
         ("flow:ct", "flow.spacings=[0]", r"spacings \(0.0,\): choose millimetres above 0"),
     ],
 )
