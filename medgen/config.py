@@ -57,6 +57,27 @@ def check_least(config: Any, least: float, *names: str) -> None:
             raise UsageError(f"{name} {value}: choose {least:g} or more")
 
 
+def check_once(config: Any, *names: str) -> None:
+    """Refuse settings that name something twice.
+
+    Args:
+        config: A dataclass of settings.
+        names: Of the settings: tuples of words.
+
+    Raises:
+        UsageError: If one holds a word twice.
+
+    Example:
+        >>> check_once(types.SimpleNamespace(kinds=("ct", "ct")), "kinds")
+        Traceback (most recent call last):
+        medgen.errors.UsageError: kinds ct, ct: name each once
+    """
+    for name in names:
+        words = getattr(config, name)
+        if len(set(words)) < len(words):
+            raise UsageError(f"{name} {', '.join(words)}: name each once")
+
+
 def resolve(
     kind: type[T],
     *,

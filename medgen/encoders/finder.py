@@ -13,7 +13,7 @@ from jaxtyping import Float
 from monai.networks.layers.factories import Conv, Norm
 from torch import Tensor, nn
 
-from medgen.config import check_least
+from medgen.config import check_least, check_once
 from medgen.data.standard import channels_of
 from medgen.encoders.places import OCTAVES, Grid, places
 from medgen.encoders.spots import Spots
@@ -55,9 +55,7 @@ class FinderConfig:
         check_least(self, 1, "widths", "width", "spot_width")
         if not 0 <= self.blotted < 1:
             raise UsageError(f"blotted {self.blotted:g}: choose a share in [0, 1)")
-        for name in ("claims", "regions", "kinds", "spots"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise UsageError(f"{name} {', '.join(getattr(self, name))}: name each once")
+        check_once(self, "claims", "regions", "kinds", "spots")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from medgen.align.augment import AugmentConfig
 from medgen.align.central import Pairs
-from medgen.config import check_least
+from medgen.config import check_least, check_once
 from medgen.data.standard import StandardConfig, channels_of
 from medgen.encoders.tokenizer import LEAST
 from medgen.errors import UsageError
@@ -63,6 +63,7 @@ class AlignConfig:
         if unknown or not self.train:
             words = ", ".join(Modality)
             raise UsageError(f"train {', '.join(unknown) or 'nothing'}: choose from {words}")
+        check_once(self, "train")
         check_least(self, LEAST, "vocabulary")
         lengths = {str(name): getattr(self.encoders, name).embedding for name in Modality}
         if len(set(lengths.values())) > 1:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from medgen.checkpoint import Card, model_folder, read_card
+from medgen.config import check_once
 from medgen.data.manifest import read_manifest
 from medgen.data.standard import StandardConfig
 from medgen.data.study import Study
@@ -85,6 +86,7 @@ class FlowTrainConfig:
             raise UsageError("guidance is 0 or more, and finite; 1 does not push")
         if not 0 <= self.drop < 1 or not 0 <= self.short <= 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("drop must be in [0, 1), and short and max_bad in [0, 1]")
+        check_once(self, "told")
         if not self.others:
             raise UsageError(f"told {', '.join(self.told) or 'nothing'}: name another modality")
 

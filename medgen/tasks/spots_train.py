@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medgen.checkpoint import model_folder
+from medgen.config import check_once
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.encoders.spots import Spots
 from medgen.errors import UsageError
@@ -46,8 +47,7 @@ class SpotsTrainConfig:
         """Raises UsageError for a number that makes no sense."""
         if self.spot_width < 1 or not 0 <= self.max_bad <= 1:
             raise UsageError("spot_width must be 1 or more, and max_bad in [0, 1]")
-        if len(set(self.spots)) < len(self.spots):
-            raise UsageError("spots: name each finding once")
+        check_once(self, "spots")
 
 
 def train_spots(

@@ -252,6 +252,8 @@ def test_unknown_encoders_are_refused() -> None:
         replace(TINY, train=("text", "video"))
     with pytest.raises(UsageError, match="train nothing"):
         replace(TINY, train=())
+    with pytest.raises(UsageError, match="train text, text: name each once"):
+        replace(TINY, train=("text", "text"))
 
 
 def test_views_that_an_encoder_cannot_take_are_refused() -> None:

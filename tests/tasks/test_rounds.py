@@ -158,6 +158,8 @@ def test_what_is_too_small_is_refused_before_anything_is_built(name: str, settin
     [
         ("report:finder", "finder.blotted=2", r"blotted 2: choose a share in \[0, 1\)"),
         ("report:finder", 'finder.kinds=["ct", "ct"]', "kinds ct, ct: name each once"),
+        ("flow:xray", 'told=["text", "text"]', "told text, text: name each once"),
+        ("report:spots", 'spots=["mass", "mass"]', "spots mass, mass: name each once"),
         ("report:finder", "looking=nan", "looking is nan; expected a finite number"),
         ("codec:xray", "codec.offset=nan", "offset is nan; expected a finite number"),
         ("flow:ct", "flow.spacings=[0]", r"spacings \(0.0,\): choose millimetres above 0"),
