@@ -18,11 +18,12 @@ from medgen.data.standard import channels_of
 from medgen.encoders.places import OCTAVES, Grid, places
 from medgen.encoders.spots import Spots
 from medgen.errors import UsageError
+from medgen.finding import Side
 from medgen.modality import FACTS, Kind
 from medgen.shapes import Context, Image
 
 SEVERITIES = ("small", "moderate", "large")
-SIDES = 2  # of a patient
+SIDES = (Side.LEFT, Side.RIGHT)  # of a patient
 RARE = -2.0  # log-odds that every claim starts with
 
 
@@ -51,11 +52,15 @@ class FinderConfig:
     spot_width: int = 24
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a network that cannot be built, or a name that stands twice."""
+        """Raises UsageError for a network that cannot be built, or a claim that nobody can make."""
         check_least(self, 1, "widths", "width", "spot_width")
         if not 0 <= self.blotted < 1:
             raise UsageError(f"blotted {self.blotted:g}: choose a share in [0, 1)")
         check_once(self, "claims", "regions", "kinds", "spots")
+        for claim in self.claims:
+            name, colon, side = claim.partition(":")
+            if not name or (colon and side not in SIDES):
+                raise UsageError(f"claim '{claim}': write FINDING, FINDING:left or FINDING:right")
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Stack(nn.Module):
         )
         self.cell = nn.Linear(config.widths[-1], config.width)
         self.place = nn.Linear(2 * OCTAVES * axes, config.width)
-        self.peaks = SIDES * len(config.spots)
+        self.peaks = len(SIDES) * len(config.spots)
         self.spots = None
         if config.spots and axes == 3:
             self.spots = Spots(channels, len(config.spots), config.spot_width)
@@ -215,6 +220,6 @@ class Finder(nn.Module):
 
 def _own_peaks(config: FinderConfig) -> Float[Tensor, "claims peaks"]:
     """1 where a peak is of a claim's finding and side, of either side where it has none."""
-    peaks = [f"{name}:{side}" for side in ("left", "right") for name in config.spots]
+    peaks = [f"{name}:{side}" for side in SIDES for name in config.spots]
     own = [[claim in (one, one.partition(":")[0]) for one in peaks] for claim in config.claims]
     return torch.tensor(own, dtype=torch.float).view(len(config.claims), len(peaks))

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from medgen.data.study import Study
-from medgen.encoders.finder import SEVERITIES
+from medgen.encoders.finder import SEVERITIES, SIDES
 from medgen.errors import InputError
 from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
@@ -24,7 +24,6 @@ from medgen.tasks.align_studies import read_report
 
 FACTS = "findings.json"  # beside a simulated study's images
 UNITS = {"pleural_effusion": "ml"}  # of sizes; of all else mm, where reports measure it
-SIDED = (Side.LEFT, Side.RIGHT)
 UNKNOWN = -1  # severity or region that nobody tells
 
 
@@ -83,7 +82,7 @@ def claims_in(finding: Finding) -> tuple[str, ...]:
     """
     if finding.side is None:
         return (finding.name,)
-    sides = SIDED if finding.side is Side.BOTH else (finding.side,)
+    sides = SIDES if finding.side is Side.BOTH else (finding.side,)
     return tuple(f"{finding.name}:{side}" for side in sides)
 
 

@@ -12,6 +12,7 @@ from medgen.checkpoint import model_folder, read_card
 from medgen.data.standard import StandardConfig
 from medgen.encoders.finder import Finder, FinderConfig
 from medgen.errors import UsageError
+from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS, Kind
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, answers_of, claims_of, regions_of
@@ -69,6 +70,9 @@ def train_finder(
             "finder.spots and finder.spot_width: --round report:spots teaches them, to the finder "
             "of --init"
         )
+    for claim in config.finder.claims:
+        if ":" in claim and claim.partition(":")[0] in load_phrases().unsided:
+            raise UsageError(f"claim '{claim}': this finding has no side; leave it out")
     before = _before(config)
     if before:
         config = _going_on(config, before)

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from medgen.encoders.finder import SIDES
 from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
 from medgen.metrics.report_text import sentences_of
 from medgen.phantom.report import DEGREES, NOUNS, REGIONS, SEVERITIES
-from medgen.tasks.facts import SIDED, claims_in
+from medgen.tasks.facts import claims_in
 from medgen.tasks.report_table import Row
 
 SECTION = re.compile(r"\b(FINDINGS|IMPRESSION|TECHNIQUE)\s*:", re.IGNORECASE)
@@ -149,7 +150,7 @@ def _unknown(rows: Sequence[Row]) -> Iterator[Sentence]:
     rows = [row for row in rows if not row.is_assessed]
     for row in sorted(rows, key=lambda row: row.claim):
         sides.setdefault(row.finding.name, []).append(str(row.finding.side or ""))
-    for side in ("", *map(str, SIDED)):
+    for side in ("", *map(str, SIDES)):
         names = [name for name, on in sides.items() if side == (on[0] if len(on) == 1 else "")]
         if names:
             claims = tuple(row.claim for row in rows if row.finding.name in names)

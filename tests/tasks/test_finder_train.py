@@ -105,6 +105,12 @@ def test_it_keeps_its_views(corner_reports: SimpleNamespace, tmp_path: Path) -> 
         next(train_finder(config, tmp_path, manifest=corner_reports.manifest))
 
 
+def test_a_finding_without_a_side_is_claimed_without_one(tmp_path: Path) -> None:
+    config = replace(FinderTrainConfig(), finder=FinderConfig(claims=("cardiomegaly:left",)))
+    with pytest.raises(UsageError, match="'cardiomegaly:left': this finding has no side; leave it"):
+        next(train_finder(config, tmp_path / "run", manifest=tmp_path / "m.jsonl"))
+
+
 def write_sides(folder: Path, count: int = 6) -> Path:
     """Noisy radiographs, each with one from the side; their manifest."""
     folder.mkdir(exist_ok=True)

@@ -158,6 +158,10 @@ def test_what_is_too_small_is_refused_before_anything_is_built(name: str, settin
     [
         ("report:finder", "finder.blotted=2", r"blotted 2: choose a share in \[0, 1\)"),
         ("report:finder", 'finder.kinds=["ct", "ct"]', "kinds ct, ct: name each once"),
+        ("report:finder", 'finder.claims=["mass:up"]', "claim 'mass:up': write FINDING, FINDING:l"),
+        ("report:finder", 'finder.claims=["mass:both"]', "claim 'mass:both': write FINDING"),
+        ("report:finder", 'finder.claims=["mass:"]', "claim 'mass:': write FINDING"),
+        ("report:finder", 'finder.claims=[":left"]', "claim ':left': write FINDING"),
         ("flow:xray", 'told=["text", "text"]', "told text, text: name each once"),
         ("report:spots", 'spots=["mass", "mass"]', "spots mass, mass: name each once"),
         ("report:finder", "looking=nan", "looking is nan; expected a finite number"),
