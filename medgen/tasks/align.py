@@ -215,7 +215,10 @@ class AlignLoss:
         found: Sequence[Logits],
         device: torch.device,
     ) -> Tensor:
-        """The grounding loss of one modality; 0 where no study of the batch has masks."""
+        """The grounding loss of one modality; 0 where no study of the batch has masks.
+
+        Of several processes each balances that of its own items.
+        """
         masks = [item.masks.get(name) for item in items if name in item.views]
         some = next((one for one in masks if one is not None), None)
         if some is None or not found:

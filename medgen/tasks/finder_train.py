@@ -60,7 +60,8 @@ def train_finder(
         Progress after every step.
 
     Raises:
-        UsageError: If there is nothing to learn from, or a setting does not fit.
+        UsageError: If there is nothing to learn from, a setting does not fit, or `torchrun` started
+            several processes.
         InputError: If the manifest is wrong, or too many studies cannot be read.
         OutputError: If `out` cannot be written.
     """
@@ -73,6 +74,8 @@ def train_finder(
     for claim in config.finder.claims:
         if ":" in claim and claim.partition(":")[0] in load_phrases().unsided:
             raise UsageError(f"claim '{claim}': this finding has no side; leave it out")
+    if join(config.fit.device).size > 1:  # its norms and losses go by all images of a batch at once
+        raise UsageError("--round report:finder: learns in one process; start it without torchrun")
     before = _before(config)
     if before:
         config = _going_on(config, before)
@@ -89,22 +92,21 @@ def train_finder(
     items = FinderItems(learned, config, names)
     facts = {"config": facts_of(config), "studies": len(learned), "masks": names}
     yield from fit(training, items, FinderLoss(config), config.fit, out, resume=resume, card=facts)
-    if join(config.fit.device).rank == 0:
-        step, state = averaged_weights(out)
-        state = {
-            name.removeprefix("finder."): tensor
-            for name, tensor in state.items()
-            if name.startswith("finder.")
-        }
-        finder.load_state_dict(state)
-        usual = new_usual(config.finder)
-        foreign = _looks(usual, learned, held, before)
-        calibration = _calibration(finder.eval(), config.finder, learned, held)
-        part = FinderPart(config.finder, config.standard, replace(calibration, foreign=foreign))
-        extra = {"training-finder": facts_of(config)}
-        init = model_folder(config.init) if config.init else None
-        card = descended(replace(card, steps=step, extra=extra), init, "finder")
-        save_finder(out / MODEL, card, part, finder.state_dict(), usual, beside=init)
+    step, state = averaged_weights(out)
+    state = {
+        name.removeprefix("finder."): tensor
+        for name, tensor in state.items()
+        if name.startswith("finder.")
+    }
+    finder.load_state_dict(state)
+    usual = new_usual(config.finder)
+    foreign = _looks(usual, learned, held, before)
+    calibration = _calibration(finder.eval(), config.finder, learned, held)
+    part = FinderPart(config.finder, config.standard, replace(calibration, foreign=foreign))
+    extra = {"training-finder": facts_of(config)}
+    init = model_folder(config.init) if config.init else None
+    card = descended(replace(card, steps=step, extra=extra), init, "finder")
+    save_finder(out / MODEL, card, part, finder.state_dict(), usual, beside=init)
 
 
 def as_going_on(config: FinderTrainConfig) -> FinderTrainConfig:

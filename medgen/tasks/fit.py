@@ -86,9 +86,11 @@ def fit(
     """Train a network in place, and yield after every step.
 
     Item i of step s has the number `s * batch + i`. Under `torchrun` the items of a step are
-    dealt out evenly; the result is that of one process but for rounding. The global random state
-    is seeded anew each step, for dropout and the like. Frozen parameters (`requires_grad` False)
-    stay as they are. Left early by its caller, the run keeps its last snapshot.
+    dealt out evenly; the result is that of one process but for rounding, if the loss is a mean over
+    items, or over what it has `gathered` from all processes, and no layer knows a batch or chance.
+    The global random state is seeded anew each step, in each process its own, for dropout and the
+    like. Frozen parameters (`requires_grad` False) stay as they are. Left early by its caller, the
+    run keeps its last snapshot.
 
     Args:
         network: What to train; its train or eval mode is left alone.

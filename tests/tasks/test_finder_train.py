@@ -20,6 +20,7 @@ from medgen.errors import UsageError
 from medgen.finding import Presence
 from medgen.io import files
 from medgen.modality import Kind
+from medgen.tasks.distributed import World
 from medgen.tasks.finder_config import FinderTrainConfig
 from medgen.tasks.finder_model import load_finder
 from medgen.tasks.finder_studies import finder_studies, learned_and_held
@@ -109,6 +110,14 @@ def test_a_finding_without_a_side_is_claimed_without_one(tmp_path: Path) -> None
     config = replace(FinderTrainConfig(), finder=FinderConfig(claims=("cardiomegaly:left",)))
     with pytest.raises(UsageError, match="'cardiomegaly:left': this finding has no side; leave it"):
         next(train_finder(config, tmp_path / "run", manifest=tmp_path / "m.jsonl"))
+
+
+def test_one_process_alone_trains_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = World(0, 2, torch.device("cpu"))
+    monkeypatch.setattr("medgen.tasks.finder_train.join", lambda device: several)
+    with pytest.raises(UsageError, match="in one process; start it without torchrun"):
+        next(train_finder(FinderTrainConfig(), tmp_path / "run", manifest=tmp_path / "m.jsonl"))
+    assert not (tmp_path / "run").exists()
 
 
 def write_sides(folder: Path, count: int = 6) -> Path:
