@@ -32,7 +32,7 @@ class Source:
     header: dict[str, object] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an array has no truth: an image equals itself alone
 class MedicalImage:
     """Voxels + geometry + kind, valid by construction.
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -14,7 +15,7 @@ from medgen.tasks.generator import Generator
 from medgen.tasks.preflight import check_range
 from medgen.tasks.prompt import CHEST, Prompt
 from medgen.tasks.references import Pointed
-from medgen.tasks.report_seen import seen_of, unlike
+from medgen.tasks.report_seen import Seen, seen_of, unlike
 
 LOG = logging.getLogger(__name__)
 
@@ -42,13 +43,18 @@ def check_given(
         return
     subjects = [one.image for one in references if one.role is Role.SUBJECT]
     if patients := [one for one in [*sources, *subjects] if one.kind]:
-        finder = _finder(config.model, loaded.device)
-        known = [one for one in patients if str(one.kind) in finder.finder.config.kinds]
-        seen = seen_of(known, finder, loaded.device)
-        for line in unlike(seen, finder, force=config.force):
+        finder, known = _finder(config.model, loaded.device)
+        patients = [one for one in patients if str(one.kind) in finder.finder.config.kinds]
+        for image in patients:
+            if image not in known:
+                (known[image],) = seen_of([image], finder, loaded.device)
+        for line in unlike([known[image] for image in patients], finder, force=config.force):
             LOG.warning("%s; what is made may follow it less", line)
 
 
 @lru_cache(maxsize=1)
-def _finder(model: str, device: torch.device) -> LoadedFinder:
-    return load_finder(model, device)
+def _finder(
+    model: str, device: torch.device
+) -> tuple[LoadedFinder, WeakKeyDictionary[MedicalImage, Seen]]:
+    """The finder, and what it sees of each image: many prompts may come with the same one."""
+    return load_finder(model, device), WeakKeyDictionary()
