@@ -45,13 +45,8 @@ class Mix:
         own = self.alpha
         if (own.ndim, own.dtype, own.device) == (latent.ndim, latent.dtype, latent.device):
             return self
-
-        def spread(value: Tensor) -> Tensor:
-            return value.to(latent).reshape(-1, *[1] * (latent.ndim - 1))
-
-        return Mix(
-            spread(self.alpha), spread(self.sigma), spread(self.d_alpha), spread(self.d_sigma)
-        )
+        shares = self.alpha, self.sigma, self.d_alpha, self.d_sigma
+        return Mix(*(one.to(latent).reshape(-1, *[1] * (latent.ndim - 1)) for one in shares))
 
     def __call__(self, clean: Latent, noise: Latent) -> Latent:
         """The noisy latent."""

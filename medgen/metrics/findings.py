@@ -191,12 +191,12 @@ def _sides(clause: str, phrases: Phrases) -> list[Mention]:
 
 def _severities(clause: str, courses: Sequence[Mention], phrases: Phrases) -> list[Mention]:
     """Words for severities; `slightly larger` says nothing of how large it is."""
-
-    def is_of_a_course(one: Mention) -> bool:
-        is_adverb = clause[one.start : one.end].lower().endswith("ly")
-        return is_adverb and any(0 <= other.start - one.end <= 1 for other in courses)
-
-    return [one for one in phrases.severity.find(clause) if not is_of_a_course(one)]
+    return [
+        one
+        for one in phrases.severity.find(clause)
+        if not clause[one.start : one.end].lower().endswith("ly")
+        or not any(0 <= other.start - one.end <= 1 for other in courses)
+    ]
 
 
 def _place(
@@ -248,11 +248,11 @@ def _nearest(name: Mention, mentions: Sequence[Mention]) -> str | None:
 
 def _own(name: Mention, mentions: Sequence[Mention], names: Sequence[Mention]) -> str | None:
     """The same, of what belongs to this name: the closest, or of two as close the one behind."""
+    return _nearest(name, [mention for mention in mentions if _owner(mention, names) is name])
 
-    def owner(mention: Mention) -> Mention:
-        return min(names, key=lambda one: (gap(one, mention), one.start < mention.start))
 
-    return _nearest(name, [mention for mention in mentions if owner(mention) is name])
+def _owner(mention: Mention, names: Sequence[Mention]) -> Mention:
+    return min(names, key=lambda one: (gap(one, mention), one.start < mention.start))
 
 
 def _course(
