@@ -1,15 +1,11 @@
-"""What a denoiser is trained on: at which times, and how wrong it was."""
-
-from dataclasses import dataclass
-from typing import Literal
+"""What a denoiser is trained on: at which times, and how wrong its variance was."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from medgen.diffusion.ancestral import learned_log_variance, posterior
-from medgen.diffusion.denoiser import Guess, Network
-from medgen.diffusion.prediction import Prediction, min_snr_weight, target
+from medgen.diffusion.denoiser import Guess
 from medgen.diffusion.process import AbstractProcess
 from medgen.shapes import Latent
 
@@ -18,21 +14,6 @@ Times = Float[Tensor, "batch"]
 
 Losses = Float[Tensor, "batch"]
 """One number for each item; their mean is the loss."""
-
-
-def uniform_times(count: int, generator: torch.Generator, *, earliest: float = 1e-3) -> Times:
-    """Times between `earliest` and 1, one in each of `count` equal parts, in random order.
-
-    Args:
-        count: How many.
-        generator: Of this training step.
-        earliest: Above 0, where there is no noise to take away.
-
-    Source: the parts are Kingma et al. 2021, appendix I.1 (arXiv:2107.00630).
-    """
-    places = torch.randperm(count, generator=generator)
-    inside = torch.rand(count, generator=generator)
-    return 1 - (1 - earliest) * (places + inside) / count
 
 
 def logit_normal_times(
@@ -47,34 +28,6 @@ def logit_normal_times(
     Source: Esser et al. 2024, section 3.1 (arXiv:2403.03206).
     """
     return (mean + deviation * torch.randn(count, generator=generator)).sigmoid()
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The weighted error of a network's prediction.
-
-    Attributes:
-        process: How clean and noise mix.
-        prediction: What the network is to say.
-        norm: `l2` is the mean squared error, `l1` the mean absolute one.
-        snr_limit: Min-SNR weighting (the paper's limit is 5); None weighs all times alike.
-    """
-
-    process: AbstractProcess
-    prediction: Prediction
-    norm: Literal["l1", "l2"] = "l2"
-    snr_limit: float | None = None
-
-    def __call__(self, network: Network, clean: Latent, noise: Latent, time: Times) -> Losses:
-        """How wrong the network is about each item."""
-        mix = self.process.at(time)
-        error = network(mix(clean, noise), time) - target(self.prediction, mix, clean, noise)
-        error = error.float()  # autocast predicts in bfloat16
-        size = error.square() if self.norm == "l2" else error.abs()
-        losses = size.flatten(1).mean(1)
-        if self.snr_limit is None:
-            return losses
-        return losses * min_snr_weight(self.prediction, mix, self.snr_limit)
 
 
 def variance_loss(

@@ -82,22 +82,3 @@ def to_noise(mix: Mix, noisy: Latent, clean: Latent) -> Latent:
     """The noise that must be in `noisy` if `clean` is; undefined at time 0."""
     here = mix.over(noisy)
     return (noisy - here.alpha * clean) / here.sigma
-
-
-def min_snr_weight(prediction: Prediction, mix: Mix, limit: float = 5.0) -> Tensor:
-    """The weight of a squared error by which no time outweighs the others.
-
-    min(SNR, limit) on the clean latent's error, carried over to the prediction's: SNR = alpha² /
-    sigma²; for noise min(SNR, limit) / SNR, for velocity min(SNR, limit) / (SNR + 1).
-
-    Args:
-        prediction: What the error is measured on.
-        mix: The process at the times of the batch, later than 0.
-        limit: Where the signal-to-noise ratio is cut.
-
-    Source: Hang et al. 2023, section 3.4 (arXiv:2303.09556).
-    """
-    ratio = (mix.alpha / mix.sigma).square()
-    if prediction is Prediction.NOISE:  # the general line would be 0 * inf where alpha is 0
-        return (limit / ratio).clamp(max=1.0)
-    return ratio.clamp(max=limit) * _line(prediction, mix).of_prediction.square()

@@ -148,4 +148,4 @@ PROCESSES: dict[str, Callable[[], AbstractProcess]] = {
     ),
     "maisi-mask": lambda: VariancePreserving(scaled_linear_betas(1.5e-3, 1.95e-2)),
 }
-"""Every process by the name that a model card gives it."""
+"""Every process, with the schedules of the papers, by name."""

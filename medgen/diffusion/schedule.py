@@ -1,8 +1,5 @@
 """Which times a sampler stops at: decreasing, from noise (1) to clean (0)."""
 
-import math
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -110,14 +107,6 @@ def finishing(stops: Stops, time: float) -> Float[Tensor, "finished"]:
         return stops
     near = stops.new_tensor([min(time, float(stops[-2]) / 2)])
     return torch.cat([stops[:-1], near, stops[-1:]])
-
-
-def resolution_ratio(grid: Sequence[int], *, reference: int = 32) -> float:
-    """How far to shift the times of a grid: its mean edge over the `reference` edge.
-
-    Source: MAISI-v2, `base_img_size_numel` (arXiv:2508.05772).
-    """
-    return float(math.prod(grid) ** (1 / len(grid)) / reference)
 
 
 def time_of(process: AbstractProcess, ratio: float) -> float:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from medgen.diffusion.prediction import (
     Prediction,
     from_clean,
-    min_snr_weight,
     target,
     to_clean,
     to_noise,
@@ -57,37 +56,3 @@ def test_velocity_and_flow_are_defined_at_both_ends(prediction, time):
     mix, clean, noise, noisy = mixed(PROCESSES["rectified-flow"](), time)
     implied = to_clean(prediction, mix, noisy, target(prediction, mix, clean, noise))
     torch.testing.assert_close(implied, clean)
-
-
-@FEW
-@given(time=TIMES)
-def test_min_snr_weights_are_the_papers(time):
-    mix = PROCESSES["latent-diffusion"]().at(torch.tensor([time], dtype=torch.float64))
-    ratio = float((mix.alpha / mix.sigma) ** 2)
-    papers = {
-        Prediction.NOISE: min(ratio, 5) / ratio,
-        Prediction.CLEAN: min(ratio, 5),
-        Prediction.VELOCITY: min(ratio, 5) / (ratio + 1),
-    }
-    for prediction, weight in papers.items():
-        assert float(min_snr_weight(prediction, mix)) == pytest.approx(weight)
-
-
-@PROCESS
-@FEW
-@given(time=TIMES)
-def test_min_snr_weighs_the_same_mistake_alike(process, time):
-    mix, clean, noise, noisy = mixed(process, time)
-    wrong = clean + 0.1
-    losses = []
-    for prediction in Prediction:
-        said = from_clean(prediction, mix, noisy, wrong)
-        error = said - target(prediction, mix, clean, noise)
-        losses.append(float(min_snr_weight(prediction, mix) * error.square().mean()))
-    assert losses == pytest.approx([losses[0]] * 4)
-
-
-@EVERY
-def test_min_snr_weights_are_finite_where_nothing_is_left(prediction):
-    mix = PROCESSES["rectified-flow"]().at(torch.ones(1))
-    assert float(min_snr_weight(prediction, mix)) in (0, 1)

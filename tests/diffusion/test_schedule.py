@@ -10,7 +10,6 @@ from medgen.diffusion.schedule import (
     finishing,
     karras_stops,
     leading_stops,
-    resolution_ratio,
     shifted,
     time_of,
     trailing_stops,
@@ -79,8 +78,5 @@ def test_a_finish_adds_one_stop_before_the_end(steps, ratio, time):
     assert finishing(stops, 0.0) is stops
 
 
-def test_larger_grids_shift_towards_noise():
-    assert resolution_ratio((32, 32, 32)) == pytest.approx(1)
-    assert resolution_ratio((64, 64, 64)) == pytest.approx(2)
-    assert resolution_ratio((64, 64)) == pytest.approx(2)
+def test_a_ratio_shifts_towards_noise():
     assert float(shifted(torch.tensor([0.5]), 2.0)) == pytest.approx(2 / 3)
