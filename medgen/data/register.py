@@ -33,13 +33,11 @@ class Shift:
 
     Attributes:
         mm: Mean distance the body moves; a rotation counts by what it does to the body.
-        translation: Mean motion of the body along x, y, z, in RAS+ mm.
         rotation_degrees: Angle of the rotation about its own axis, from 0 to 180.
         transform: World of the moving image to world of the fixed one, RAS+ mm. Shape (4, 4).
     """
 
     mm: float
-    translation: tuple[float, float, float]
     rotation_degrees: float
     transform: Float[np.ndarray, "4 4"]
 
@@ -190,7 +188,6 @@ def _moved(
 
 def _describe(transform: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "points 3"]) -> Shift:
     motion = _moved(transform, points) - points
-    x, y, z = motion.mean(axis=0).tolist()
     cosine = (np.trace(transform[:3, :3]) - 1) / 2
     angle = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-    return Shift(float(np.linalg.norm(motion, axis=1).mean()), (x, y, z), angle, transform)
+    return Shift(float(np.linalg.norm(motion, axis=1).mean()), angle, transform)

@@ -74,7 +74,7 @@ def test_a_manifest_is_counted_and_its_pairs_measured(
 
     def measured(fixed: object, moving: object) -> Shift:
         assert str(fixed.kind) == "ct"  # type: ignore[attr-defined]
-        return Shift(next(distances), (0.0, 0.0, 0.0), 0.5, np.eye(4))
+        return Shift(next(distances), 0.5, np.eye(4))
 
     monkeypatch.setattr("medgen.data.register.measure_shift", measured)
     facts = info(manifest).manifest
