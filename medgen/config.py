@@ -180,11 +180,6 @@ def parse_setting(setting: str) -> dict[str, Any]:
     return value
 
 
-def to_toml(config: Any) -> str:
-    """A config as a TOML file that `read_mapping` takes back; None is left out."""
-    return "\n".join(_toml_lines(to_mapping(config), ())) + "\n"
-
-
 def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
@@ -325,29 +320,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(inner) for inner in value]
     return value if isinstance(value, (int, float, str, bool, types.NoneType)) else str(value)
-
-
-def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    values = {key: value for key, value in table.items() if value is not None}
-    lines = [f"{_key(k)} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
-    for key, value in values.items():
-        if isinstance(value, dict):
-            header = ".".join(map(_key, (*path, key)))
-            lines += ["", f"[{header}]", *_toml_lines(value, (*path, key))]
-    return lines
-
-
-def _key(key: str) -> str:
-    is_bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if is_bare else json.dumps(key)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
-        return f"{{{inner}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # `nan`, `inf`: TOML and Python agree
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

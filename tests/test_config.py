@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from medgen.config import config_hash, from_mapping, parse_setting, resolve, to_mapping, to_toml
+from medgen.config import config_hash, from_mapping, parse_setting, resolve, to_mapping
 from medgen.errors import UsageError
 
 
@@ -82,10 +81,8 @@ def test_a_table_keeps_what_its_owner_says_by_default() -> None:
     assert resolve(Owner, settings=["fit.steps=3"]).fit == Fit(3, 0.5)
 
 
-@pytest.mark.parametrize("read", [tomllib.loads, json.loads], ids=["toml", "json"])
-def test_written_and_read_again_is_the_same(read: Any) -> None:
-    text = to_toml(FULL) if read is tomllib.loads else json.dumps(to_mapping(FULL))
-    assert from_mapping(Task, read(text)) == FULL
+def test_written_and_read_again_is_the_same() -> None:
+    assert from_mapping(Task, json.loads(json.dumps(to_mapping(FULL)))) == FULL
 
 
 @pytest.mark.parametrize(

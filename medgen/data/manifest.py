@@ -26,15 +26,6 @@ def read_manifest(path: Path, *, allow_outside: bool = False) -> list[Study]:
     return list_studies(path, allow_outside=allow_outside).without_problems(path)
 
 
-def check_manifest(path: Path, *, allow_outside: bool = False) -> list[Problem]:
-    """Everything that is wrong with a manifest, in the order of its lines.
-
-    Raises:
-        InputError: If the file itself cannot be read.
-    """
-    return list(list_studies(path, allow_outside=allow_outside).problems)
-
-
 def list_studies(path: Path, *, allow_outside: bool = False) -> Listing:
     """The studies of a manifest by line, and everything that is wrong with it.
 

@@ -106,9 +106,5 @@ def _present(findings: Sequence[Finding]) -> Found:
     return found
 
 
-def _sides(found: Found, name: str) -> set[Side]:
-    return {side for each, side in found if each == name and side}
-
-
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

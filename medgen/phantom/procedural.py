@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from medgen.phantom.anatomy import Anatomy
@@ -33,7 +33,6 @@ MIDDLE_MM = (0.0, 6.0, -36.0)  # of that box, seen from the middle of the cerebr
 CORTICAL, MARROW = Tissue.CORTICAL_BONE, Tissue.MARROW
 
 Distance = Float[Tensor, "i j k"]
-Where = Bool[Tensor, "i j k"]
 
 
 @dataclass(frozen=True)

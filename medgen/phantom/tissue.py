@@ -44,7 +44,6 @@ class Tissue(IntEnum):
 
 FIRST_OF_THORAX = 14  # the tissues before this one are all that a healthy head is made of
 MIXTURES = (Tissue.SCALP, Tissue.SOFT)
-BONES = (Tissue.CORTICAL_BONE, Tissue.MARROW)
 
 
 @dataclass(frozen=True)

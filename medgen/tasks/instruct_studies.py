@@ -1,7 +1,6 @@
 """A manifest's studies as instructions take them: each image in several looks, drawn, and cut."""
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +33,6 @@ from medgen.tasks.flow_latents import whole_view
 from medgen.tasks.kept_latents import Encoding
 from medgen.tasks.unreadable import Unreadable
 
-LOG = logging.getLogger(__name__)
 OTHERS = tuple(name for name in APPEARANCES if name != PLAIN)
 LEAST = 0.002  # of the image: a finding that is smaller is not drawn, and not edited
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medgen.data.listing import Problem
-from medgen.data.manifest import check_manifest, read_manifest, write_manifest
+from medgen.data.manifest import list_studies, read_manifest, write_manifest
 from medgen.data.study import Split, Study
 from medgen.errors import InputError, OutputError
 from medgen.modality import WORDS, Kind
@@ -38,7 +38,7 @@ def row(**more: object) -> dict[str, object]:
 
 def problem(folder: Path, *rows: object) -> tuple[int, str]:
     """Line and field of the only problem."""
-    [found] = check_manifest(manifest(folder, *rows))
+    [found] = list_studies(manifest(folder, *rows)).problems
     return found.line, found.field
 
 
@@ -159,7 +159,7 @@ def test_no_file_belongs_to_two_patients(folder: Path) -> None:
 
 def test_all_problems_come_in_the_order_of_the_lines(folder: Path) -> None:
     path = manifest(folder, row(ct="x", mri="y"), row(id="s2"), "{", row(id="s2", ct="b"))
-    found = [(found.line, found.field) for found in check_manifest(path)]
+    found = [(found.line, found.field) for found in list_studies(path).problems]
     assert found == [(1, "ct"), (1, "mri"), (3, ""), (4, "id")]
     with pytest.raises(InputError, match=r"line 1: ct: no such file: 'x' \(and 3 more problems; "):
         read_manifest(path)
@@ -167,27 +167,27 @@ def test_all_problems_come_in_the_order_of_the_lines(folder: Path) -> None:
 
 def test_outside_is_allowed_only_when_asked_and_urls_never_are(folder: Path) -> None:
     path = manifest(folder, row(ct="../secret"), row(id="s2", mri=str(folder / "a"), ct="b"))
-    assert len(check_manifest(path)) == 2
+    assert len(list_studies(path).problems) == 2
     assert len(read_manifest(path, allow_outside=True)) == 2
     path = manifest(folder, row(ct="http://127.0.0.1/a"))
-    assert [p.field for p in check_manifest(path, allow_outside=True)] == ["ct"]
+    assert [p.field for p in list_studies(path, allow_outside=True).problems] == ["ct"]
 
 
 def test_an_empty_manifest_says_so(folder: Path) -> None:
-    assert check_manifest(manifest(folder)) == [Problem(0, "", "has no studies")]
+    assert list_studies(manifest(folder)).problems == (Problem(0, "", "has no studies"),)
 
 
 def test_a_manifest_that_is_no_file_is_an_input_error(folder: Path) -> None:
     for path in (folder, folder / "absent.jsonl"):
         with pytest.raises(InputError, match="cannot be read"):
-            check_manifest(path)
+            list_studies(path)
 
 
 def test_no_value_of_a_patient_is_repeated(folder: Path) -> None:
     path = manifest(folder, row(patient="DOE^JOHN\x07"), row(id="DOE JOHN"))
-    assert "DOE" not in " ".join(map(str, check_manifest(path)))
+    assert "DOE" not in " ".join(map(str, list_studies(path).problems))
 
 
 def test_nothing_is_ever_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", None)
-    assert check_manifest(manifest(folder, row(ct="https://127.0.0.1/a")))
+    assert list_studies(manifest(folder, row(ct="https://127.0.0.1/a"))).problems
