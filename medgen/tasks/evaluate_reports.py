@@ -1,9 +1,7 @@
 """Evaluate reports: how like those of people they read, and whether they say the same is there."""
 
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from medgen import __version__
@@ -14,6 +12,7 @@ from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
 from medgen.tasks.align_studies import read_report
+from medgen.tasks.document import to_document
 from medgen.tasks.report_marks import unmarked
 
 DEFINITION = (
@@ -49,12 +48,7 @@ class ReportEvaluation:
 
     def to_json(self) -> str:
         """One document; null for what does not apply."""
-        values = asdict(self)
-        for key in ("scores", "findings"):
-            values[key] = {name: _finite(value) for name, value in values[key].items()}
-        for key in ("f1_low", "f1_high"):
-            values[key] = _finite(values[key])
-        return json.dumps(values, indent=2, ensure_ascii=False)
+        return to_document(self)
 
 
 def evaluate_reports(
@@ -138,7 +132,3 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise InputError(f"{path}: cannot be read ({why})") from None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
