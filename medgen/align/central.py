@@ -115,7 +115,7 @@ def wording_loss(
 
 
 def invariance_losses(
-    one: Batch, other: Batch, *, diag_weight: float = 1.0, off_diag_weight: float = 5e-3
+    one: Batch, other: Batch, *, diag_weight: float = 1.0
 ) -> dict[str, Float[Tensor, ""]]:
     """The visual invariant of every imaging modality, over the images of all processes.
 
@@ -123,7 +123,6 @@ def invariance_losses(
         one: Embeddings of one view of each image.
         other: Embeddings of another.
         diag_weight: As for `invariance_loss`.
-        off_diag_weight: As for `invariance_loss`.
     """
     losses = {}
     for modality in (modality for modality in one if modality is not HUB):
@@ -132,7 +131,6 @@ def invariance_losses(
             first.rows[first.present],
             second.rows[first.present],
             diag_weight=diag_weight,
-            off_diag_weight=off_diag_weight,
         )
     return losses
 

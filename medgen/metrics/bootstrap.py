@@ -57,9 +57,7 @@ def interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int =
     )
 
 
-def paired_interval(
-    ours: Sequence[float], theirs: Sequence[float], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+def paired_interval(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """Interval of the mean of `ours - theirs`, patient by patient.
 
     For an error, ours is better with 95 % confidence if `high` is below 0. Patients with a NaN
@@ -70,8 +68,7 @@ def paired_interval(
     """
     if len(ours) != len(theirs):
         raise UsageError(f"{len(ours)} and {len(theirs)} patients cannot be paired; give the same")
-    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    return interval(differences, resamples=resamples, seed=seed)
+    return interval([a - b for a, b in zip(ours, theirs, strict=True)])
 
 
 def _resampled_means(

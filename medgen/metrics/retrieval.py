@@ -67,8 +67,6 @@ def agreement(
     groups: Int[np.ndarray, " studies"] | None = None,
     parts: Sequence[str] = (),
     gallery: int | None = None,
-    galleries: int = GALLERIES,
-    seed: int = SEED,
 ) -> Agreement:
     """Retrieval in both directions, from the same galleries, and the shape of the space.
 
@@ -78,16 +76,12 @@ def agreement(
         groups: Studies of one group are equally right: those with the same report.
         parts: What each study is counted with, for figures of their own; empty for none.
         gallery: Studies in a gallery; all of them in one if None, or if there are no more.
-        galleries: How many are drawn.
-        seed: Of the draws.
 
     Raises:
         InputError: If there are no studies, or an embedding is not finite.
     """
     there, back = (
-        retrieval(
-            *pair, groups=groups, parts=parts, gallery=gallery, galleries=galleries, seed=seed
-        )
+        retrieval(*pair, groups=groups, parts=parts, gallery=gallery)
         for pair in ((one, other), (other, one))
     )
     return Agreement(there, back, modality_gap(one, other), (uniformity(one), uniformity(other)))

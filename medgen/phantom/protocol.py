@@ -42,9 +42,9 @@ class Relaxation:
         """The values of `tissue.FACTS`."""
         return cls(column("density"), column("t1_ms"), column("t2_ms"), column("t2_star_ms"))
 
-    def varied(self, generator: Generator, spread: float = 0.1) -> "Relaxation":
-        """Another patient, field strength and temperature: each value times exp(spread·normal)."""
-        factors = torch.exp(spread * of_each_tissue(3, generator))
+    def varied(self, generator: Generator) -> "Relaxation":
+        """Another patient, field strength and temperature: each value times exp(0.1·normal)."""
+        factors = torch.exp(0.1 * of_each_tissue(3, generator))
         return Relaxation(
             self.density * (1 + 0.5 * (factors[0] - 1)),
             self.t1 * factors[1],

@@ -34,17 +34,6 @@ SAME_PLACE_MM = 0.01  # what is left of an affine that went through a DICOM or N
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """How the figures of patients are summed up."""
-
-    resamples: int = RESAMPLES  # of the patients, for the intervals
-    seed: int = SEED  # of the resampling
-
-
-DEFAULT = EvaluateConfig()
-
-
-@dataclass(frozen=True)
 class Row:
     """One study's figures, by name of the metric; NaN where a metric does not apply."""
 
@@ -63,7 +52,7 @@ class Evaluation:
         protocol: Its name.
         definition: What the protocol computes, in words; figures mean nothing without it.
         mask: Where it was computed, in words.
-        config: How the intervals were made.
+        config: How the intervals were made: `resamples` of the patients, and the `seed` of these.
         rows: One a study.
         summary: By metric, over patients: the mean of a patient's studies counts once.
         without_prediction: Studies that nothing was predicted for; they are in no figure.
@@ -73,7 +62,7 @@ class Evaluation:
     protocol: Protocol
     definition: str
     mask: str
-    config: EvaluateConfig
+    config: dict[str, int]
     rows: tuple[Row, ...]
     summary: dict[str, Interval]
     without_prediction: tuple[str, ...] = ()
@@ -89,7 +78,6 @@ def evaluate(
     *,
     mask: Path | None = None,
     protocol: Protocol = "synthrad",
-    config: EvaluateConfig = DEFAULT,
     watch: Callable[[Sequence[Match]], Iterable[Match]] = iter,
 ) -> Evaluation:
     """Compare predictions with truths, inside a mask.
@@ -99,7 +87,6 @@ def evaluate(
         truth: The same; matched by name or study (`medgen.tasks.match`).
         mask: The same; voxels above 0 count. None: the body that the truth shows.
         protocol: `synthrad` for CT, `mri` for MRI.
-        config: How the intervals are made.
         watch: Passes the pairs through and may show how far it is.
 
     Raises:
@@ -113,21 +100,21 @@ def evaluate(
         protocol=protocol,
         definition=DEFINITIONS[protocol],
         mask="; ".join(sorted({rule for _, rule in compared})),
-        config=config,
+        config={"resamples": RESAMPLES, "seed": SEED},
         rows=rows,
-        summary=summarise(rows, config),
+        summary=summarise(rows),
         without_prediction=tuple(matches.without_prediction),
     )
 
 
-def summarise(rows: Sequence[Row], config: EvaluateConfig) -> dict[str, Interval]:
+def summarise(rows: Sequence[Row]) -> dict[str, Interval]:
     """Mean, SD and bootstrap interval of each metric, over patients."""
     patients = sorted({row.patient for row in rows})
     found = {}
     for metric in rows[0].scores:
         own = [[row.scores[metric] for row in rows if row.patient == name] for name in patients]
         means = [_known_mean(values) for values in own]
-        found[metric] = interval(means, resamples=config.resamples, seed=config.seed)
+        found[metric] = interval(means)
     return found
 
 

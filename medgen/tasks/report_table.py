@@ -135,12 +135,10 @@ def _likeliest(odds: Sequence[float], names: Sequence[str]) -> str | None:
     return names[best] if 2 * shares[best] > shares.sum() else None
 
 
-def box_of(
-    attention: Float[np.ndarray, "*grid"], share: float = 0.5
-) -> tuple[tuple[float, float], ...]:
-    """The box of the cells that hold this share of a map, as shares of each axis."""
+def box_of(attention: Float[np.ndarray, "*grid"]) -> tuple[tuple[float, float], ...]:
+    """The box of the cells that hold half of a map, as shares of each axis."""
     order = np.sort(attention, axis=None)[::-1]
-    enough = int((order.cumsum() < share * order.sum()).sum())
+    enough = int((order.cumsum() < order.sum() / 2).sum())
     inside = attention >= order[min(enough, len(order) - 1)]
     ends = []
     for axis, length in enumerate(attention.shape):

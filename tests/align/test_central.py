@@ -78,7 +78,7 @@ def test_all_pairs_are_an_option() -> None:
     torch.testing.assert_close(losses["xray-ct"], expected)
 
 
-@pytest.mark.parametrize("weights", [{}, {"diag_weight": 0.0, "off_diag_weight": 1.0}])
+@pytest.mark.parametrize("weights", [{}, {"diag_weight": 0.0}])
 def test_the_invariant_is_of_images_and_of_those_that_are_there(weights: dict[str, float]) -> None:
     one, other = embedded(), embedded(first=10)
     losses = invariance_losses(one, other, **weights)

@@ -100,7 +100,7 @@ def test_air_is_silent_whatever_the_protocol() -> None:
 
 
 def test_patients_vary_about_the_textbook() -> None:
-    many = [TEXTBOOK.varied(Generator().manual_seed(seed), 0.1).t1[WHITE] for seed in range(400)]
+    many = [TEXTBOOK.varied(Generator().manual_seed(seed)).t1[WHITE] for seed in range(400)]
     logs = torch.stack(many).log()
     assert logs.mean().item() == pytest.approx(TEXTBOOK.t1[WHITE].log().item(), abs=0.02)
     assert logs.std().item() == pytest.approx(0.1, rel=0.15)

@@ -16,7 +16,7 @@ from medgen.io.provenance import Provenance
 from medgen.metrics.bootstrap import interval
 from medgen.metrics.fidelity import NORMALISATION
 from medgen.modality import Kind
-from medgen.tasks.evaluate import EvaluateConfig, Row, evaluate, score, summarise
+from medgen.tasks.evaluate import Row, evaluate, score, summarise
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 SHAPE = (24, 20, 18)
@@ -105,7 +105,7 @@ def test_a_patient_counts_once_however_many_studies() -> None:
         Row("s3", "bert", 1, {"mae": 60.0}),
         Row("s4", "bert", 1, {"mae": math.nan}),
     ]
-    assert summarise(rows, EvaluateConfig())["mae"] == interval([20.0, 60.0])
+    assert summarise(rows)["mae"] == interval([20.0, 60.0])
 
 
 @pytest.mark.parametrize("part", ["pred", "mask"])
