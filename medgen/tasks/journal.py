@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medgen.errors import OutputError
+from medgen.io.atomic import atomic_file
 
 
 def cut_journal(path: Path, step: int) -> None:
@@ -18,14 +19,8 @@ def cut_journal(path: Path, step: int) -> None:
         return
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = "".join(f"{line}\n" for line in lines if _step_of(line) <= step)
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        partial.write_text(kept, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); free some space"
-        ) from error
+    with atomic_file(path, overwrite=True) as draft:
+        draft.write_text(kept, encoding="utf-8")
 
 
 def append_journal(path: Path, line: Mapping[str, Any]) -> None:
