@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from medgen.errors import InputError
-from medgen.metrics.window import K2, SIDE, Moments, luminance, mean_inside
+from medgen.metrics.window import K2, SIDE, Moments, luminance, mean_inside, padded
 
 PERCENTILES = (0.5, 99.5)
 NORMALISATION = (
@@ -43,8 +43,8 @@ def fidelity(
     p, t = (_normalised(signal, mask) for signal in (pred, truth))
     squared = float(((p - t)[mask] ** 2).mean())
     psnr = float(-10 * np.log10(squared)) if squared else float("inf")
-    inside = _padded(mask)
-    return FidelityScores(psnr, mean_inside(_padded(p), _padded(t), inside, _similarity))
+    p, t, inside = (padded(each, SIDE) for each in (p, t, mask))  # a stack may be a few slices
+    return FidelityScores(psnr, mean_inside(p, t, inside, _similarity))
 
 
 def _similarity(sums: Moments) -> Float[np.ndarray, "i j k"]:
@@ -60,9 +60,3 @@ def _normalised(
     if low == high:
         raise InputError("an image is flat inside the mask; check the mask")
     return np.where(mask, ((signal.astype(np.float64) - low) / (high - low)).clip(0, 1), 0.0)
-
-
-def _padded(values: np.ndarray) -> np.ndarray:
-    """At least one cube thick: a stack of few slices is repeated at its ends."""
-    missing = [max(0, SIDE - side) for side in values.shape]
-    return np.pad(values, [(m // 2, m - m // 2) for m in missing], mode="edge")

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from medgen.metrics.window import K2, Moments, luminance, mean_inside
+from medgen.metrics.window import K2, Moments, luminance, mean_inside, padded
 from medgen.modality import FACTS, Modality
 
 WINDOW = FACTS[Modality.CT].window or (-1024.0, 3071.0)
@@ -71,8 +71,8 @@ def ms_ssim(
     Textbook MS-SSIM compares luminance at the coarsest scale only. The challenge's code does so
     at every scale, with that scale's weight; so does this, to be comparable with its figures.
     """
-    small, large = (_padded(_masked(hu, mask)) for hu in (pred, truth))
-    inside, product = _padded(mask), 1.0
+    small, large = (padded(_masked(hu, mask), SMALLEST) for hu in (pred, truth))
+    inside, product = padded(mask, SMALLEST), 1.0
     for weight in SCALE_WEIGHTS:
         score = mean_inside(small, large, inside, partial(_similarity, weight=weight))
         product *= float(np.clip(score, 0, 1))
@@ -99,11 +99,6 @@ def _masked(
 ) -> Float[np.ndarray, "i j k"]:
     """Clipped, air outside the mask, and shifted so that air is 0."""
     return np.where(mask, _clipped(hu) - WINDOW[0], 0.0)
-
-
-def _padded(values: np.ndarray) -> np.ndarray:
-    missing = [max(0, SMALLEST - side) for side in values.shape]
-    return np.pad(values, [(m // 2, m - m // 2) for m in missing], mode="edge")
 
 
 def _halved(values: Float[np.ndarray, "x y z"]) -> Float[np.ndarray, "i j k"]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from scipy.ndimage import uniform_filter1d
 
 SIDE = 7  # voxels along each axis of the cube around a voxel
@@ -43,6 +43,12 @@ def moments(pred: Num[np.ndarray, "x y z"], truth: Num[np.ndarray, "x y z"]) -> 
         unbiased * (_cube_mean(t * t) - mean_t**2),
         unbiased * (_cube_mean(p * t) - mean_p * mean_t),
     )
+
+
+def padded(values: Shaped[np.ndarray, "x y z"], side: int) -> Shaped[np.ndarray, "i j k"]:
+    """At least `side` voxels along each axis: what is thinner is repeated at its ends."""
+    missing = [max(0, side - length) for length in values.shape]
+    return np.pad(values, [(m // 2, m - m // 2) for m in missing], mode="edge")
 
 
 def luminance(sums: Moments, data_range: float) -> Float[np.ndarray, "i j k"]:

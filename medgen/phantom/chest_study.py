@@ -25,6 +25,7 @@ from medgen.phantom.course import single, visit_of
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.mask import masks_of
+from medgen.phantom.organ import Organ
 from medgen.phantom.part import LOBES
 from medgen.phantom.placement import PlacementConfig, place_parts
 from medgen.phantom.render import Body, CTScan, embody
@@ -230,13 +231,8 @@ def _images(
 
 def _extent(part: Tensor) -> Box:
     """First and last voxel of the lungs along each axis."""
-    lungs = one_of(part, list(LOBES))
-    across, along, up = (lungs.any(b).any(a).nonzero() for a, b in ((1, 2), (0, 2), (0, 1)))
-    return (
-        (int(across[0]), int(across[-1])),
-        (int(along[0]), int(along[-1])),
-        (int(up[0]), int(up[-1])),
-    )
+    across, along, up = Organ.cut(one_of(part, list(LOBES)), 1.0).box
+    return (across.start, across.stop - 1), (along.start, along.stop - 1), (up.start, up.stop - 1)
 
 
 def _described(image: MedicalImage) -> dict[str, Any]:
