@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from benchmarks.cts import CHESTS, FIDELITY, HEADS, PLANES, Anatomy
 from benchmarks.generation import FLOOR, NEAREST, OURS, REAL, UNTOLD
-from benchmarks.generation_tables import kernel_in, scores_in, share_in
+from benchmarks.generation_tables import kernel_in, share_in
 from benchmarks.results import Column, Goal, Table, at_least
-from benchmarks.rows import Row
+from benchmarks.rows import Row, scores_in
 
 FACTS_NOTE = (
     "A CT of each of 100 held-out reports, at the command's defaults. {0} Measured by geometry "

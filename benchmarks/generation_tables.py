@@ -15,7 +15,7 @@ from benchmarks.generation import (
     UNTOLD,
 )
 from benchmarks.results import Column, Goal, Table, at_least, at_most
-from benchmarks.rows import Row
+from benchmarks.rows import Row, Scores, scores_in
 from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
 
 FACTS_NOTE = (
@@ -98,7 +98,6 @@ METHODS = {
 COLD_SECONDS, EACH_SECONDS = 8.0, 3.0
 STATED, EVALUATIONS, NEAR, TOKENS = 0.80, 24, 1.05, 0.95
 DIVERSITY, HU = 0.10, 12.0
-Scores = Mapping[str, float]
 
 
 def generation_tables(rows: Sequence[Row]) -> list[Table]:
@@ -219,11 +218,6 @@ def _speed_goals(rows: Sequence[Row]) -> list[Goal]:
         at_most("our sampler's time over MONAI's inferer's", others.get("monai ratio"), 1),
         at_most("our sampler's time over diffusers' loop's", others.get("diffusers ratio"), 1),
     ]
-
-
-def scores_in(rows: Sequence[Row], subject: str, method: str) -> Scores:
-    """The scores of a row; none where it was not measured."""
-    return next((r.scores for r in rows if (r.subject, r.method) == (subject, method)), {})
 
 
 def _facts(rows: Sequence[Row]) -> Table:

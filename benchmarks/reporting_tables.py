@@ -24,7 +24,7 @@ from benchmarks.reporting_more import (
     VIEWS,
 )
 from benchmarks.results import Column, Goal, Table, at_least, at_most
-from benchmarks.rows import Row
+from benchmarks.rows import Row, Scores, scores_in
 
 NOTE = (
     "Radiographs of 100 held-out chests, whose true reports are in words that no training saw: "
@@ -77,7 +77,6 @@ WORDS = {
 FOUND = {key: WORDS[key] for key in list(WORDS)[:4]}
 METHODS = (TOKENS, LATENT, NEAREST, COMMONEST, R2GEN)
 F1, CT_F1, SIDE, INVENTED, COLD, EACH = 0.80, 0.85, 0.95, 0.05, 6.0, 2.0
-Scores = Mapping[str, float]
 
 
 def reporting_tables(rows: Sequence[Row]) -> list[Table]:
@@ -97,10 +96,10 @@ def reporting_tables(rows: Sequence[Row]) -> list[Table]:
 
 def reporting_goals(rows: Sequence[Row]) -> list[Goal]:
     """What reports are held against."""
-    ours, speed = _of(rows, "held-out", TOKENS), _of(rows, "speed", TOKENS)
-    volume, both = _of(rows, IMAGES, CT), _of(rows, MORE_IMAGES, BOTH)
-    views, prior = _of(rows, SIDES, VIEWS), _of(rows, PRIOR, "a report")
-    invented = _of(rows, "normals", TOKENS).get("present")
+    ours, speed = scores_in(rows, "held-out", TOKENS), scores_in(rows, "speed", TOKENS)
+    volume, both = scores_in(rows, IMAGES, CT), scores_in(rows, MORE_IMAGES, BOTH)
+    views, prior = scores_in(rows, SIDES, VIEWS), scores_in(rows, PRIOR, "a report")
+    invented = scores_in(rows, "normals", TOKENS).get("present")
     return [
         at_least("reports of radiographs: finding F1", ours.get("findings-f1"), F1),
         at_least("the same: side", ours.get("findings-side-accuracy"), SIDE),
@@ -121,13 +120,9 @@ def _fewer(what: str, scores: Scores) -> Goal:
     return Goal(f"{what}, upper end", "below 0", high, None if high is None else high < 0, 2)
 
 
-def _of(rows: Sequence[Row], subject: str, method: str) -> Scores:
-    return next((r.scores for r in rows if (r.subject, r.method) == (subject, method)), {})
-
-
 def _words(rows: Sequence[Row]) -> Table:
-    found = [(method, _of(rows, "held-out", method)) for method in METHODS]
-    found.append(("tokens, in words of training", _of(rows, "words of training", TOKENS)))
+    found = [(method, scores_in(rows, "held-out", method)) for method in METHODS]
+    found.append(("tokens, in words of training", scores_in(rows, "words of training", TOKENS)))
     lines = [[name, *(scores.get(key) for key in WORDS)] for name, scores in found if scores]
     columns = (Column(""), *WORDS.values())
     return Table(PART, "Reports of radiographs", NOTE, columns, lines)
@@ -138,7 +133,7 @@ def _gains(rows: Sequence[Row]) -> Table:
     lines: list[list[object]] = []
     for subject, methods in ((IMAGES, BY_IMAGES), (MORE_IMAGES, BY_IMAGES), (SIDES, BY_VIEWS)):
         for method in methods:
-            if scores := _of(rows, subject, method):
+            if scores := scores_in(rows, subject, method):
                 more, low, high = (scores[key] for key in ("mistakes more", "low", "high"))
                 said = f"{more:+.2f} [{low:+.2f}, {high:+.2f}]"
                 lines.append([method, *(scores.get(key) for key in FOUND), said, scores["n"]])
@@ -147,13 +142,13 @@ def _gains(rows: Sequence[Row]) -> Table:
 
 
 def _each_image(rows: Sequence[Row]) -> Table:
-    scores = {name: _of(rows, IMAGES, name) for name in BY_IMAGES}
-    scores |= {name: _of(rows, SIDES, name) for name in BY_VIEWS}
+    scores = {name: scores_in(rows, IMAGES, name) for name in BY_IMAGES}
+    scores |= {name: scores_in(rows, SIDES, name) for name in BY_VIEWS}
     return _by_finding("Reports of more than a radiograph: each finding", scores)
 
 
 def _prior(rows: Sequence[Row]) -> Table:
-    found = {name: _of(rows, PRIOR, name) for name in PRIORS}
+    found = {name: scores_in(rows, PRIOR, name) for name in PRIORS}
     known = {name: scores for name, scores in found.items() if scores}
     names = next(iter(known.values()), {})
     columns = (Column(""), *(Column(f"prior: {name}", 3) for name in known))
@@ -162,7 +157,7 @@ def _prior(rows: Sequence[Row]) -> Table:
 
 
 def _each(rows: Sequence[Row]) -> Table:
-    scores = {method: _of(rows, "held-out", method) for method in METHODS}
+    scores = {method: scores_in(rows, "held-out", method) for method in METHODS}
     return _by_finding("Reports of radiographs: each finding", scores)
 
 
@@ -177,7 +172,7 @@ def _by_finding(title: str, scores: Mapping[str, Scores]) -> Table:
 
 
 def _curve(rows: Sequence[Row]) -> Table:
-    scores = _of(rows, "curve", TOKENS)
+    scores = scores_in(rows, "curve", TOKENS)
     lines: list[list[object]] = [
         [f"{number / BINS:g} to {(number + 1) / BINS:g}"]
         + [scores[f"{number} {what}"] for what in ("said", "true", "n")]
@@ -194,12 +189,12 @@ def _safe(rows: Sequence[Row]) -> Table:
     lines: list[list[object]] = [
         [f"{subject}: {name}", value]
         for subject in ("normals", "patients")
-        for name, value in _of(rows, subject, TOKENS).items()
+        for name, value in scores_in(rows, subject, TOKENS).items()
     ]
     columns = (Column(""), Column("value", 3))
     return Table(PART, "Reports of radiographs: what is invented", SAFE_NOTE, columns, lines)
 
 
 def _listed(rows: Sequence[Row], subject: str, title: str, note: str) -> Table:
-    lines: list[list[object]] = [[*one] for one in _of(rows, subject, TOKENS).items()]
+    lines: list[list[object]] = [[*one] for one in scores_in(rows, subject, TOKENS).items()]
     return Table(PART, title, note, (Column(""), Column("value", 2)), lines)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +20,9 @@ from medgen.metrics.synthrad import mae
 from medgen.modality import Kind
 from medgen.tasks.evaluate import score
 from medgen.tasks.translator import CT
+
+Scores = Mapping[str, float]
+"""Figures by name."""
 
 ERRORS_KEPT = 300_000  # voxels of a case: coverage is then known to 0.001
 
@@ -54,6 +57,11 @@ class Row:
     seconds: float
     commit: str
     date: str
+
+
+def scores_in(rows: Sequence[Row], subject: str, method: str) -> Scores:
+    """The scores of a row; none where it was not measured."""
+    return next((r.scores for r in rows if (r.subject, r.method) == (subject, method)), {})
 
 
 @dataclass(frozen=True)
