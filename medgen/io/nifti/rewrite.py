@@ -1,9 +1,6 @@
 """A NIfTI file again with some voxels changed: its own grid, type and scaling, no free text."""
 
-import gzip
-from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Bool
@@ -11,10 +8,10 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from medgen.errors import UsageError
-from medgen.io.atomic import atomic_file
 from medgen.io.image import MedicalImage
 from medgen.io.nifti.mark import mark
 from medgen.io.nifti.reader import read_stored
+from medgen.io.nifti.writer import check_name, write_stored
 from medgen.io.provenance import Provenance
 
 
@@ -44,8 +41,7 @@ def rewrite(
         InputError: If the source is not there any more, or holds several volumes.
         OutputError: If the file exists or cannot be written.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise UsageError(f"{path}: a NIfTI file ends in .nii or .nii.gz")
+    check_name(path)
     if image.source is None or image.source.format != "nifti":
         raise UsageError(f"{path}: only what was NIfTI is written so")
     source = read_stored(image.source.path)
@@ -57,15 +53,7 @@ def rewrite(
     raw[changed] = values.astype(raw.dtype)
     header = _single(source.header)
     mark(header, image.kind, provenance, clipped=0)
-    with atomic_file(path, overwrite=overwrite) as temporary, ExitStack() as stack:
-        file: BinaryIO = stack.enter_context(temporary.open("wb"))
-        if path.suffix.lower() == ".gz":
-            packer = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
-            file = stack.enter_context(packer)  # type: ignore[assignment]
-        header.write_to(file)
-        for k in range(raw.shape[2]):
-            file.write(raw[:, :, k].tobytes(order="F"))
-    return path
+    return write_stored(header, raw, path, overwrite=overwrite)
 
 
 def _single(own: Nifti1Header) -> Nifti1Header:

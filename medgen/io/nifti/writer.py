@@ -44,14 +44,34 @@ def write(
         UsageError: If the name is not a NIfTI name, or the image is not a volume.
         OutputError: If the file exists or cannot be written.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise UsageError(f"{path}: a NIfTI file ends in .nii or .nii.gz")
+    check_name(path)
     is_radiograph = image.kind is not None and image.kind.modality is Modality.XRAY
     if is_radiograph or image.voxels.ndim != 3:
         raise UsageError(f"{path}: NIfTI holds volumes; write a radiograph as .png or .dcm")
     voxels, clipped = _stored(image)
     header = _header(image, voxels.dtype)
     mark(header, image.kind, provenance, clipped=clipped)
+    return write_stored(header, voxels, path, overwrite=overwrite)
+
+
+def check_name(path: Path) -> None:
+    """Make sure that a name says NIfTI.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise UsageError(f"{path}: a NIfTI file ends in .nii or .nii.gz")
+
+
+def write_stored(
+    header: Nifti1Header, voxels: Shaped[np.ndarray, "i j k"], path: Path, *, overwrite: bool
+) -> Path:
+    """Write a header and the voxels that it describes, whole or not at all.
+
+    Raises:
+        OutputError: If the file exists or cannot be written.
+    """
     with atomic_file(path, overwrite=overwrite) as temporary, ExitStack() as stack:
         file: BinaryIO = stack.enter_context(temporary.open("wb"))
         if path.suffix.lower() == ".gz":  # no name and time inside: same image, same bytes
