@@ -18,7 +18,6 @@ from medgen.align.central import (
 )
 from medgen.align.grounding import Logits, grounding_loss
 from medgen.checkpoint import Card, model_folder, read_card
-from medgen.data.manifest import read_manifest
 from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
@@ -29,6 +28,7 @@ from medgen.tasks.align_model import save_aligner
 from medgen.tasks.align_patches import PatchItems, PatchLoss
 from medgen.tasks.align_start import basis_of, started, with_basis
 from medgen.tasks.align_studies import AlignItem, AlignItems, ReadStudy, read_studies
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.device import choose_device
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Loss, Progress, fit
@@ -249,8 +249,7 @@ class AlignLoss:
 
 def _studies(config: AlignConfig, manifest: Path) -> list[ReadStudy]:
     give_back_large_arrays()
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.is_for_training]
+    chosen = to_train_on(manifest, allow_outside=config.allow_outside)
     phrases = load_phrases()
     reading = read_studies(
         chosen,

@@ -8,6 +8,16 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 
 
+def to_train_on(manifest: Path, *, allow_outside: bool) -> list[Study]:
+    """The studies of split `train`, and those without one.
+
+    Raises:
+        InputError: If the manifest is wrong.
+    """
+    listed = read_manifest(manifest, allow_outside=allow_outside)
+    return [study for study in listed if study.is_for_training]
+
+
 def with_modality(manifest: Path, modality: Modality, *, allow_outside: bool) -> list[Study]:
     """The studies to train on that have an image of a modality.
 
@@ -15,8 +25,8 @@ def with_modality(manifest: Path, modality: Modality, *, allow_outside: bool) ->
         UsageError: If there are none.
         InputError: If the manifest is wrong.
     """
-    listed = read_manifest(manifest, allow_outside=allow_outside)
-    chosen = [study for study in listed if study.is_for_training and study.has(modality)]
+    listed = to_train_on(manifest, allow_outside=allow_outside)
+    chosen = [study for study in listed if study.has(modality)]
     if not chosen:
         raise UsageError(f"{manifest}: no study to train on has {modality}")
     return chosen

@@ -8,11 +8,11 @@ import torch
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.crossguide.flows import CrossGuide
-from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.errors import UsageError
 from medgen.modality import FACTS, Modality
 from medgen.tasks.align_model import LoadedAligner, load_aligner
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.complete_pairs import Completed, complete_pairs
 from medgen.tasks.cross_items import CrossItems, CrossLoss, CrossTraining
 from medgen.tasks.cross_model import (
@@ -166,11 +166,7 @@ def _with_pairs(config: CrossTrainConfig, manifest: Path, out: Path) -> Complete
     Raises:
         UsageError: If there are none; says which column of the manifest is missing.
     """
-    listed = [
-        study
-        for study in read_manifest(manifest, allow_outside=config.allow_outside)
-        if study.is_for_training
-    ]
+    listed = to_train_on(manifest, allow_outside=config.allow_outside)
     made: dict[str, int] = {}
     if config.complete_pairs:
         completed = _completed(config, listed, out / PAIRS)

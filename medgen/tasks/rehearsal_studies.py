@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from medgen.data.manifest import read_manifest
 from medgen.modality import Kind, Modality
 from medgen.tasks.archive_train import ArchiveTrainConfig
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.codec_train import CodecTrainConfig
 from medgen.tasks.complete_pairs import can_be_made
 from medgen.tasks.cross_train import CrossTrainConfig
@@ -30,9 +30,8 @@ def counted(config: Any, manifest: Path | None) -> int | None:
     """
     if manifest is None:
         return None
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
+    chosen = to_train_on(manifest, allow_outside=config.allow_outside)
     wanted = _needed(config)
-    chosen = [study for study in listed if study.is_for_training]
     if isinstance(config, CrossTrainConfig) and config.complete_pairs:
         return sum(
             all(map(study.has, wanted)) or bool(can_be_made(study, wanted)) for study in chosen

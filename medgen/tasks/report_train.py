@@ -14,7 +14,6 @@ from medgen.align.gather import gathered
 from medgen.checkpoint import model_folder, verify
 from medgen.config import check_least
 from medgen.data.counterfactuals import read_counterfactuals
-from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.diffusion.noise import generator_for
 from medgen.encoders.tokenizer import LEAST, Tokenizer, train_tokenizer
@@ -23,6 +22,7 @@ from medgen.latents.posterior import divergence, sampled
 from medgen.latents.report import PAD, ReportCodec, ReportCodecConfig, dropped
 from medgen.tasks.align_model import TOKENIZER
 from medgen.tasks.align_studies import one_of, read_report
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.distributed import join
 from medgen.tasks.fit import MODEL, Progress, fit
 from medgen.tasks.fit_config import FitConfig
@@ -219,8 +219,7 @@ def _start(
 
 def _texts(config: ReportTrainConfig, manifest: Path) -> list[tuple[str, ...]]:
     """All wordings of each study; a report with a fact changed is one that may be learned, too."""
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.is_for_training]
+    chosen = to_train_on(manifest, allow_outside=config.allow_outside)
     texts = [wordings for study in chosen if (wordings := _wordings(study))]
     if not texts:
         raise UsageError(f"{manifest}: no study to train on has a text")

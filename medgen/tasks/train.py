@@ -9,7 +9,6 @@ import torch
 
 from medgen.checkpoint import Card, TrainingRange
 from medgen.config import to_mapping
-from medgen.data.manifest import read_manifest
 from medgen.diffusion.modulated_unet import ModulatedUNet
 from medgen.diffusion.noise import generators_for
 from medgen.diffusion.still import with_fixed_norms
@@ -17,6 +16,7 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.phantom.anatomy import Anatomy, read_anatomies
 from medgen.phantom.procedural import procedural_head
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.distributed import join
 from medgen.tasks.examples import ExampleConfig, Examples, Pair
 from medgen.tasks.fit import MODEL, Progress, fit
@@ -177,8 +177,7 @@ def _anatomies(config: TrainConfig) -> list[Anatomy]:
 def _pairs(config: TrainConfig, manifest: Path | None, spacing: float) -> list[Pair]:
     if manifest is None:
         return []
-    studies = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in studies if study.is_for_training]
+    chosen = to_train_on(manifest, allow_outside=config.allow_outside)
     useful = [study for study in chosen if study.of(Modality.CT) and study.of(Modality.MRI)]
     if not useful:
         raise UsageError(f"{manifest}: nothing to learn from; no study to train on has CT and MRI")

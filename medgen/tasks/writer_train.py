@@ -13,7 +13,6 @@ from torch.nn.utils.rnn import pad_sequence
 from medgen.checkpoint import model_folder, read_card
 from medgen.config import check_least
 from medgen.data.counterfactuals import read_counterfactuals
-from medgen.data.manifest import read_manifest
 from medgen.data.study import Study
 from medgen.data.view_cache import cached_view
 from medgen.diffusion.noise import generator_for
@@ -25,6 +24,7 @@ from medgen.latents.writer import Told, Writer, WriterConfig, inherited
 from medgen.metrics.phrases import Phrases, load_phrases
 from medgen.tasks.align_model import TOKENIZER
 from medgen.tasks.align_studies import one_of, read_report
+from medgen.tasks.chosen import to_train_on
 from medgen.tasks.distributed import join
 from medgen.tasks.facts import Answers, answers_of, said_facts
 from medgen.tasks.finder_model import LoadedFinder, load_finder
@@ -218,8 +218,7 @@ def _fitting(shape: WriterConfig, finder: FinderConfig, tokenizer: Tokenizer) ->
 
 
 def _texts(config: WriterTrainConfig, manifest: Path) -> list[tuple[Study, tuple[str, ...]]]:
-    listed = read_manifest(manifest, allow_outside=config.allow_outside)
-    chosen = [study for study in listed if study.is_for_training]
+    chosen = to_train_on(manifest, allow_outside=config.allow_outside)
     read = ((study, _wordings(study)) for study in chosen)
     texts = [(study, wordings) for study, wordings in read if wordings]
     if not texts:
