@@ -16,9 +16,8 @@ from medgen.data.study import Split, Study
 from medgen.errors import InputError
 from medgen.io import files
 from medgen.io.image import MedicalImage
-from medgen.modality import Contrast, Kind, Modality
+from medgen.modality import AIR_HU, Contrast, Kind, Modality
 
-AIR_HU = -1000.0  # by definition of the Hounsfield scale
 MRI = {contrast: Kind(Modality.MRI, contrast) for contrast in Contrast}
 MRI_TO_MRI = [
     (Contrast.T1, Contrast.T2),

@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int16
 from scipy import ndimage
 
-from benchmarks.cases import AIR_HU
 from benchmarks.data import CT, data_option, of_split
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.data.study import Split
 from medgen.io import files
 from medgen.io.atomic import atomic_file
+from medgen.modality import AIR_HU
 from medgen.phantom.tissue import LABELS, Tissue
 
 AIR_BELOW, FAT_BELOW, SOFT_BELOW, CORTICAL_ABOVE = -500, -25, 160, 500  # HU

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import AIR_HU, Case, Loaded
+from benchmarks.cases import Case, Loaded
 from benchmarks.heldout import VERSION
 from benchmarks.machine import commit, today
 from benchmarks.methods import Method, Prediction
 from medgen.io.atomic import atomic_file
 from medgen.metrics.fidelity import PERCENTILES
 from medgen.metrics.synthrad import mae
-from medgen.modality import Kind
+from medgen.modality import AIR_HU, Kind
 from medgen.tasks.evaluate import score
 from medgen.tasks.translator import CT
 

@@ -15,8 +15,9 @@ from medgen.config import from_mapping, to_mapping
 from medgen.data.intensity import HOUNSFIELD, mri_window
 from medgen.data.resample import Grid, resample
 from medgen.io.image import MedicalImage
+from medgen.modality import AIR_HU
 from medgen.tasks.examples import Example
-from medgen.tasks.translation import AIR_HU, patient_grid
+from medgen.tasks.translation import patient_grid
 from medgen.tasks.translator_loss import KILO_HU_PER_UNIT
 
 PART = "unet"

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from medgen.errors import UsageError
 
+AIR_HU = -1000.0  # by definition of the Hounsfield scale
+
 
 class Modality(StrEnum):
     """What kind of data it is; the word used in manifests and on the command line."""

@@ -15,12 +15,11 @@ from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.errors import InputError, UsageError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.modality import Modality
+from medgen.modality import AIR_HU, Modality
 
 CT_WINDOWS = (Window(-1000, 300), Window(-40, 120), Window(0, 80), Window(0, 1500))
 """Lung, soft tissue, brain and bone, in HU: one channel each, as radiologists look at a CT."""
 MRI_CHANNELS = 2  # its values, and their ranks
-AIR_HU = -1000.0
 BODY = 0.3  # of the window: brighter is body; -610 HU in CT
 AIR_MRI = -0.9  # in [-1, 1]: what is no brighter has no rank
 STRAYS = 0.005  # share of it, at either end, that may be a table

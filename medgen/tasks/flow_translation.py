@@ -15,11 +15,11 @@ from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import ModelError
 from medgen.io.image import MedicalImage
-from medgen.modality import Kind, Modality
+from medgen.modality import AIR_HU, Kind, Modality
 from medgen.tasks.codec_images import grid_of_whole, on_grid
 from medgen.tasks.conditions import Told, told_image
 from medgen.tasks.generator import Generator, voice_of
-from medgen.tasks.translation import AIR_HU, unit_of
+from medgen.tasks.translation import unit_of
 
 WHOLE = 0.99  # share of the body that lies in what the flow sees; less is told
 

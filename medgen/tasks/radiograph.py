@@ -9,14 +9,13 @@ from medgen.data.body import body_of
 from medgen.errors import InputError
 from medgen.io.image import MedicalImage
 from medgen.io.upright import upright
-from medgen.modality import Kind, Modality
+from medgen.modality import AIR_HU, Kind, Modality
 from medgen.phantom.acquisition import acquire_xray
 from medgen.phantom.projection import View
 from medgen.phantom.radiograph import Exposure
 
 XRAY = Kind(Modality.XRAY)
 SOURCE_MM: dict[View, float] = {"pa": 1800.0, "ap": 1000.0, "lateral": 1800.0}  # AP is at the bed
-AIR_HU = -1000.0
 MAX_SIDE = 3000  # pixels, as detectors have
 
 

@@ -10,14 +10,14 @@ from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.instruct.refiner import Refiner
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.modality import Kind, Modality
+from medgen.modality import AIR_HU, Kind, Modality
 from medgen.shapes import Embedding
 from medgen.tasks.align_model import load_aligner
 from medgen.tasks.conditions import told_texts
 from medgen.tasks.device import choose_device
 from medgen.tasks.refine import refined
 from medgen.tasks.refine_model import load_refiner
-from medgen.tasks.translation import AIR_HU, unit_of
+from medgen.tasks.translation import unit_of
 from medgen.tasks.translator import CT
 
 

@@ -19,14 +19,13 @@ from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.modality import Kind, Modality
+from medgen.modality import AIR_HU, Kind, Modality
 from medgen.shapes import Image, Latent
 from medgen.tasks.translator import CT, Sources, Translator
 
 Engine = Literal["regress", "diffuse", "flow"]
 Voxels = Float[np.ndarray, "i j k"]
 
-AIR_HU = -1000.0  # by definition of the Hounsfield scale
 MRI_BRIGHT = 1000.0  # what a synthetic MRI's 99th percentile becomes; its unit is arbitrary
 MARGIN_MM = 12.0  # of air kept around the patient
 PATCH, OVERLAP = 64, 16  # cells of the latent grid: 128 mm of the 1 mm grid, 32 mm shared

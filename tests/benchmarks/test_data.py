@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.cases import AIR_HU, load_to_ct
+from benchmarks.cases import load_to_ct
 from benchmarks.data import CT, T1, TEST, VALIDATION, main, of_split, split_of, studies
 from medgen.data.manifest import read_manifest
 from medgen.data.study import Split
 from medgen.errors import InputError
 from medgen.metrics.synthrad import mae
+from medgen.modality import AIR_HU
 
 DATA = Path(os.environ.get("MEDGEN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CONSTANT_MAE = [148, 108, 67, 111, 96, 106]  # HU, the data README's reference point

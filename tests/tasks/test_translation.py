@@ -9,10 +9,9 @@ import torch
 from medgen.data.intensity import HOUNSFIELD, mri_window
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
-from medgen.modality import Kind
+from medgen.modality import AIR_HU, Kind
 from medgen.tasks import translation
 from medgen.tasks.translation import (
-    AIR_HU,
     EngineConfig,
     Voxels,
     patch_size,
