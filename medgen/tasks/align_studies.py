@@ -202,20 +202,27 @@ def read_report(study: Study) -> str | None:
     Raises:
         InputError: If it cannot be read, is no UTF-8, or is no report by its length.
     """
-    if study.text is None:
-        return None
+    return None if study.text is None else report_in(study.text).strip() or None
+
+
+def report_in(path: Path) -> str:
+    """The report in a text file, as it stands.
+
+    Raises:
+        InputError: If it cannot be read, is no UTF-8, or is no report by its length.
+    """
     try:
-        data = study.text.read_bytes()
+        data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{study.text}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise InputError(f"{study.text}: is not UTF-8; convert it with iconv") from None
+        raise InputError(f"{path}: is not UTF-8; convert it with iconv") from None
     if len(data) > MAX_TEXT_BYTES:
         raise InputError(
-            f"{study.text}: {len(data)} bytes are no report; at most {MAX_TEXT_BYTES} are read"
+            f"{path}: {len(data)} bytes are no report; at most {MAX_TEXT_BYTES} are read"
         )
-    return text.strip() or None
+    return text
 
 
 Drawn = dict[Modality, list[dict[str, np.ndarray]]]

@@ -11,7 +11,7 @@ from medgen.metrics.bootstrap import interval
 from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
-from medgen.tasks.align_studies import read_report
+from medgen.tasks.align_studies import read_report, report_in
 from medgen.tasks.document import to_document
 from medgen.tasks.report_marks import unmarked
 
@@ -99,11 +99,11 @@ def read_reports(path: Path) -> dict[str, str]:
         InputError: If there are none, or one cannot be read.
     """
     if path.is_dir():
-        found = {file.stem: _text(file) for file in sorted(path.glob("*.txt"))}
+        found = {file.stem: report_in(file) for file in sorted(path.glob("*.txt"))}
     elif path.suffix == ".jsonl":
         found = _of_lines(path)
     else:
-        found = {path.stem: _text(path)}
+        found = {path.stem: report_in(path)}
     if not found:
         raise InputError(f"{path}: has no reports; name a folder of .txt, a manifest or JSON Lines")
     return {name: unmarked(text) for name, text in found.items()}
@@ -124,11 +124,3 @@ def _of_lines(path: Path) -> dict[str, str]:
             raise InputError(f"{path}:{number}: {name} has a report already; leave one out")
         found[name] = text
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise InputError(f"{path}: cannot be read ({why})") from None

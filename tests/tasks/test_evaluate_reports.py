@@ -70,6 +70,14 @@ def test_a_mark_of_bytes_and_odd_line_ends_inside_a_text_are_no_harm(tmp_path: P
     )
     (tmp_path / "x.jsonl").write_bytes(text.encode())
     assert read_reports(tmp_path / "x.jsonl") == {"a": "Small\u2028mass."}
+    (tmp_path / "b.txt").write_text("Small mass.", encoding="utf-8-sig")
+    assert read_reports(tmp_path / "b.txt") == {"b": "Small mass."}
+
+
+def test_a_text_file_that_is_no_report(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_bytes("Ödem".encode("latin-1"))
+    with pytest.raises(InputError, match=r"old\.txt: is not UTF-8; convert it with iconv"):
+        read_reports(tmp_path)
 
 
 def test_two_files_are_a_pair(folder: Path) -> None:
