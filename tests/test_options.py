@@ -2,14 +2,18 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medgen.cli import app
 
+ROOT = Path(__file__).parent.parent
+OF_OTHERS = {"--help", "--raw", "--only"}  # of Click, of gdcmconv, of the benchmarks
 BUILT_IN = {"help", "install_completion", "show_completion"}
 # Each command says what it writes, counts, reads, and takes or makes together.
 OWN = {
@@ -76,3 +80,16 @@ def test_a_flag_means_the_same_everywhere(name: str) -> None:
     for param in COMMANDS[name].params:
         for option in set(param.opts) - OWN:
             assert param.help == shared.get(option, param.help), f"{name} {option}"
+
+
+def test_every_option_that_is_named_is_there() -> None:
+    """Errors say what to do about them: an option that nobody has would be no remedy."""
+    known = {
+        word
+        for command in COMMANDS.values()
+        for param in command.params
+        for word in (*param.opts, *param.secondary_opts)
+    }
+    for path in [ROOT / "README.md", *(ROOT / "medgen").rglob("*.py")]:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text(encoding="utf-8")))
+        assert named <= known | OF_OTHERS, path

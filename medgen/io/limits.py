@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medgen.errors import InputError
 
-MAX_VOXELS = 1_100_000_000  # a 1024 x 1024 CT of a thousand slices; --max-voxels changes it
+MAX_VOXELS = 1_100_000_000  # a 1024 x 1024 CT of a thousand slices
 MAX_PIXELS = 50_000_000  # twice the largest radiography detectors
 MAX_RATIO = 500  # deflate reaches 1032:1 on zeros; scans 2:1 to 20:1, label maps 200:1
 FREE_BYTES = 64 * 2**20  # what may unpack at any ratio: too little to hurt
@@ -30,7 +30,7 @@ def check_voxels(path: Path, shape: Sequence[int], max_voxels: int | float = MAX
     if prod(map(int, shape)) > max_voxels:
         raise InputError(
             f"{path}: declares {size} voxels, more than {int(max_voxels)}; "
-            "raise --max-voxels if that is true"
+            "if that is true, resample it to fewer"
         )
 
 

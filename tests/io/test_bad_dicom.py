@@ -338,7 +338,7 @@ def test_other_kinds_of_objects_are_named(tmp_path: Path, plain_dicom: SimpleNam
 
 def test_more_voxels_than_allowed_are_refused(tmp_path: Path, plain_dicom: SimpleNamespace) -> None:
     folder = plain_dicom.save(plain_dicom.slices(HU, AFFINE), tmp_path / "ct")
-    with pytest.raises(InputError, match="--max-voxels"):
+    with pytest.raises(InputError, match="resample it to fewer"):
         dicom.read(folder, max_voxels=179)
     assert dicom.read(folder, max_voxels=180).voxels.size == 180
 

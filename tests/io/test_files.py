@@ -59,9 +59,9 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         files.read(volume, series="1.2.3")
     with pytest.raises(UsageError, match="has no frames"):
         files.read(flat, frame=0)
-    with pytest.raises(InputError, match="--max-voxels"):
+    with pytest.raises(InputError, match="resample it to fewer"):
         files.read(volume, max_voxels=100)
-    with pytest.raises(InputError, match="--max-voxels"):
+    with pytest.raises(InputError, match="resample it to fewer"):
         files.read(flat, max_voxels=10)
 
 
