@@ -75,7 +75,7 @@ class LoadedAligner:
         if image not in known:
             raise ModelError(
                 f"{self.card.name}: has no encoder of {image}, only of {', '.join(known)}; "
-                "name another --model"
+                "name another model"
             )
         return self.aligner.image_encoder(image)
 

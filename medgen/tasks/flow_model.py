@@ -42,7 +42,7 @@ def load_flow(model: str | Path, modality: Modality, device: torch.device) -> Lo
     if name not in card.parts:
         made = [part.removeprefix("flow-") for part in card.parts if part.startswith("flow-")]
         what = f"makes {', '.join(made)}" if made else f"is a {card.task} model without flows"
-        raise ModelError(f"{folder}: cannot make {modality}; it {what}; name another --model")
+        raise ModelError(f"{folder}: cannot make {modality}; it {what}; name another model")
     config = from_mapping(FlowConfig, card.parts[name].config, origin=str(folder))
     flow = filled(Flow(config), folder, card, name)
     return LoadedFlow(flow.eval().to(device), card)
@@ -81,7 +81,7 @@ def common_spacings(volumes: Mapping[Modality, tuple[Flow, LoadedCodec]]) -> tup
             f"{' or '.join(f'{each:g}' for each in sorted(spacings[name]))} mm"
             for name in volumes
         )
-        raise ModelError(f"the flows share no grid: {told}; name another --model")
+        raise ModelError(f"the flows share no grid: {told}; name another model")
     return tuple(sorted(common))
 
 
