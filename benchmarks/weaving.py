@@ -110,12 +110,10 @@ class Way:
     Attributes:
         walk: How; None for the one that the config names.
         config: With what.
-        is_instant: Whether with the concept that was not trained.
     """
 
     walk: Walk | None
     config: WeaveConfig
-    is_instant: bool = False
 
 
 def ways(config: WeaveConfig) -> dict[str, Way]:
@@ -125,7 +123,7 @@ def ways(config: WeaveConfig) -> dict[str, Way]:
         FEATURES: Way(None, config),
         PLAIN: Way(None, replace(config, match=1.0)),
         ESTIMATES: Way(None, replace(config, fusion="estimate")),
-        INSTANT: Way(None, replace(push, fusion="estimate"), is_instant=True),
+        INSTANT: Way(None, replace(push, fusion="estimate")),
         NOISE: Way(mix_noise, replace(config, guidance=1.0)),
         INPAINTING: Way(inpaint, push),
     }

@@ -1,6 +1,5 @@
 """Weaving nothing is the template; one concept everywhere is that concept alone."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,7 +15,6 @@ from tests.concepts.toy import alone, learned
 
 STOPS = uniform_stops(5)
 NO_FEATURES = Injection(features=0.0, attention=0.0)
-Weave = Callable[..., object]
 
 
 @pytest.fixture

@@ -40,10 +40,6 @@ def mri(volumes: SimpleNamespace) -> np.ndarray:
     return volumes.head("mri")
 
 
-def inside(voxels: np.ndarray) -> np.ndarray:
-    return voxels[8:-8, 8:-8, 8:-8]
-
-
 def thorax() -> np.ndarray:
     """No air around it; lungs, and a trachea."""
     hu = RNG.normal(40, 15, (40, 40, 40))
