@@ -10,14 +10,14 @@ Stops = Float[Tensor, "stops"]
 """Decreasing times in [0, 1], one more than there are steps; float64."""
 
 
-def uniform_stops(steps: int, *, first: float = 1.0, last: float = 0.0) -> Stops:
+def uniform_stops(steps: int) -> Stops:
     """Evenly spaced times.
 
     Example:
         >>> uniform_stops(4).tolist()
         [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    return torch.linspace(first, last, steps + 1, dtype=torch.float64)
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
 def trailing_stops(steps: int, *, timesteps: int = 1000) -> Stops:

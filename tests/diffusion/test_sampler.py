@@ -38,7 +38,7 @@ def error(gaussian, sample, process, stops):
     ("sample", "order"), [*((s, 1) for s in FIRST_ORDER), *((s, 2) for s in SECOND_ORDER)]
 )
 def test_twice_the_steps_divide_the_error_by_the_order(gaussian, process, sample, order):
-    grids = [uniform_stops(steps, first=0.95, last=0.05) for steps in (25, 50, 100)]
+    grids = [torch.linspace(0.95, 0.05, steps + 1, dtype=torch.float64) for steps in (25, 50, 100)]
     errors = [error(gaussian, sample, process, stops) for stops in grids]
     for few, many in itertools.pairwise(errors):
         assert few / many == pytest.approx(2**order, rel=0.15)
@@ -59,11 +59,6 @@ def test_twenty_steps_from_noise_to_clean(gaussian, sample, process, tolerance):
 
 def test_heun_on_rectified_flow_needs_ten_steps(gaussian):
     process, stops = RectifiedFlow(), uniform_stops(10)
-
-    def corrected(*args):
-        return sample_heun(*args, corrects_last=True)
-
-    assert abs(error(gaussian, corrected, process, stops)) < 0.01
     assert abs(error(gaussian, sample_heun, process, stops)) < 0.02
     assert error(gaussian, sample_euler, process, stops) == pytest.approx(-0.14, abs=0.005)
 
