@@ -1,5 +1,7 @@
 """Regions of an image that grow, and fade at their edge."""
 
+import math
+
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
@@ -15,7 +17,11 @@ def dilated(region: Region, reach: float, spacing: tuple[float, ...]) -> Region:
         reach: mm; 0 leaves it as it is.
         spacing: Of the voxels or pixels, mm.
     """
-    return region if reach <= 0 else _away(region, spacing) <= reach
+    if reach <= 0:
+        return region
+    box, grown = box_around(region, reach, spacing), region.copy()
+    grown[box] = _away(region[box], spacing) <= reach
+    return grown
 
 
 def feathered(
@@ -36,10 +42,33 @@ def feathered(
     """
     if width <= 0:
         return region.astype(np.float32)
-    share = np.clip(_away(region, spacing) / width, 0, 1)
-    weight = ((1 + np.cos(np.pi * share)) / 2).astype(np.float32)
-    weight[share >= 1] = 0  # cos(pi) in single precision is not quite -1
+    box, weight = box_around(region, width, spacing), np.zeros(region.shape, np.float32)
+    share = np.clip(_away(region[box], spacing) / width, 0, 1)
+    weight[box] = (1 + np.cos(np.pi * share)) / 2
+    weight[box][share >= 1] = 0  # cos(pi) in single precision is not quite -1
     return weight
+
+
+def box_around(region: Region, reach: float, spacing: tuple[float, ...]) -> tuple[slice, ...]:
+    """The part of an image that holds a region and all that is no farther from it than `reach`.
+
+    Distances to the region are the same in it as in the whole image, and soon known.
+
+    Args:
+        region: Not empty.
+        reach: mm.
+        spacing: Of the voxels or pixels, mm.
+
+    Example:
+        >>> box_around(np.array([False, False, False, True, True]), 1.5, (1.0,))
+        (slice(1, 5, None),)
+    """
+    (tight,) = ndimage.find_objects(region, max_label=1)
+    margins = [math.ceil(reach / step) for step in spacing]
+    return tuple(
+        slice(max(side.start - margin, 0), min(side.stop + margin, length))
+        for side, margin, length in zip(tight, margins, region.shape, strict=True)
+    )
 
 
 def _away(region: Region, spacing: tuple[float, ...]) -> Float32[np.ndarray, "*space"]:

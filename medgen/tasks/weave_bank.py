@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from scipy import ndimage
 
-from medgen.data.feather import dilated
+from medgen.data.feather import box_around, dilated
 from medgen.errors import InputError
 
 RING = 8.0  # voxels around a region that are its surroundings
 EDGE = 1.5  # voxels on either side of a region's border that are its seam
 NEAR = 5.0  # voxels on either side of the seam that it is compared with
 BORDER = 3.0  # voxels on either side of a border that a Gaussian of one voxel blurs
+FINE = 1.0  # voxels: what a Gaussian of it takes away is grain
+WIDTHS = 4.0  # of a Gaussian, beyond which it is 0
 LEAST_SPREAD = 0.02  # of the window: examples are never more alike than noise lets them be
 
 Region = Bool[np.ndarray, "*space"]
@@ -67,6 +69,7 @@ def look_of(values: Values, region: Region) -> Look:
     """
     if not region.any():
         raise InputError("a region is empty; draw it on the finding")
+    values, region = _near(RING, values, region)
     inside = values[region].astype(np.float64)
     around = dilated(region, RING, (1.0,) * region.ndim) & ~region
     ground = values[around].astype(np.float64).mean() if around.any() else 0.0
@@ -91,6 +94,7 @@ def seam_ratio(values: Values, region: Region) -> float:
 
     1 where nothing gives the border away.
     """
+    values, region = _near(EDGE + NEAR + 1, values, region)  # 1 for the gradient
     steep = gradient(values)
     depth = np.maximum(
         ndimage.distance_transform_edt(region), ndimage.distance_transform_edt(~region)
@@ -107,8 +111,9 @@ def noise_ratio(values: Values, region: Region) -> float:
     Fine is what a Gaussian of one voxel takes away; the grain is the median of its size, away from
     the border, which is no grain.
     """
-    smooth = values.astype(np.float32)
-    fine = np.abs(smooth - ndimage.gaussian_filter(smooth, 1.0))
+    values, region = _near(BORDER + RING + WIDTHS * FINE, values, region)
+    single = values.astype(np.float32)
+    fine = np.abs(single - ndimage.gaussian_filter(single, FINE, truncate=WIDTHS))
     inner = ndimage.distance_transform_edt(region) > BORDER
     away = ndimage.distance_transform_edt(~region)
     around = (away > BORDER) & (away <= BORDER + RING)
@@ -122,3 +127,14 @@ def gradient(values: Values) -> Float32[np.ndarray, "*space"]:
     slopes = np.gradient(values.astype(np.float32))
     total = np.sqrt(sum(slope**2 for slope in slopes))
     return total.astype(np.float32)
+
+
+def _near(
+    reach: float, values: Values, region: Region
+) -> tuple[Shaped[np.ndarray, "*near"], Bool[np.ndarray, "*near"]]:
+    """Values and region as far as `reach` voxels around the region, which is not empty.
+
+    What is measured in voxels no farther away than that is measured as in the whole image.
+    """
+    box = box_around(region, reach, (1.0,) * region.ndim)
+    return values[box], region[box]

@@ -15,7 +15,7 @@ from medgen.errors import InputError, UsageError
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Contrast, Kind, Modality
 from medgen.tasks.translate import Maker, TranslateConfig, Translation, translate
-from medgen.tasks.weave_bank import RING, Look, look_of
+from medgen.tasks.weave_bank import FINE, RING, Look, look_of
 from medgen.tasks.woven import Woven, added, labels_of, measured, steps_of
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ WHOLE = 0.9  # of a region in the scan's field; less is told
 USUAL = Contrast.T1  # of an MRI that does not say its own, as everywhere in medgen
 DARK = 0.1  # of a window: what is no brighter says nothing of how bright a scan is
 MOST_GAIN = 2.0  # by which surroundings may correct what the windows say of brightness
-FINE = 1.0  # voxels: what a Gaussian of it takes away is grain
 CLIPPED = 3.0  # standard deviations of grain: more is anatomy
 MAD = 1.4826  # from the median size of normal deviates to their standard deviation
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medgen.errors import InputError
+from medgen.tasks import weave_bank
 from medgen.tasks.weave_bank import bank_of, look_of, noise_ratio, seam_ratio
 
 ROWS, COLUMNS = np.indices((80, 80))
@@ -43,3 +44,17 @@ def test_the_grain_inside_is_compared_with_that_around() -> None:
     assert noise_ratio(noise, DISC) == pytest.approx(1.0, abs=0.15)
     assert noise_ratio(np.where(DISC, 0.5 * noise, noise), DISC) == pytest.approx(0.5, abs=0.1)
     assert noise_ratio(np.where(DISC, noise + 9, noise), DISC) == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.parametrize("low", [0, 25, 36], ids=["first corner", "middle", "last corner"])
+@pytest.mark.parametrize("side", [12, 48], ids=["a part", "all"])
+def test_a_part_of_the_image_is_enough(
+    low: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).normal(0, 100, (48, 48, 48)).astype(np.float32)
+    region = np.zeros(values.shape, bool)
+    region[(slice(low, low + side),) * 3] = True
+    measures = (look_of, seam_ratio, noise_ratio)
+    near = [measure(values, region) for measure in measures]
+    monkeypatch.setattr(weave_bank, "box_around", lambda region, *_: (slice(None),) * region.ndim)
+    assert near == [measure(values, region) for measure in measures]
