@@ -188,7 +188,10 @@ def write_all(
 
 
 def _write(woven: Woven, output: Path, provenance: Provenance, *, overwrite: bool) -> None:
-    """Where the scan's own format is asked for, all that did not change is stored as it was."""
+    """Where the scan's own format is asked for, all that did not change is stored as it was.
+
+    NIfTI can hold the voxels of DICOM as they were read, too.
+    """
     image = woven.image
     own = image.source.format if image.source else ""
     match format_of(output):
@@ -196,6 +199,10 @@ def _write(woven: Woven, output: Path, provenance: Provenance, *, overwrite: boo
             from medgen.io import nifti
 
             nifti.rewrite(image, woven.changed, output, provenance=provenance, overwrite=overwrite)
+        case "nifti":
+            from medgen.io import nifti
+
+            nifti.write(image, output, provenance=provenance, overwrite=overwrite, keep_type=True)
         case "dicom" if own == "dicom":
             from medgen.io import dicom
 

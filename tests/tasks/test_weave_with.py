@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medgen.errors import InputError, OutputError, UsageError
+from medgen.io import files
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind
@@ -211,6 +212,20 @@ def test_the_files_are_a_pair_and_a_sidecar_that_names_no_file(here: SimpleNames
     assert said["ChangedVoxels"] == here.region.sum()
     assert "ct.nii.gz" not in text
     assert {path.name for path in written.files} == {"o.nii.gz", "o_mask.nii.gz", "o.json", "o.png"}
+
+
+@pytest.mark.parametrize("slope", ["1", "0.37"])
+def test_a_dicom_scan_woven_into_nifti_keeps_fractions_of_a_unit(
+    here: SimpleNamespace, plain_dicom: SimpleNamespace, slope: str
+) -> None:
+    slices = plain_dicom.slices(voxels_of(here.scan), nib.load(here.scan).affine)
+    for one in slices:
+        one.RescaleSlope = slope
+    scan = plain_dicom.save(slices, here.folder / "series")
+    written = run(here, here.mask, scan=str(scan))
+    before, after, mask = (files.read(path) for path in (scan, written.output, written.mask))
+    assert after.voxels.dtype == before.voxels.dtype
+    assert np.array_equal(after.voxels, np.where(mask.voxels == 1, 700, before.voxels))
 
 
 def test_an_empty_mask_gives_back_the_files_own_bytes(here: SimpleNamespace) -> None:

@@ -26,7 +26,12 @@ _LABEL_TYPES = ("u1", "i2", "u2", "i4")
 
 
 def write(
-    image: MedicalImage, path: Path, *, provenance: Provenance, overwrite: bool = False
+    image: MedicalImage,
+    path: Path,
+    *,
+    provenance: Provenance,
+    overwrite: bool = False,
+    keep_type: bool = False,
 ) -> Path:
     """Write a volume as `.nii` or `.nii.gz`, whole or not at all; same image, same bytes.
 
@@ -39,6 +44,7 @@ def write(
         path: The file to make.
         provenance: How it was made; goes into the header.
         overwrite: Replace an existing file.
+        keep_type: Store every voxel as it is, in its own type, a CT's, too.
 
     Raises:
         UsageError: If the name is not a NIfTI name, or the image is not a volume.
@@ -48,7 +54,7 @@ def write(
     is_radiograph = image.kind is not None and image.kind.modality is Modality.XRAY
     if is_radiograph or image.voxels.ndim != 3:
         raise UsageError(f"{path}: NIfTI holds volumes; write a radiograph as .png or .dcm")
-    voxels, clipped = _stored(image)
+    voxels, clipped = (image.voxels, 0) if keep_type else _stored(image)
     header = _header(image, voxels.dtype)
     mark(header, image.kind, provenance, clipped=clipped)
     return write_stored(header, voxels, path, overwrite=overwrite)
