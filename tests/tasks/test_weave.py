@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import ComputedRadiographyImageStorage as CRStorage
 
 from medgen.errors import InputError, ModelError, OutputError, UsageError
 from medgen.io.geometry import Geometry
@@ -157,6 +159,21 @@ def test_a_change_is_as_strong_as_its_examples_are(flat: SimpleNamespace) -> Non
     assert found.strength == pytest.approx(2.0, abs=0.02)
     assert abs(found.distance["contrast"]) < 0.05
     assert woven(bank, 1.5).findings[0].strength == 1.5
+
+
+def test_dicom_keeps_what_it_stores_however_it_is_shown_and_called(
+    flat: SimpleNamespace, plain_dicom: SimpleNamespace, tmp_path: Path
+) -> None:
+    shown = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 2500, "WindowWidth": 3500}
+    grey = (4095 - flat.read(flat.scan)).astype(np.uint16)
+    source = plain_dicom.object(grey, CRStorage, "CR", BitsStored=12, HighBit=11, **shown)
+    scan = plain_dicom.save(source, tmp_path / "IM0001")
+    written = run(SimpleNamespace(**{**vars(flat), "scan": scan}), tmp_path)
+    assert written.output == tmp_path / "IM0001_woven"
+    after = pydicom.dcmread(written.output / "0001.dcm").pixel_array
+    changed = json.loads(written.sidecar.read_text())["ChangedVoxels"]
+    assert 0 < np.count_nonzero(after != grey) <= changed
+    assert (after != grey)[flat.region].mean() > 0.5
 
 
 @pytest.mark.slow

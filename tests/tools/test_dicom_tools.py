@@ -135,6 +135,25 @@ def test_dciodvfy_finds_no_error_whatever_the_part(
         check(tool, made / "0001.dcm")
 
 
+@pytest.mark.parametrize("storage", [ComputedRadiographyImageStorage, DXImageStorage])
+@pytest.mark.parametrize(
+    "display",
+    [
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"WindowCenter": "900.5", "WindowWidth": "700", "VOILUTFunction": "SIGMOID"},
+        {"RescaleSlope": "0.5", "RescaleIntercept": "-7"},
+    ],
+)
+def test_dciodvfy_finds_no_error_in_a_radiograph_shown_as_its_source(
+    tool: Tool, plain_dicom: SimpleNamespace, tmp_path: Path, display: dict[str, str], storage: str
+) -> None:
+    grey = RNG.integers(0, 4096, (8, 9)).astype(np.uint16)
+    source = plain_dicom.object(grey, storage, "DX", ImagerPixelSpacing=["0.2", "0.2"], **display)
+    image = dicom.read(plain_dicom.save(source, tmp_path / "source"))
+    out = tmp_path / "made.dcm"
+    check(tool, dicom.write(image, out, provenance=PROVENANCE, keep_steps=True))
+
+
 def test_dciodvfy_finds_no_error_in_a_generated_radiograph(tool: Tool, tmp_path: Path) -> None:
     made = tmp_path / "made.dcm"
     text = "Large left pleural effusion."

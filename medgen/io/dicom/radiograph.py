@@ -9,7 +9,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi
 
 from medgen.errors import GeometryError, InputError, UsageError
 from medgen.io.detector import flat_detector
-from medgen.io.dicom.header import IDENTITY_KEYWORDS, Instance, numbers, source_header
+from medgen.io.dicom.header import IDENTITY_KEYWORDS, Instance, Step, numbers, source_header
 from medgen.io.dicom.parse import damage_refused, parse, sha256
 from medgen.io.dicom.pixels import PixelForm, stored_frames
 from medgen.io.geometry import Geometry
@@ -87,7 +87,7 @@ def shown(
             table = header.VOILUTSequence[0]
             values = apply_voi(np.rint(values).astype(np.int64), header)
             low, high = 0.0, float((1 << int(table.LUTDescriptor[2])) - 1)
-    if not header.get("VOILUTSequence") and (window := _window(path, header)):
+    if not header.get("VOILUTSequence") and (window := window_of(path, header)):
         values, low, high = windowed(values, *window) * top, 0.0, float(top)
     if form.is_inverted:
         values = (low + high) - values if values.dtype.kind == "f" else int(low + high) - values
@@ -130,8 +130,7 @@ def _measured(
     if header.get("ModalityLUTSequence"):
         bits = int(header.ModalityLUTSequence[0].LUTDescriptor[2])
         return apply_modality_lut(stored, header), 0.0, float((1 << bits) - 1)
-    slope = float(header.get("RescaleSlope") or 1)
-    intercept = float(header.get("RescaleIntercept") or 0)
+    slope, intercept = rescale(header)
     if (slope, intercept) == (1, 0):
         return (
             stored.astype(np.int64 if form.bytes_each == 4 else np.int32),
@@ -142,8 +141,17 @@ def _measured(
     return stored * slope + intercept, ends[0], ends[1]
 
 
-def _window(path: Path, header: Dataset) -> tuple[float, float, str] | None:
-    """The first window of the header."""
+def rescale(header: Dataset) -> Step:
+    """What one stored unit is worth, and what a stored zero means."""
+    return float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+
+
+def window_of(path: Path, header: Dataset) -> tuple[float, float, str] | None:
+    """The first window of the header: centre, width and shape.
+
+    Raises:
+        InputError: If it is none.
+    """
     with damage_refused(path):
         both = [header.get(word) for word in ("WindowCenter", "WindowWidth")]
         shape = str(header.get("VOILUTFunction") or "LINEAR")

@@ -32,8 +32,9 @@ def write(
         overwrite: Replace what is there.
         keep_patient: Keep the source's patient, study and frame of reference, and refer to its
             images. Otherwise nothing of the source's identity is written.
-        keep_steps: Store a volume in the source's own steps: voxels that did not change since it
-            was read are stored as they were, the others take the nearest value.
+        keep_steps: Store a volume in the source's own steps, and a radiograph in what the source
+            shows as its grey levels: voxels that did not change since it was read are stored as
+            they were, the others take the nearest value.
 
     Returns:
         `target`.
@@ -49,7 +50,11 @@ def write(
     is_file = target.suffix.lower() == ".dcm"
     if image.kind.modality is Modality.XRAY:
         made = radiograph_object(
-            image, image.kind, provenance=provenance, keep_patient=keep_patient
+            image,
+            image.kind,
+            provenance=provenance,
+            keep_patient=keep_patient,
+            keep_steps=keep_steps,
         )
         if is_file:
             with atomic_file(target, overwrite=overwrite) as path:

@@ -7,6 +7,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, DigitalXRayImageStorage
 
 from medgen.io.dicom.identity import Identity, header_of, identify
 from medgen.io.dicom.marking import add_facts, add_laterality, code, decimals, new_object
+from medgen.io.dicom.own_grey import OwnGrey, own_grey
 from medgen.io.image import MedicalImage
 from medgen.io.provenance import Provenance
 from medgen.modality import Kind
@@ -23,7 +24,12 @@ MIN_BITS, MAX_BITS = 8, 16
 
 
 def radiograph_object(
-    image: MedicalImage, kind: Kind, *, provenance: Provenance, keep_patient: bool
+    image: MedicalImage,
+    kind: Kind,
+    *,
+    provenance: Provenance,
+    keep_patient: bool,
+    keep_steps: bool = False,
 ) -> Dataset:
     """Make the object of one radiograph.
 
@@ -35,13 +41,17 @@ def radiograph_object(
         kind: Its kind.
         provenance: How it was made.
         keep_patient: Whether the source's patient and study stay.
+        keep_steps: Whether grey levels are stored and shown as in the DICOM that the image was
+            read from, so that those that did not change are stored as they were.
 
     Raises:
         UsageError: If there is no patient to keep.
+        InputError: If that DICOM is not there any more.
     """
-    stored = _stored_grey(image.voxels)
+    own = own_grey(image) if keep_steps else None
+    stored = own.values if own else _stored_grey(image.voxels)
     identity = identify(image, stored, provenance=provenance, keep_patient=keep_patient)
-    is_dx = image.spacing_is_known and not _was_computed(image)
+    is_dx = image.spacing_is_known and not _was_computed(image) and (own is None or own.is_plain)
     storage = DigitalXRayImageStorageForPresentation if is_dx else ComputedRadiographyImageStorage
     made = new_object(storage, 0, kind=kind, identity=identity, provenance=provenance)
     made.PatientOrientation = _orientation(image, is_dx=is_dx)
@@ -49,6 +59,8 @@ def radiograph_object(
         made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
     _add_pixels(made, stored)
     (_add_dx if is_dx else _add_cr)(made, identity)
+    if own:
+        _show_as_own(made, own)
     if kind.view:
         add_facts(made, identity.facts, ("ViewPosition",))
     if kind.view and not made.get("ViewPosition"):
@@ -93,6 +105,23 @@ def _add_pixels(made: Dataset, stored: Shaped[np.ndarray, "row column"]) -> None
     # The window that maps every stored value to itself (PS3.3 C.11.2.1.2.1).
     made.WindowCenter, made.WindowWidth = decimals([2 ** (bits - 1), 2**bits])
     made.PixelData = stored.astype("<u2").tobytes()
+
+
+def _show_as_own(made: Dataset, own: OwnGrey) -> None:
+    """Let the stored values of a source be shown as its file shows them."""
+    bits, form = own.form.bits, own.form
+    size = max(form.bytes_each, MAX_BITS // 8)
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8 * size, bits, bits - 1
+    made.PixelRepresentation = int(form.is_signed)
+    made.PixelData = own.values.astype(f"<{'i' if form.is_signed else 'u'}{size}").tobytes()
+    if form.is_inverted:
+        made.PhotometricInterpretation = "MONOCHROME1"
+        if "PresentationLUTShape" in made:
+            made.PresentationLUTShape, made.PixelIntensityRelationshipSign = "INVERSE", 1
+    made.WindowCenter, made.WindowWidth = decimals([2 ** (bits - 1), 2**bits])
+    if not own.is_plain or "VOILUTSequence" in own.display:
+        del made.WindowCenter, made.WindowWidth
+    made.update(own.display)
 
 
 def _add_cr(made: Dataset, identity: Identity) -> None:
