@@ -14,6 +14,8 @@ from medgen.io.names import check_apart, format_of, stem_of
 from medgen.io.preview import write_woven_preview
 from medgen.io.provenance import Provenance
 from medgen.io.sidecar import sidecar_path, write_sidecar
+from medgen.io.sniff import header_of, image_of, peek_raw
+from medgen.io.stream import GZIP
 from medgen.tasks.woven import Finding, Woven
 
 NAMED = (".nii.gz", ".nii", ".png", ".dcm")
@@ -215,14 +217,18 @@ def copy_scan(source: Path, outputs: Outputs, *, overwrite: bool) -> None:
     """The scan's own bytes under another name; what an earlier weave left beside it goes.
 
     Raises:
-        UsageError: If the name is that of another kind of file.
+        UsageError: If the name is that of another kind of file than the scan is.
         OutputError: If it exists or cannot be written.
     """
-    output = outputs.scan
-    if _ending(output) != ("" if source.is_dir() else _ending(source)):
+    output, fitting = outputs.scan, _endings_of(source)
+    if not fitting:
+        raise UsageError(
+            f"{source}: every mask is empty, and this file can only be woven; draw one"
+        )
+    if _ending(output) not in fitting:
         raise UsageError(
             f"{output}: every mask is empty, so this would be {source.name} under the name of "
-            "another kind of file; choose its own with -o"
+            f"another kind of file; choose one that ends in {fitting[0] or 'nothing'} with -o"
         )
     if source.is_dir():
         with atomic_folder(output, overwrite=overwrite) as draft:
@@ -252,6 +258,20 @@ def _usual_ending(source: Path) -> str:
         case "dicom":
             return own if own == ".dcm" else ""
     return own
+
+
+def _endings_of(source: Path) -> tuple[str, ...]:
+    """What a copy of a source can end in, by what it holds; nothing for what is not written so."""
+    if source.is_dir():
+        return ("",)
+    match files.sniff(source):
+        case "dicom":
+            return (".dcm", "")
+        case "nifti" if header_of(source) == image_of(source):  # no pair
+            return (".nii.gz",) if peek_raw(source) == GZIP else (".nii",)
+        case "png":
+            return (".png",)
+    return ()
 
 
 def _ending(path: Path) -> str:
