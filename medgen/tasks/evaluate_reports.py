@@ -75,7 +75,7 @@ def evaluate_reports(
         raise InputError(f"{pred} and {truth}: no report of one has the name of one of the other")
     if alone := [name for name in written if name not in true]:
         raise InputError(f"{pred}: {alone[0]} has no truth in {truth}; give both the same name")
-    phrases = load_phrases(extra_phrases)
+    phrases = load_phrases(tuple(extra_phrases))
     pairs = ([written[name] for name in both], [true[name] for name in both])
     found = finding_scores(*pairs, phrases)
     each = [finding_scores([one], [two], phrases).f1 for one, two in zip(*pairs, strict=True)]

@@ -154,7 +154,7 @@ def test_users_add_their_own_words(tmp_path: Path) -> None:
     file.write_text(
         '[finding]\npleural_effusion = ["water on the lung"]\nscoliosis = ["scoliosis"]'
     )
-    phrases = load_phrases([file])
+    phrases = load_phrases((file,))
     found = read_findings("Water on the lung. No scoliosis. Left effusion.", phrases)
     assert {one.name for one in found} == {"pleural_effusion", "scoliosis"}
     assert not read("Water on the lung.")
@@ -175,9 +175,9 @@ def test_bad_phrase_files_are_refused(
 ) -> None:
     (tmp_path / "own.toml").write_text(content)
     with pytest.raises(error, match=message):
-        load_phrases([tmp_path / "own.toml"])
+        load_phrases((tmp_path / "own.toml",))
     with pytest.raises(InputError, match="cannot be opened"):
-        load_phrases([tmp_path / "none.toml"])
+        load_phrases((tmp_path / "none.toml",))
 
 
 def test_the_bundled_files_contradict_each_other_nowhere() -> None:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from medgen.errors import InputError, UsageError
@@ -117,8 +118,9 @@ class Phrases:
         return text
 
 
-def load_phrases(extra: Iterable[Path] = ()) -> Phrases:
-    """The bundled phrase files, with those of the user added to them.
+@cache
+def load_phrases(extra: tuple[Path, ...] = ()) -> Phrases:
+    """The bundled phrase files, with those of the user added to them; read once a process.
 
     Args:
         extra: TOML files with some of the same tables; what they add comes on top.
