@@ -37,6 +37,7 @@ def corners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]
     )
 
 
+@pytest.mark.slow
 def test_what_reads_the_claims_learns(corners: tuple[Path, Path, Path], tmp_path: Path) -> None:
     manifest, init, reporter = corners
     config = replace(CONFIG, init=str(init), finder=str(reporter), train=("xray",))
@@ -58,6 +59,7 @@ def test_what_reads_the_claims_learns(corners: tuple[Path, Path, Path], tmp_path
     )
 
 
+@pytest.mark.slow
 def test_it_goes_on_without_the_finders_model(
     corners: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:

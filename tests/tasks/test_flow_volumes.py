@@ -48,13 +48,26 @@ FLOW = {
 
 
 @pytest.fixture(scope="module")
+def begun(
+    corner_flows: SimpleNamespace,
+    volumes: SimpleNamespace,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A model that has just begun to make CTs: of small heads at 2 mm, of larger ones at 4 mm."""
+    return train(corner_flows, volumes, tmp_path_factory.mktemp("begun"), codec=1, flow=1)
+
+
+@pytest.fixture(scope="module")
 def made(
     corner_flows: SimpleNamespace,
     volumes: SimpleNamespace,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A model that makes CTs: of small heads at 2 mm, and of ones twice as large at 4 mm."""
-    folder = tmp_path_factory.mktemp("volumes")
+    """The same that has learned what they look like."""
+    return train(corner_flows, volumes, tmp_path_factory.mktemp("made"), codec=400, flow=300)
+
+
+def train(flows: SimpleNamespace, volumes: SimpleNamespace, folder: Path, **steps: int) -> Path:
     rows = []
     for at in range(4):
         shape, text = (((26, 24, 28), HEAD), ((52, 48, 56), CHEST))[at % 2]
@@ -65,25 +78,25 @@ def made(
         rows.append(row | {"text": f"s{at}/report.txt"})
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    fit = replace(FIT, steps=400, batch=4, learning_rate=5e-3)
-    codec = replace(from_mapping(CodecTrainConfig, CODEC), init=str(corner_flows.codecs), fit=fit)
+    fit = replace(FIT, steps=steps["codec"], batch=4, learning_rate=5e-3)
+    codec = replace(from_mapping(CodecTrainConfig, CODEC), init=str(flows.codecs), fit=fit)
     list(train_codec(codec, folder / "codec", manifest=manifest))
     flow = replace(
         from_mapping(FlowTrainConfig, {"flow": FLOW}),
         init=str(folder / "codec" / MODEL),
         drop=0.5,
-        fit=replace(FIT, steps=300),
+        fit=replace(FIT, steps=steps["flow"]),
     )
     list(train_flow(flow, folder / "flow", manifest=manifest))
     return folder / "flow" / MODEL
 
 
 @pytest.mark.slow
-def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
-    manifest = made.parents[1] / "manifest.jsonl"
+def test_a_flow_goes_on_with_another_grid(begun: Path, tmp_path: Path) -> None:
+    manifest = begun.parents[1] / "manifest.jsonl"
     shape = FLOW | {"grid": [12, 12, 12], "spacings": [2.0, 3.0]}
     fit = replace(FIT, steps=1)
-    asked = replace(from_mapping(FlowTrainConfig, {"flow": shape}), init=str(made), fit=fit)
+    asked = replace(from_mapping(FlowTrainConfig, {"flow": shape}), init=str(begun), fit=fit)
     with pytest.raises(UsageError, match="has another shape"):
         list(train_flow(asked, tmp_path / "no", manifest=manifest))
     list(train_flow(replace(asked, regrid=True), tmp_path / "finer", manifest=manifest))
@@ -97,14 +110,14 @@ def test_a_flow_goes_on_with_another_grid(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_flow_goes_on_with_another_codec(made: Path, tmp_path: Path) -> None:
-    manifest = made.parents[1] / "manifest.jsonl"
+def test_a_flow_goes_on_with_another_codec(begun: Path, tmp_path: Path) -> None:
+    manifest = begun.parents[1] / "manifest.jsonl"
     fit = replace(FIT, steps=1)
 
     def with_codec(name: str, channels: int) -> str:
         shape = CODEC["codec"] | {"latent_channels": channels}
         asked = from_mapping(CodecTrainConfig, CODEC | {"name": name, "codec": shape})
-        asked = replace(asked, init=str(made), fit=fit)
+        asked = replace(asked, init=str(begun), fit=fit)
         list(train_codec(asked, tmp_path / name, manifest=manifest))
         return str(tmp_path / name / MODEL)
 
@@ -120,16 +133,16 @@ def test_a_flow_goes_on_with_another_codec(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: Path) -> None:
-    parts, configs, extra = parts_of(made)
-    knowing = replace(read_card(made), extra=extra | {"findings-ct": ["mass"]})
+def test_on_another_grid_it_knows_what_it_has_heard_there(begun: Path, tmp_path: Path) -> None:
+    parts, configs, extra = parts_of(begun)
+    knowing = replace(read_card(begun), extra=extra | {"findings-ct": ["mass"]})
     save_model(tmp_path / "knowing", knowing, parts, configs=configs)
     again = replace(
         from_mapping(FlowTrainConfig, {"flow": FLOW}),
         init=str(tmp_path / "knowing"),
         fit=replace(FIT, steps=1),
     )
-    manifest = made.parents[1] / "manifest.jsonl"
+    manifest = begun.parents[1] / "manifest.jsonl"
     heard = []
     for regrid in (False, True):
         out = tmp_path / str(regrid)
@@ -140,10 +153,10 @@ def test_on_another_grid_it_knows_what_it_has_heard_there(made: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_prompt_of_an_anatomy_that_no_flow_has_seen_is_refused(
-    made: Path, tmp_path: Path
+    begun: Path, tmp_path: Path
 ) -> None:
-    parts, configs, extra = parts_of(made)
-    knowing = replace(read_card(made), extra=extra | {"findings-ct": ["pleural_effusion"]})
+    parts, configs, extra = parts_of(begun)
+    knowing = replace(read_card(begun), extra=extra | {"findings-ct": ["pleural_effusion"]})
     save_model(tmp_path / "knowing", knowing, parts, configs=configs)
     config = GenerateConfig("ct", model=str(tmp_path / "knowing"), device="cpu")
     assert [one.name for one in understood(CHEST, config).findings] == ["pleural_effusion"]
@@ -171,12 +184,17 @@ def test_a_flow_says_how_hard_it_is_pushed_if_nobody_does(made: Path, tmp_path: 
         FlowTrainConfig(guidance=-1.0)
 
 
+ASKED = GenerateConfig(modality="ct", device="cpu", steps=12, guidance=1.0)
+
+
 @pytest.fixture
-def config(made: Path) -> GenerateConfig:
-    return GenerateConfig(modality="ct", model=str(made), device="cpu", steps=12, guidance=1.0)
+def config(begun: Path) -> GenerateConfig:
+    return replace(ASKED, model=str(begun), steps=2)
 
 
-def test_a_ct_has_the_grid_of_the_model_and_hu(config: GenerateConfig) -> None:
+@pytest.mark.slow
+def test_a_ct_has_the_grid_of_the_model_and_hu(made: Path) -> None:
+    config = replace(ASKED, model=str(made))
     (sample,) = generate(understood(HEAD, config), [], config)
     assert sample.image.voxels.shape == (32, 32, 32)
     assert sample.image.geometry.spacing == (2.0, 2.0, 2.0)
@@ -233,9 +251,10 @@ def test_an_image_decides_where_the_prompt_does_not(config: GenerateConfig) -> N
     assert loaded.spacing(understood(HEAD, config), None, []) == 2.0
 
 
-def test_the_scan_is_told(config: GenerateConfig) -> None:
+@pytest.mark.slow
+def test_the_scan_is_told(made: Path) -> None:
     """Same noise and no words: what is made is what was seen at that spacing."""
-    config = replace(config, unconditional=True)
+    config = replace(ASKED, model=str(made), unconditional=True)
     prompt = understood("", config)
     fine, coarse = (
         next(iter(generate(prompt, [], replace(config, spacing=spacing)))).image.voxels

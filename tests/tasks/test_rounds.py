@@ -25,7 +25,7 @@ ALONE = [name for name in ROUNDS if name not in TOGETHER]
 @pytest.mark.parametrize(
     ("name", "preset"),
     [
-        (name, preset)
+        pytest.param(name, preset, marks=pytest.mark.slow if preset == "base" else ())
         for name in ALONE
         for preset in sorted({"base", *ROUNDS[name].presets} - {"paper"})  # a step takes minutes
     ],

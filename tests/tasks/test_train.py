@@ -164,6 +164,7 @@ def test_detail_is_added_on_the_way(trained: Path, labels: Path, tmp_path: Path)
         run(other, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_norms_are_fixed_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
     """It goes on near where it was, and what comes of it goes on without being told."""
     still = replace(
@@ -180,6 +181,7 @@ def test_norms_are_fixed_on_the_way(trained: Path, labels: Path, tmp_path: Path)
     assert read_card(tmp_path / "again" / MODEL).parts["translator"].config["norm"] == "affine"
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_measures_no_norms_again(
     trained: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
