@@ -4,10 +4,11 @@ Everything inside medgen is RAS+ (x to the patient's Right, y Anterior, z Superi
 in millimetres. DICOM's LPS+ is turned into RAS+ once, when a file is read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Num
 
 from medgen.errors import GeometryError
 
@@ -76,6 +77,19 @@ class Geometry:
             left[world, :], left[:, voxel] = -1, -1
         return tuple(found)
 
+    def index_in(
+        self, other: "Geometry", index: Num[np.ndarray, "places 3"]
+    ) -> Float[np.ndarray, "places 3"]:
+        """Where voxel indices lie among the voxels of another geometry in the same frame.
+
+        Example:
+            >>> fine, coarse = Geometry(np.eye(4)), Geometry(np.diag([2.0, 2.0, 2.0, 1.0]))
+            >>> fine.index_in(coarse, np.array([[2, 4, 7]])).tolist()
+            [[1.0, 2.0, 3.5]]
+        """
+        world = self.affine @ np.c_[index, np.ones(len(index))].T
+        return (np.linalg.inv(other.affine) @ world)[:3].T
+
     @classmethod
     def from_lps(cls, affine_lps: Float[np.ndarray, "4 4"]) -> "Geometry":
         """Build from an affine whose millimetres are LPS+ (DICOM, ITK).
@@ -85,3 +99,10 @@ class Geometry:
             [-1.0, -1.0, 1.0, 1.0]
         """
         return cls(LPS_TO_RAS @ affine_lps)
+
+
+def lie_inside(
+    index: Float[np.ndarray, "places 3"], shape: Sequence[int]
+) -> Bool[np.ndarray, "places"]:
+    """Whether voxel indices lie in the field of view of an image with this many voxels."""
+    return np.all((index > -0.5) & (index < np.array(shape) - 0.5), axis=1)

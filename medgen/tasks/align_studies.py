@@ -212,17 +212,15 @@ def report_in(path: Path) -> str:
         InputError: If it cannot be read, is no UTF-8, or is no report by its length.
     """
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        if (size := path.stat().st_size) > MAX_TEXT_BYTES:
+            raise InputError(
+                f"{path}: {size} bytes are no report; at most {MAX_TEXT_BYTES} are read"
+            )
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8; convert it with iconv") from None
-    if len(data) > MAX_TEXT_BYTES:
-        raise InputError(
-            f"{path}: {len(data)} bytes are no report; at most {MAX_TEXT_BYTES} are read"
-        )
-    return text
 
 
 Drawn = dict[Modality, list[dict[str, np.ndarray]]]

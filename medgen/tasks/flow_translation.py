@@ -14,6 +14,7 @@ from medgen.diffusion.noise import draw_noise, generator_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
 from medgen.errors import ModelError
+from medgen.io.geometry import lie_inside
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU, Kind, Modality
 from medgen.tasks.codec_images import grid_of_whole, on_grid
@@ -105,6 +106,4 @@ def _seen(image: MedicalImage, source: Modality, grid: Grid) -> float:
     body = np.argwhere(body_voxels(image.voxels, source))[::7]
     if not len(body):
         return 1.0
-    world = image.geometry.affine @ np.c_[body, np.ones(len(body))].T
-    index = (np.linalg.inv(grid.geometry.affine) @ world)[:3].T
-    return float(((index > -0.5) & (index < np.array(grid.shape) - 0.5)).all(1).mean())
+    return float(lie_inside(image.geometry.index_in(grid.geometry, body), grid.shape).mean())

@@ -7,6 +7,7 @@ from jaxtyping import Shaped
 
 from medgen.checkpoint import TrainingRange
 from medgen.errors import InputError, OutOfRangeError, UsageError
+from medgen.io.geometry import lie_inside
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Kind, Modality
 
@@ -142,6 +143,5 @@ def share_covered(first: MedicalImage, other: MedicalImage) -> float:
     """How much of a volume's field of view lies in that of another."""
     rng = np.random.default_rng(0)
     index = rng.random((2000, 3)) * (np.array(first.voxels.shape) - 1)
-    world = first.geometry.affine @ np.c_[index, np.ones(len(index))].T
-    inside = (np.linalg.inv(other.geometry.affine) @ world)[:3].T
-    return float(((inside > -0.5) & (inside < np.array(other.voxels.shape) - 0.5)).all(1).mean())
+    there = first.geometry.index_in(other.geometry, index)
+    return float(lie_inside(there, other.voxels.shape).mean())

@@ -138,11 +138,10 @@ def _around_patient(image: MedicalImage, window: Window, grid: Grid) -> Grid:
         return grid
     index = np.argwhere(body) * step
     corners = np.array(np.meshgrid(*zip(index.min(0), index.max(0) + step, strict=True)))
-    world = image.geometry.affine @ np.vstack([corners.reshape(3, -1), np.ones(8)])
-    inside = (np.linalg.inv(grid.geometry.affine) @ world)[:3]
+    inside = image.geometry.index_in(grid.geometry, corners.reshape(3, -1).T)
     margin = MARGIN_MM / grid.geometry.spacing[0]
-    low = np.clip(np.floor(inside.min(1) - margin), 0, None).astype(int)
-    high = np.minimum(np.ceil(inside.max(1) + margin), grid.shape).astype(int)
+    low = np.clip(np.floor(inside.min(0) - margin), 0, None).astype(int)
+    high = np.minimum(np.ceil(inside.max(0) + margin), grid.shape).astype(int)
     affine = grid.geometry.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low
     i, j, k = (high - low).tolist()

@@ -1,6 +1,5 @@
 """The examples that a concept is learned from: images with masks, or studies of a manifest."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from medgen.tasks.report_images import with_kinds
 from medgen.tasks.weave_learn import Example
 from medgen.tasks.weave_regions import Place, region_of
 
-LOG = logging.getLogger(__name__)
 MANIFEST = ".jsonl"
 
 

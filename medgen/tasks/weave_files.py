@@ -14,6 +14,7 @@ from medgen.io.names import check_axes
 from medgen.io.provenance import Provenance
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import FACTS
+from medgen.tasks.align_studies import report_in
 from medgen.tasks.concept_file import LoadedConcept, check_base, check_kind, load_concept
 from medgen.tasks.given import Given
 from medgen.tasks.report_images import with_kinds
@@ -31,7 +32,7 @@ from medgen.tasks.weave_output import (
     write_all,
 )
 from medgen.tasks.weave_regions import Place, check_inside, region_of
-from medgen.tasks.weave_report import finding_of, read_report, updated
+from medgen.tasks.weave_report import finding_of, updated
 from medgen.tasks.woven import Woven
 
 
@@ -76,7 +77,7 @@ def write_woven(
     check_axes(output, image.voxels.ndim)
     mask = mask_path(output, axes=image.voxels.ndim)
     outputs = Outputs(output, mask, report_path(output) if report else None, preview)
-    old = read_report(report) if report else ""
+    old = report_in(report) if report else ""
     read = [path for one in placed for path in (one.concept, *one.place.inputs)]
     outputs.check([scan.path, *read, *filter(None, [report])], overwrite=config.overwrite)
     concepts = {one.concept: load_concept(one.concept) for one in placed}

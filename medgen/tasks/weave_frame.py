@@ -119,8 +119,7 @@ def _around(grid: Grid, image: MedicalImage, region: Region) -> Grid:
         [[low, high] for low, high in zip(corners.min(0), corners.max(0), strict=True)], float
     )
     box = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
-    world = image.geometry.affine @ np.c_[box, np.ones(len(box))].T
-    index = (np.linalg.inv(grid.geometry.affine) @ world)[:3].T
+    index = image.geometry.index_in(grid.geometry, box)
     size, low, high = np.array(grid.shape), index.min(0), index.max(0)
     move = np.where(low < 0, np.floor(low), 0)
     move = np.where(high > size - 1, np.ceil(high - size + 1), move)

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from medgen.errors import InputError, UsageError
+from medgen.errors import UsageError
 from medgen.finding import Finding, Presence, Side
 from medgen.io.image import MedicalImage
 from medgen.metrics.findings import read_findings
@@ -27,7 +26,6 @@ ENDED = re.compile(r"[.!?:]\s*$")  # a line that is a sentence, or a heading alo
 STARTS = re.compile(r"\s*(?:[-*\u2022]|\d+[.)]\s|[A-Z][A-Za-z ]*:)")  # an item, or a section
 ITEM = re.compile(r"(?:[-*\u2022]|\d+[.)])\s+")  # the mark of an item
 HEADINGS = re.compile(r"^(FINDINGS|IMPRESSION)\s*:", re.IGNORECASE)
-MAX_BYTES = 50_000
 
 Region = Bool[np.ndarray, "*space"]
 
@@ -93,21 +91,6 @@ def _unwrapped(text: str) -> list[str]:
         else:
             lines.append(line)
     return lines
-
-
-def read_report(path: Path) -> str:
-    """The text of a report.
-
-    Raises:
-        InputError: If it cannot be read as text, or is longer than any report.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: is longer than any report; name its text file")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise InputError(f"{path}: cannot be read ({why})") from None
 
 
 def _without_denials(line: str, woven: set[str], phrases: Phrases) -> str:

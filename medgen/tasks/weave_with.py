@@ -12,6 +12,7 @@ from medgen.data.feather import dilated, feathered
 from medgen.data.intensity import Window, intensity_of
 from medgen.data.resample import Grid, resample
 from medgen.errors import InputError, UsageError
+from medgen.io.geometry import lie_inside
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Contrast, Kind, Modality
 from medgen.tasks.translate import Maker, TranslateConfig, Translation, translate
@@ -234,10 +235,8 @@ def _moved(other: Other, image: MedicalImage, name: str) -> Region:
     """
     share = _on_voxels(other.region.astype(np.float32), other.image, image, 0.0)
     region: Region = share >= 0.5
-    places = np.argwhere(other.region)
-    world = other.image.geometry.affine @ np.c_[places, np.ones(len(places))].T
-    index = (np.linalg.inv(image.geometry.affine) @ world)[:3].T
-    inside = ((index > -0.5) & (index < np.array(image.voxels.shape) - 0.5)).all(1).mean()
+    index = other.image.geometry.index_in(image.geometry, np.argwhere(other.region))
+    inside = lie_inside(index, image.voxels.shape).mean()
     if inside == 0:
         raise InputError(
             f"{name}: its region lies beyond the scan's field of view; are they of one patient and "
