@@ -68,7 +68,7 @@ def unlike(seen: Sequence[Seen], finder: LoadedFinder, *, force: bool) -> Iterat
         if limit is None:
             continue
         foreign = finder.usual[str(kind)].foreign(view[0])
-        line = f"{name}: {foreign:.0%} of it is unlike any {kind} of training"
+        line = f"{name}: {min(foreign, 1):.0%} of it is unlike any {kind} of training"
         if foreign > max(FOREIGN[view[0].ndim - 1], limit) and not force:
             raise OutOfRangeError(f"{line}; is it one? Use --force to go on anyway")
         if foreign > limit:

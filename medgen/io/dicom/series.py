@@ -140,7 +140,10 @@ def find(path: Path, *, series: str | None) -> Stack | Radiograph:
     volumes = [one for one in found if _is_volume(one)]
     if len(volumes) != 1:
         _check_unmixed(found, path)
-        raise UsageError(f"{path}: holds {len(found)} series; choose with --series: {_list(found)}")
+        raise UsageError(
+            f"{path}: holds {len(found)} series; name the folder or file of one, or choose with "
+            f"--series: {_list(found)}"
+        )
     taken = volumes[0]
     _check_unmixed([one for one in found if one.series == taken.series], path)
     if left := [one for one in found if one is not taken and not _is_localizer(one)]:
