@@ -22,7 +22,7 @@ def scarce_table(rows: Sequence[Row]) -> Table:
         Column("finding"),
         Column("there"),
         Column("studies"),
-        *(Column(arm) for arm in ARMS),
+        *(Column(arm, 2) for arm in ARMS),
         Column("gain by generated ones"),
         Column("gain by more studies"),
     )
@@ -34,7 +34,8 @@ def scarce_table(rows: Sequence[Row]) -> Table:
         first = own[ALONE]
         gains = [_gain(own[arm]) for arm in (MADE, MORE)]
         areas = [own[arm]["auc"] for arm in ARMS]
-        lines.append([claim.replace("_", " "), first["there"], first["n"], *areas, *gains])
+        name = claim.replace("_", " ").replace("-", ", ")
+        lines.append([name, first["there"], first["n"], *areas, *gains])
     return Table(PART, "Generated CTs for a classifier of few studies", NOTE, columns, lines)
 
 

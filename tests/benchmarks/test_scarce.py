@@ -76,7 +76,9 @@ def test_the_goal_is_reached_where_generated_ones_beat_both_at_every_finding() -
 
 
 def test_the_table_says_what_generated_ones_add() -> None:
-    (line,) = scarce_table(rows(left_effusion=(0.6, 0.7, 0.8, 0.9))).lines
+    table = scarce_table(rows(left_effusion=(0.6, 0.7, 0.8, 0.9)))
+    (line,) = table.lines
+    assert [each.digits for each in table.columns[3:7]] == [2, 2, 2, 2]
     assert line == [
         *("left effusion", 30, 90, 0.6, 0.7, 0.8, 0.9),
         *("+0.10 [+0.00, +0.20]", "+0.20 [+0.10, +0.30]"),
