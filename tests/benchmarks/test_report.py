@@ -69,7 +69,9 @@ def page_and_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dic
     path = folder / "results.json"
     write_results(path, about, tables(parts), goals(parts), rows)
     report.main(["--results", str(path), "-o", str(folder / "page.md")])
-    return (folder / "page.md").read_text(), json.loads(path.read_text())
+    return (folder / "page.md").read_text(encoding="utf-8"), json.loads(
+        path.read_text(encoding="utf-8")
+    )
 
 
 def numbers_of(value: Any) -> list[float | str]:
@@ -145,7 +147,7 @@ def test_the_same_results_make_the_same_page(tmp_path: Path) -> None:
     pages = []
     for name in ("a.json", "b.json"):
         write_results(tmp_path / name, {"date": "2001-02-03"}, tables(parts), goals(parts), [])
-        pages.append(report.render(json.loads((tmp_path / name).read_text())))
+        pages.append(report.render(json.loads((tmp_path / name).read_text(encoding="utf-8"))))
     assert pages[0] == pages[1]
 
 
