@@ -17,6 +17,8 @@ from medgen.diffusion.process import AbstractProcess, Mix
 from medgen.diffusion.schedule import Stops
 from medgen.shapes import Latent, Time
 
+JUST_BEFORE_CLEAN = 0.01  # share of the last step at which a slope still exists
+
 
 @dataclass(frozen=True)
 class Step:
@@ -113,15 +115,19 @@ def sample_heun(
     noise: Latent,
     stops: Stops,
     *,
+    corrects_last: bool = False,
     generators: Generators | None = None,
 ) -> Iterator[Step]:
-    """Yield every step of Heun's second-order method: two evaluations a step, one in that to 0.
+    """Yield every step of Heun's second-order method: two evaluations a step.
 
     Args:
         denoise: The denoiser, with context and guidance already inside.
         process: How clean and noise mix.
         noise: The latent at `stops[0]`: unit Gaussian noise where that is 1.
         stops: Decreasing times.
+        corrects_last: Whether the step to time 0 has its second evaluation too, just before 0.
+            Better for networks that predict flow, velocity or noise; wrong for those that predict
+            the clean latent, whose error would be divided by next to no noise.
         generators: Not needed: nothing is drawn.
 
     Source: Karras et al. 2022, algorithm 1 (arXiv:2206.00364).
@@ -132,9 +138,10 @@ def sample_heun(
         clean = denoise(latent, stretch.now)
         slope = velocity(clean, latent, stretch.here)
         arrived = latent + duration * slope
-        if not stretch.is_last:  # at 0 there is no noise left whose slope a network could tell
-            clean = denoise(arrived, stretch.after)
-            slope = (slope + velocity(clean, arrived, process.at(stretch.after))) / 2
+        if corrects_last or not stretch.is_last:
+            after = stretch.now * JUST_BEFORE_CLEAN if stretch.is_last else stretch.after
+            clean = denoise(arrived, after)
+            slope = (slope + velocity(clean, arrived, process.at(after))) / 2
             arrived = latent + duration * slope
         latent = arrived
         yield Step(stretch.after, latent, clean)

@@ -59,6 +59,11 @@ def test_twenty_steps_from_noise_to_clean(gaussian, sample, process, tolerance):
 
 def test_heun_on_rectified_flow_needs_ten_steps(gaussian):
     process, stops = RectifiedFlow(), uniform_stops(10)
+
+    def corrected(*args):
+        return sample_heun(*args, corrects_last=True)
+
+    assert abs(error(gaussian, corrected, process, stops)) < 0.01
     assert abs(error(gaussian, sample_heun, process, stops)) < 0.02
     assert error(gaussian, sample_euler, process, stops) == pytest.approx(-0.14, abs=0.005)
 
