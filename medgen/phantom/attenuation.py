@@ -33,6 +33,11 @@ class Spectrum:
     weights: Float[Tensor, "energies"]
 
 
+def mono(energy: float) -> Spectrum:
+    """A beam of one energy, keV."""
+    return Spectrum(torch.tensor([float(energy)]), torch.ones(1))
+
+
 def tube(kilovolts: float, aluminium_mm: float) -> Spectrum:
     """A tungsten tube's continuous spectrum behind a filter, seen by a detector of energy.
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from medgen.phantom.attenuation import densities, transmission, tube
+from medgen.phantom.attenuation import Spectrum, densities, transmission, tube
 from medgen.phantom.projection import Beam, View, fitting_detector, project, seen_along
 from medgen.phantom.resolution import FWHM_PER_SIGMA, gaussian_kernel
 
@@ -54,6 +54,7 @@ def take(
     exposure: Exposure,
     *,
     generator: Generator | None = None,
+    spectrum: Spectrum | None = None,
 ) -> Image:
     """Expose a patient.
 
@@ -62,6 +63,7 @@ def take(
         spacing: Along those, mm.
         exposure: Tube, detector, scatter and noise.
         generator: Source of noise and structure; needed where there is some.
+        spectrum: Instead of the tube's.
 
     Returns:
         The detector's signal as a share of the open beam's, seen as `seen_along` says.
@@ -77,7 +79,7 @@ def take(
     detector = fitting_detector((depth, rows, columns), turned, beam, exposure.pixel_mm)
     primary = transmission(
         project(volume, turned, beam, detector, quantities=densities) / 10,  # g/cm²
-        tube(exposure.kilovolts, exposure.aluminium_mm),
+        spectrum or tube(exposure.kilovolts, exposure.aluminium_mm),
     )
     if exposure.structure and generator is not None:
         i, j = primary.shape

@@ -13,6 +13,7 @@ from medgen.phantom.attenuation import (
     Spectrum,
     coefficient,
     densities,
+    mono,
     transmission,
     tube,
 )
@@ -50,19 +51,14 @@ def test_solid_bone_is_as_dense_as_bone() -> None:
     assert densities(torch.tensor([1600.0]))[:, 0].tolist() == pytest.approx([0, 1.92], abs=0.05)
 
 
-def mono(energy: float) -> Spectrum:
-    """A beam of one energy, keV."""
-    return Spectrum(torch.tensor([energy]), torch.ones(1))
-
-
 def test_one_energy_is_an_exponential() -> None:
     mass = torch.tensor([[0.0, 10, 20], [0, 0, 3]])
-    found = transmission(mass, mono(60.0)).tolist()
+    found = transmission(mass, mono(60)).tolist()
     assert found == pytest.approx([1, math.exp(-2.059), math.exp(-4.118 - 3 * 0.3148)], rel=1e-4)
 
 
 def test_a_spectrum_is_the_mean_of_its_energies_and_hardens() -> None:
-    soft, hard = mono(30.0), mono(100.0)
+    soft, hard = mono(30), mono(100)
     both = Spectrum(torch.tensor([30.0, 100]), torch.tensor([0.25, 0.75]))
     mass = torch.tensor([[5.0, 10], [0, 0]])
     mean = 0.25 * transmission(mass, soft) + 0.75 * transmission(mass, hard)

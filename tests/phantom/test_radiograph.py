@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medgen.phantom import radiograph
-from medgen.phantom.attenuation import Spectrum
+from medgen.phantom.attenuation import mono
 from medgen.phantom.radiograph import (
     Display,
     Exposure,
@@ -29,10 +28,8 @@ def water_box() -> torch.Tensor:
     return hu
 
 
-def test_a_clean_exposure_of_one_energy_is_an_exponential(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_energy = Spectrum(torch.tensor([60.0]), torch.ones(1))
-    monkeypatch.setattr(radiograph, "tube", lambda *_: one_energy)
-    signal = take(water_box(), SPACING, CLEAN)
+def test_a_clean_exposure_of_one_energy_is_an_exponential() -> None:
+    signal = take(water_box(), SPACING, CLEAN, spectrum=mono(60))
     assert signal.max().item() == pytest.approx(1)
     middle = signal[30 - 5 : 30 + 5, 40 - 5 : 40 + 5]
     assert middle.tolist() == [[pytest.approx(math.exp(-10 * 0.2059), rel=1e-3)] * 10] * 10
