@@ -57,7 +57,8 @@ def radiograph_object(
     made.PatientOrientation = _orientation(image, is_dx=is_dx)
     if image.spacing_is_known:
         made.ImagerPixelSpacing = decimals(image.geometry.spacing[:2])
-    _add_pixels(made, stored)
+    bits = own.form.bits if own else max(MIN_BITS, int(stored.max()).bit_length())
+    _add_pixels(made, stored, bits)
     (_add_dx if is_dx else _add_cr)(made, identity)
     if own:
         _show_as_own(made, own)
@@ -96,29 +97,23 @@ def _stored_grey(voxels: Shaped[np.ndarray, "row column"]) -> Shaped[np.ndarray,
     return np.rint((voxels.astype(np.float64) - low) / (high - low) * top).astype(np.uint16)
 
 
-def _add_pixels(made: Dataset, stored: Shaped[np.ndarray, "row column"]) -> None:
-    bits = max(MIN_BITS, int(stored.max()).bit_length())
+def _add_pixels(made: Dataset, stored: Shaped[np.ndarray, "row column"], bits: int) -> None:
+    kind, size = stored.dtype.kind, max(stored.dtype.itemsize, MAX_BITS // 8)
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
     made.Rows, made.Columns = stored.shape
-    made.BitsAllocated, made.BitsStored, made.HighBit = 16, bits, bits - 1
-    made.PixelRepresentation = 0
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8 * size, bits, bits - 1
+    made.PixelRepresentation = int(kind == "i")
     # The window that maps every stored value to itself (PS3.3 C.11.2.1.2.1).
     made.WindowCenter, made.WindowWidth = decimals([2 ** (bits - 1), 2**bits])
-    made.PixelData = stored.astype("<u2").tobytes()
+    made.PixelData = stored.astype(f"<{kind}{size}").tobytes()
 
 
 def _show_as_own(made: Dataset, own: OwnGrey) -> None:
     """Let the stored values of a source be shown as its file shows them."""
-    bits, form = own.form.bits, own.form
-    size = max(form.bytes_each, MAX_BITS // 8)
-    made.BitsAllocated, made.BitsStored, made.HighBit = 8 * size, bits, bits - 1
-    made.PixelRepresentation = int(form.is_signed)
-    made.PixelData = own.values.astype(f"<{'i' if form.is_signed else 'u'}{size}").tobytes()
-    if form.is_inverted:
+    if own.form.is_inverted:
         made.PhotometricInterpretation = "MONOCHROME1"
         if "PresentationLUTShape" in made:
             made.PresentationLUTShape, made.PixelIntensityRelationshipSign = "INVERSE", 1
-    made.WindowCenter, made.WindowWidth = decimals([2 ** (bits - 1), 2**bits])
     if not own.is_plain or "VOILUTSequence" in own.display:
         del made.WindowCenter, made.WindowWidth
     made.update(own.display)
