@@ -25,7 +25,7 @@ from medgen.phantom.course import single, visit_of
 from medgen.phantom.fact import absent, report_of
 from medgen.phantom.field import chance, generator_of, uniform
 from medgen.phantom.mask import masks_of
-from medgen.phantom.organ import Organ
+from medgen.phantom.organ import box_of
 from medgen.phantom.part import LOBES
 from medgen.phantom.placement import PlacementConfig, place_parts
 from medgen.phantom.render import Body, CTScan, embody
@@ -231,7 +231,7 @@ def _images(
 
 def _extent(part: Tensor) -> Box:
     """First and last voxel of the lungs along each axis."""
-    across, along, up = Organ.cut(one_of(part, list(LOBES)), 1.0).box
+    across, along, up = box_of(one_of(part, list(LOBES)))
     return (across.start, across.stop - 1), (along.start, along.stop - 1), (up.start, up.stop - 1)
 
 

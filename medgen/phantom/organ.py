@@ -37,15 +37,9 @@ class Organ:
         Raises:
             ValueError: If the mask is empty.
         """
-        box = []
-        for axis in range(3):
-            first, second = (other for other in range(3) if other != axis)
-            seen = where.any(second).any(first).nonzero()
-            if not len(seen):
-                raise ValueError("the body has no such organ")
-            box.append(slice(int(seen[0]), int(seen[-1]) + 1))
+        box = box_of(where)
         corner = (box[0].start, box[1].start, box[2].start)
-        return cls(where[tuple(box)], corner, spacing)
+        return cls(where[box], corner, spacing)
 
     @property
     def box(self) -> tuple[slice, ...]:
@@ -108,3 +102,16 @@ def distance_from(where: Bool[Tensor, "i j k"], spacing: float) -> Volume:
         return torch.full(tuple(where.shape), torch.inf)
     found = ndimage.distance_transform_edt(~where.numpy(), sampling=spacing)
     return torch.from_numpy(found.astype(np.float32))
+
+
+def box_of(where: Bool[Tensor, "i j k"]) -> tuple[slice, slice, slice]:
+    """The smallest box around a mask.
+
+    Raises:
+        ValueError: If the mask is empty.
+    """
+    ends = [where.any(b).any(a).nonzero() for a, b in ((1, 2), (0, 2), (0, 1))]
+    if not len(ends[0]):
+        raise ValueError("the body has no such organ")
+    i, j, k = (slice(int(seen[0]), int(seen[-1]) + 1) for seen in ends)
+    return i, j, k
