@@ -69,9 +69,8 @@ def page_and_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dic
     path = folder / "results.json"
     write_results(path, about, tables(parts), goals(parts), rows)
     report.main(["--results", str(path), "-o", str(folder / "page.md")])
-    return (folder / "page.md").read_text(encoding="utf-8"), json.loads(
-        path.read_text(encoding="utf-8")
-    )
+    results = json.loads(path.read_text(encoding="utf-8"))
+    return (folder / "page.md").read_text(encoding="utf-8"), results
 
 
 def numbers_of(value: Any) -> list[float | str]:
