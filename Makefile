@@ -12,8 +12,7 @@ BENCH ?=
 DEMO := out/demo
 SAMPLE ?= sample_data/head/t1.nii.gz
 # One thread a test process: two processes share two cores without getting in each other's way.
-# UTF-8, whatever locale a library has set in the meantime.
-PYTEST = PYTHONUTF8=1 OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -1,7 +1,8 @@
 """One volume lands on the same millimetres through DICOM and through NIfTI, whoever reads it."""
 
+import locale
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,14 @@ GRIDS = {
         3, 3
     ),
 }
+
+
+@pytest.fixture
+def same_locale() -> Iterator[None]:
+    """The process's locale as it was: SimpleITK's writer of DICOM leaves it at C."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def image_on(grid: str, kind: str = "ct") -> MedicalImage:
@@ -87,6 +96,7 @@ def test_dcm2niix_sees_what_medgen_wrote(
     check_same_places(image, nifti.read(tmp_path / "out.nii"))
 
 
+@pytest.mark.usefixtures("same_locale")
 def test_medgen_sees_what_simpleitk_wrote(tmp_path: Path) -> None:
     """SimpleITK's single slices: written by GDCM, placed by its own affine."""
     volume = SimpleITK.GetImageFromArray(HU.T)
