@@ -6,6 +6,7 @@ last: the phrases had an F1 of 0.915 on it before anybody read it, and were then
 
 import json
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ ROWS = [
 PHRASES = load_phrases()
 
 
+@cache
+def read(text: str) -> list[tuple[str, str, str | None]]:
+    return [
+        (one.name, str(one.presence), str(one.side) if one.side else None)
+        for one in read_findings(text, PHRASES)
+    ]
+
+
 def counted(rows: list[dict]) -> Counter[str]:
     """How many findings are read right, are made up, and are missed; and how many sides are right.
 
@@ -28,14 +37,11 @@ def counted(rows: list[dict]) -> Counter[str]:
     total: Counter[str] = Counter()
     for row in rows:
         wanted = Counter((name, presence, side) for name, presence, side in row["findings"])
-        found = Counter(
-            (one.name, str(one.presence), str(one.side) if one.side else None)
-            for one in read_findings(row["text"], PHRASES)
-        )
-        plain, read = (_without_side(each) for each in (wanted, found))
-        total["right"] += (plain & read).total()
-        total["made up"] += (read - plain).total()
-        total["missed"] += (plain - read).total()
+        found = Counter(read(row["text"]))
+        plain, told = (_without_side(each) for each in (wanted, found))
+        total["right"] += (plain & told).total()
+        total["made up"] += (told - plain).total()
+        total["missed"] += (plain - told).total()
         total["sides"] += (wanted & found).total()
     return total
 

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from medgen.errors import InputError, UsageError
@@ -52,19 +52,27 @@ class Lexicon:
 
     def find(self, text: str) -> Iterator[Mention]:
         """Yield the phrases of a text from left to right; none overlaps another."""
+        pattern, loose = self.pattern, self.loose
+        if text.isascii():  # whose small letters stand where its capitals did
+            text, (pattern, loose) = text.lower(), self._of_small_letters
         found = [
             Mention(self.meanings[_plain(match[0])], *match.span())
-            for match in self.pattern.finditer(text)
+            for match in pattern.finditer(text)
         ]
         found += [
             Mention(self.loosely[(match.lastindex or 1) - 1], *match.span())
-            for match in self.loose.finditer(text)
+            for match in loose.finditer(text)
         ]
         kept: list[Mention] = []
         for one in sorted(found, key=lambda each: (each.start - each.end, each.start)):
             if all(one.start >= other.end or one.end <= other.start for other in kept):
                 kept.append(one)
         yield from sorted(kept, key=lambda each: each.start)
+
+    @cached_property
+    def _of_small_letters(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """Both patterns, several times faster: no letter is asked for its capital."""
+        return re.compile(self.pattern.pattern), re.compile(self.loose.pattern)
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,8 @@ def _lexicon(entries: Mapping[str, Iterable[str]], *, is_named: bool) -> Lexicon
     meanings = (plurals if is_named else {}) | meanings
     longest_first = sorted(meanings, key=len, reverse=True)
     loose = [phrase for phrase in longest_first if "*" in phrase]
-    words = [f"({ANY_WORDS.join(_spaced(part.lstrip()) for part in p.split('*'))})" for p in loose]
+    # The group that tells which phrase it was is behind it, so that most fail at the first letter.
+    words = [f"{ANY_WORDS.join(_spaced(part.lstrip()) for part in p.split('*'))}()" for p in loose]
     plain = {phrase: meanings[phrase] for phrase in longest_first if "*" not in phrase}
     return Lexicon(
         plain,
