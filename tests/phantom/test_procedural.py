@@ -65,8 +65,8 @@ def test_the_grid_holds_the_whole_head(head: np.ndarray) -> None:
 
 
 def test_the_head_is_one_piece(head: np.ndarray) -> None:
-    _, pieces = ndimage.label(head > 0)
-    sizes = np.bincount(ndimage.label(head > 0)[0].ravel())[1:]
+    labels, pieces = ndimage.label(head > 0)
+    sizes = np.bincount(labels.ravel())[1:]
     assert sizes.max() > 0.999 * sizes.sum(), pieces
 
 
@@ -99,4 +99,6 @@ def test_half_a_second_for_96_voxels_cubed() -> None:
         start = time.process_time()
         procedural_head(Generator().manual_seed(seed), spacing=2.7, shape=(96, 96, 96))
         took.append(time.process_time() - start)
-    assert min(took) < 0.5, took
+        if took[-1] < 0.5:
+            return
+    pytest.fail(f"{took}")

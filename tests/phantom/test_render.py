@@ -155,4 +155,6 @@ def test_two_studies_of_96_voxels_cubed_take_a_second() -> None:
         scan = MRIScan(TYPICAL[Contrast.T1])
         render_mri(body, scan, tissue=Relaxation.textbook(), generator=generator)
         took.append(time.process_time() - start)
-    assert min(took) < 1.0, took
+        if took[-1] < 1.0:
+            return
+    pytest.fail(f"{took}")
