@@ -23,11 +23,11 @@ def study() -> SimulatedStudy:
     return simulate_study(SMALL, 0)
 
 
-def labels(path: Path) -> Path:
+def labels(path: Path, spacing: float = 2.0) -> Path:
     """A cube of brain in bone."""
     voxels = np.zeros((30, 32, 34), np.int16)
     voxels[3:27, 3:29, 0:30], voxels[6:24, 6:26, 6:27] = 515, 3
-    nib.save(nib.Nifti1Image(voxels, np.diag([2.0, 2, 2, 1])), path)
+    nib.save(nib.Nifti1Image(voxels, np.diag([*[spacing] * 3, 1])), path)
     return path
 
 
@@ -42,7 +42,8 @@ def test_one_contrast_is_the_same_alone(study: SimulatedStudy) -> None:
 
 
 def test_other_numbers_and_seeds_are_other_patients(study: SimulatedStudy) -> None:
-    for other in (simulate_study(SMALL, 1), simulate_study(replace(SMALL, seed=4), 0)):
+    ct_alone = replace(SMALL, contrasts=())
+    for other in (simulate_study(ct_alone, 1), simulate_study(replace(ct_alone, seed=4), 0)):
         assert not np.array_equal(other.images[CT].voxels, study.images[CT].voxels)
 
 
@@ -68,28 +69,40 @@ def test_facts_tell_the_protocols_and_the_grid(study: SimulatedStudy) -> None:
     assert 1000 < facts["brain_and_fluid_ml"] < 1900
 
 
-def test_a_missing_neck_makes_the_field_of_view_shorter() -> None:
-    whole = simulate_study(SMALL, 0).images[CT]
-    for index in range(3):
-        part = simulate_study(replace(SMALL, partial=1.01, contrasts=()), index)
+def test_a_missing_neck_makes_the_field_of_view_shorter(tmp_path: Path) -> None:
+    ct_alone = replace(SMALL, labels=labels(tmp_path / "cube.nii.gz", 6.0), contrasts=())
+    whole = simulate_study(ct_alone, 0).images[CT]
+    seen = set()
+    for index in range(4):
+        part = simulate_study(replace(ct_alone, partial=1.01), index)
         (missing,) = part.facts["missing"]
+        seen.add(missing)
         image = part.images[CT]
         length = image.voxels.shape[2]
         assert length < whole.voxels.shape[2]
         top = image.geometry.affine[2, 3] + 6 * (length - 1)
         highest = whole.geometry.affine[2, 3] + 6 * (whole.voxels.shape[2] - 1)
         assert (top < highest - 6) == (missing == "vertex")
+    assert seen == {"neck", "vertex"}
 
 
-def test_thick_slices_are_on_a_grid_of_their_own() -> None:
-    config = StudyConfig(spacing=2.0, size=(48, 48, 48), thick=1.01, partial=0, contrasts=("t1",))
+def test_thick_slices_are_on_a_grid_of_their_own(tmp_path: Path) -> None:
+    config = StudyConfig(
+        labels=labels(tmp_path / "cube.nii.gz"),
+        spacing=2.0,
+        size=(32, 32, 32),
+        thick=1.01,
+        partial=0,
+        contrasts=("t1",),
+    )
     thick = simulate_study(config, 0).images[Kind.parse("mri:t1")]
     assert thick.geometry.spacing[:2] == pytest.approx((2, 2))
     assert 2 < thick.geometry.spacing[2] <= 5
 
 
-def test_random_contrast_has_no_name() -> None:
-    made = simulate_study(replace(SMALL, contrasts=("random",)), 0)
+def test_random_contrast_has_no_name(tmp_path: Path) -> None:
+    path = labels(tmp_path / "cube.nii.gz")
+    made = simulate_study(replace(SMALL, labels=path, contrasts=("random",)), 0)
     assert [str(kind) for kind in made.images] == ["ct", "mri"]
 
 
