@@ -119,7 +119,7 @@ def test_a_single_visit_has_no_course() -> None:
 
 
 def test_the_second_study_of_a_patient_is_listed_and_compared(tmp_path: Path) -> None:
-    study = ChestConfig(seed=5, spacing=6.0, kinds=(Kind.parse("text"),), ill=1.0, follow_up=True)
+    study = ChestConfig(seed=5, spacing=2.5, kinds=(Kind.parse("text"),), ill=1.0, follow_up=True)
     written = list(simulate(PhantomConfig(2, study=study), tmp_path / "made"))
     listed = read_manifest(tmp_path / "made" / "manifest.jsonl")
     assert [one.id for one in listed[:2]] == ["study-0001", "study-0001-follow-up"]

@@ -54,17 +54,18 @@ def test_the_shadow_of_a_ball_is_a_disc_magnified() -> None:
 
 @pytest.fixture(scope="module")
 def study() -> SimulatedStudy:
-    return simulate_chest(ChestConfig(seed=5, spacing=3.0, masks=True), 0)
+    return simulate_chest(ChestConfig(seed=5, spacing=4.0, masks=True), 0)
 
 
 def test_a_chest_has_each_mask_on_both_grids(study: SimulatedStudy) -> None:
     present = {each["name"] for each in study.facts["findings"] if each["presence"] == "present"}
     assert set(study.masks) == present
+    assert study.images[CT].geometry.spacing == (4.0, 4.0, 4.0)
     for volume, picture in study.masks.values():
         assert volume.voxels.shape == study.images[CT].voxels.shape
         assert np.allclose(volume.geometry.affine, study.images[CT].geometry.affine)
         assert picture.voxels.shape == study.images[XRAY].voxels.shape
-    plain = simulate_chest(ChestConfig(seed=5, spacing=3.0), 0)
+    plain = simulate_chest(ChestConfig(seed=5, spacing=4.0, kinds=(XRAY,)), 0)
     assert np.array_equal(plain.images[XRAY].voxels, study.images[XRAY].voxels)
     assert not plain.masks
 
@@ -75,7 +76,7 @@ def test_fluid_is_denser_than_the_lung_around_it(study: SimulatedStudy) -> None:
 
 
 def test_studies_are_written_with_their_masks(tmp_path: Path) -> None:
-    config = PhantomConfig(2, study=ChestConfig(seed=5, spacing=4.0, masks=True, ill=1.0))
+    config = PhantomConfig(2, study=ChestConfig(seed=5, spacing=2.5, masks=True, ill=1.0))
     written = list(simulate(config, tmp_path / "out"))
     listed = read_manifest(tmp_path / "out" / "manifest.jsonl")
     assert [study.masks for study in listed] == [one.study.masks for one in written]
