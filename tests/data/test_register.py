@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from medgen.data.register import apply_shift, measure_shift
+from medgen.data.register import Shift, apply_shift, measure_shift
 from medgen.errors import InputError
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
@@ -64,44 +64,55 @@ def landmark_error(image: MedicalImage, truth: MedicalImage) -> float:
     return float(np.linalg.norm(apart[:, :3], axis=1).max())
 
 
-def test_a_registered_pair_has_no_shift(ct: MedicalImage, mri: MedicalImage) -> None:
-    assert measure_shift(ct, mri).mm < 0.5
+@pytest.fixture(scope="module")
+def unmoved(ct: MedicalImage, mri: MedicalImage) -> Shift:
+    return measure_shift(ct, mri)
 
 
-@pytest.mark.parametrize(
-    ("translation", "degrees"), [([4.0, -3.0, 5.0], 0.0), ([-6.0, 2.0, 1.0], 4.0)]
-)
+MOTIONS = [([4.0, -3.0, 5.0], 0.0), ([-6.0, 2.0, 1.0], 4.0)]
+
+
+@pytest.fixture(scope="module")
+def shifts(ct: MedicalImage, mri: MedicalImage) -> list[Shift]:
+    return [measure_shift(ct, moved(mri, *motion)) for motion in MOTIONS]
+
+
+def test_a_registered_pair_has_no_shift(unmoved: Shift) -> None:
+    assert unmoved.mm < 0.5
+
+
+@pytest.mark.parametrize("number", range(len(MOTIONS)))
 def test_a_known_motion_is_undone(
-    ct: MedicalImage, mri: MedicalImage, translation: list[float], degrees: float
+    ct: MedicalImage, mri: MedicalImage, shifts: list[Shift], number: int
 ) -> None:
-    knocked = moved(mri, translation, degrees)
-    shift = measure_shift(ct, knocked)
+    translation, degrees = MOTIONS[number]
+    knocked, shift = moved(mri, translation, degrees), shifts[number]
     assert shift.rotation_degrees == pytest.approx(degrees, abs=0.5)
     assert np.allclose(shift.transform[:3, :3] @ shift.transform[:3, :3].T, np.eye(3))
     assert landmark_error(apply_shift(knocked, shift), mri) < 1.0  # far corners; the body is nearer
     assert measure_shift(ct, apply_shift(knocked, shift)).mm < 0.5
 
 
-def test_a_translation_is_measured_in_mm_towards_the_fixed_image(
-    ct: MedicalImage, mri: MedicalImage
+def test_a_translation_is_measured_in_mm_towards_the_fixed_image(shifts: list[Shift]) -> None:
+    assert shifts[0].mm == pytest.approx(50**0.5, abs=0.5)
+    assert shifts[0].transform[:3, 3] == pytest.approx([-4.0, 3.0, -5.0], abs=0.5)
+
+
+def test_either_may_be_the_fixed_one(
+    ct: MedicalImage, mri: MedicalImage, shifts: list[Shift]
 ) -> None:
-    shift = measure_shift(ct, moved(mri, [4.0, -3.0, 0.0], 0.0))
-    assert shift.mm == pytest.approx(5.0, abs=0.5)
-    assert shift.transform[:3, 3] == pytest.approx([-4.0, 3.0, 0.0], abs=0.5)
+    back = measure_shift(moved(mri, *MOTIONS[1]), ct)
+    assert np.allclose(shifts[1].transform @ back.transform, np.eye(4), atol=1e-6)
 
 
-def test_either_may_be_the_fixed_one(ct: MedicalImage, mri: MedicalImage) -> None:
-    there = measure_shift(ct, moved(mri, [4.0, -3.0, 0.0], 2.0))
-    back = measure_shift(moved(mri, [4.0, -3.0, 0.0], 2.0), ct)
-    assert np.allclose(there.transform @ back.transform, np.eye(4), atol=1e-6)
+def test_the_same_pair_gives_the_same_bits(
+    ct: MedicalImage, mri: MedicalImage, unmoved: Shift
+) -> None:
+    assert np.array_equal(measure_shift(ct, mri).transform, unmoved.transform)
 
 
-def test_the_same_pair_gives_the_same_bits(ct: MedicalImage, mri: MedicalImage) -> None:
-    assert np.array_equal(measure_shift(ct, mri).transform, measure_shift(ct, mri).transform)
-
-
-def test_no_voxel_changes(ct: MedicalImage, mri: MedicalImage) -> None:
-    assert apply_shift(mri, measure_shift(ct, mri)).voxels is mri.voxels
+def test_no_voxel_changes(mri: MedicalImage, unmoved: Shift) -> None:
+    assert apply_shift(mri, unmoved).voxels is mri.voxels
 
 
 def test_images_far_apart_are_refused(ct: MedicalImage, mri: MedicalImage) -> None:
