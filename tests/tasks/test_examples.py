@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -42,8 +43,22 @@ def pair(contrast: Contrast | None = Contrast.T1) -> Pair:
     return Pair(ramp * 2000 - 1000, ramp.clone(), contrast, weight)
 
 
+BALL = ball()
+
+
 def made(seed: int = 0, pairs: list[Pair] | None = None, **settings: Any) -> Examples:
-    return Examples([ball()], pairs or [], replace(CONFIG, **settings), seed)
+    return Examples([BALL], pairs or [], replace(CONFIG, **settings), seed)
+
+
+@cache
+def simulated(number: int) -> Example:
+    """What several tests look at, and none changes."""
+    return made()(number)
+
+
+@cache
+def to_ct(number: int) -> Example:
+    return made(to_ct=1.0)(number)
 
 
 def equal(one: Example, other: Example) -> bool:
@@ -58,9 +73,9 @@ def test_the_same_number_is_the_same_example(pairs: list[Pair]) -> None:
 
 
 def test_other_numbers_and_other_seeds_are_other_examples() -> None:
-    first = made()(0)
-    assert not torch.equal(first.noise, made()(1).noise)
-    assert not torch.equal(first.images, made()(1).images)
+    first, second = simulated(0), simulated(1)
+    assert not torch.equal(first.noise, second.noise)
+    assert not torch.equal(first.images, second.images)
     assert not torch.equal(first.noise, made(seed=1)(0).noise)
 
 
@@ -80,7 +95,7 @@ def test_every_example_is_whole() -> None:
 
 def test_absent_channels_are_exactly_zero() -> None:
     for number in range(30):
-        item = made()(number)
+        item = simulated(number)
         assert not item.images[item.present == 0].any()
         assert all(image.any() for image in item.images[item.present == 1])
 
@@ -88,7 +103,7 @@ def test_absent_channels_are_exactly_zero() -> None:
 def test_bone_is_dark_on_the_mri_where_it_is_bright_on_the_truth() -> None:
     darker = []
     for number in range(40):
-        item = made(to_ct=1.0)(number)
+        item = to_ct(number)
         hu = (item.target[0] + 1) * HU_PER_UNIT - 1024
         known = item.weight[0] > 0
         bone, brain = (hu > 900) & known, (hu > 0) & (hu < 100) & known
@@ -113,7 +128,7 @@ def test_the_truth_has_no_noise() -> None:
     """Air is -1000 HU to the last bit, away from the head."""
     clean = 0
     for number in range(40):
-        target = made(to_ct=1.0)(number).target[0]
+        target = to_ct(number).target[0]
         if (target[:6, :6, :6] < -0.98).all():
             assert target[:6, :6, :6].std() < 1e-4
             clean += 1
@@ -177,7 +192,7 @@ def test_marrow_is_fatty_in_as_many_patients_as_said(monkeypatch: pytest.MonkeyP
 def test_beyond_a_cut_nothing_is_given_and_nothing_counts() -> None:
     cuts = 0
     for number in range(60):
-        item = made()(number)
+        item = simulated(number)
         gone = item.weight[0] == 0
         if gone.any():
             cuts += 1
@@ -229,13 +244,13 @@ def test_a_pair_counts_only_where_both_are_known() -> None:
         assert (weight[(ct < -1010)] == 0).all()
 
 
-@pytest.mark.parametrize("to_ct", [0.0, 0.8, 1.0])
-def test_real_examples_go_as_often_to_ct_as_they_shall(to_ct: float) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.8, 1.0])
+def test_real_examples_go_as_often_to_ct_as_they_shall(share: float) -> None:
     kinds = Counter(
-        str(made(pairs=[pair()], real=1.0, to_ct=to_ct, patch=8)(n).kind) for n in range(80)
+        str(made(pairs=[pair()], real=1.0, to_ct=share, patch=8)(n).kind) for n in range(80)
     )
     assert set(kinds) <= {"ct", "mri:t1"}
-    assert kinds["ct"] / 80 == pytest.approx(to_ct, abs=0.13 if 0 < to_ct < 1 else 0)
+    assert kinds["ct"] / 80 == pytest.approx(share, abs=0.13 if 0 < share < 1 else 0)
 
 
 @pytest.mark.parametrize(
