@@ -6,8 +6,8 @@ import pytest
 from benchmarks.head_measures import BLOOD_ML, WIDE, measure_head
 from medgen.finding import Side
 
-SPACING = 2.0
-SIZE = 96
+SPACING = 2.5
+SIZE = 77
 BOTH = (Side.LEFT, Side.RIGHT)
 
 
