@@ -8,22 +8,22 @@ import pytest
 from medgen.cli import app
 
 SMALL = ["--spacing", "8", "--contrasts", "t1", "--seed", "5"]
+SIZE = ["--size", "16", "16", "16"]
 
 
 def test_folders_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "studies")
-    assert app.main(["phantom", "--anatomy", "head", "-n", "2", *SMALL, "-o", out]) == 0
+    assert app.main(["phantom", "--anatomy", "head", "-n", "2", *SMALL, *SIZE, "-o", out]) == 0
     printed, said = capsys.readouterr()
     assert printed.split() == [f"{out}/study-0001", f"{out}/study-0002"]
     assert not said
-    assert app.main(["info", f"{out}/manifest.jsonl"]) == 0
 
 
 def test_json_is_one_line_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    size = ["--size", "16", "16", "16"]
-    assert app.main(["phantom", *SMALL, *size, "-o", str(tmp_path / "s"), "--json"]) == 0
+    assert app.main(["phantom", *SMALL, *SIZE, "-o", str(tmp_path / "s"), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["images"]["ct"].endswith("study-0001/ct.nii.gz")
+    assert app.main(["info", str(tmp_path / "s" / "manifest.jsonl")]) == 0
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_chest_has_a_radiograph_and_a_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "chests"
-    options = ["--anatomy", "thorax", "--with", "text,xray", "--spacing", "6"]
+    options = ["--anatomy", "thorax", "--with", "text,xray", "--spacing", "2.5"]
     assert app.main(["phantom", *options, "-o", str(out)]) == 0
     names = sorted(path.name for path in (out / "study-0001").iterdir())
     assert names == ["findings.json", "report.txt", "xray.png"]

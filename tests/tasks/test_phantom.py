@@ -13,7 +13,7 @@ from medgen.io import files
 from medgen.phantom.study_config import StudyConfig
 from medgen.tasks.phantom import PhantomConfig, simulate, study_name
 
-STUDY = StudyConfig(seed=1, spacing=8.0, contrasts=("t1", "flair"))
+STUDY = StudyConfig(seed=1, spacing=8.0, size=(16, 16, 16), contrasts=("t1", "flair"))
 CONFIG = PhantomConfig(number=2, study=STUDY)
 
 
