@@ -1,6 +1,7 @@
 """Patients are ill in the shares that the table says, and only where it can be seen."""
 
 from collections import Counter
+from functools import cache
 
 import pytest
 from torch import Generator
@@ -24,21 +25,28 @@ from tests.phantom.toy_chest import toy_chest
 PHRASES = load_phrases()
 
 
+CHEST = toy_chest()
+
+
+@cache
 def facts(seed: int) -> list:  # type: ignore[type-arg]
     generator = Generator().manual_seed(seed)
     names = drawn_names(generator)
-    return [fact for one in diseases(toy_chest(), names, single(generator)) for fact in one.facts]
+    return [fact for one in diseases(CHEST, names, single(generator)) for fact in one.facts]
+
+
+@cache
+def names(seed: int) -> list[str]:
+    return drawn_names(Generator().manual_seed(seed))
 
 
 def test_nobody_has_more_than_four() -> None:
-    counts = Counter(len(drawn_names(Generator().manual_seed(seed))) for seed in range(2000))
+    counts = Counter(len(names(seed)) for seed in range(2000))
     assert set(counts) == {1, 2, 3, 4}
 
 
 def test_every_finding_occurs_about_as_often_as_the_table_says() -> None:
-    drawn = Counter(
-        name for seed in range(4000) for name in drawn_names(Generator().manual_seed(seed))
-    )
+    drawn = Counter(name for seed in range(4000) for name in names(seed))
     assert set(drawn) == set(OFTEN)
     assert drawn["pleural_effusion"] > drawn["nodule"] > drawn["fracture"] > 100
 

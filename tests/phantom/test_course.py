@@ -21,13 +21,14 @@ from medgen.tasks.phantom import PhantomConfig, simulate
 from tests.phantom.toy_chest import toy_chest
 from tests.phantom.toy_head import SPACING, toy_tissue
 
+CHEST, HEAD = toy_chest(), toy_tissue()
 NAMES = ["nodule", "pleural_effusion", "consolidation"]
 SIZED = ("diameter_mm", "volume_ml", "share", "share_of_lobe")
 
 
 def seen(seed: int, *, is_later: bool) -> list[Fact]:
     visit = visit_of(NAMES, seed, 0, is_later=is_later)
-    return [fact for one in diseases(toy_chest(), NAMES, visit) for fact in one.facts]
+    return [fact for one in diseases(CHEST, NAMES, visit) for fact in one.facts]
 
 
 def key(fact: Fact) -> tuple[str, str | None, str | None]:
@@ -90,7 +91,7 @@ def test_a_growing_nodule_stays_where_it_is() -> None:
         visits = [visit_of(["nodule"], seed, 0, is_later=each) for each in (False, True)]
         if visits[0].moments["nodule"].course is not Course.LARGER:
             continue
-        small, large = (next(diseases(toy_chest(), ["nodule"], each)) for each in visits)
+        small, large = (next(diseases(CHEST, ["nodule"], each)) for each in visits)
         middles = [one.overlays[0].share.nonzero().float().mean(0) for one in (small, large)]
         assert (middles[0] - middles[1]).norm() < 1.5  # voxels
         grown += 1
@@ -101,7 +102,7 @@ def test_a_head_changes_as_its_facts_say() -> None:
     names = list(OFTEN_IN_HEADS)[:3]
     for seed in range(6):
         heads = [
-            fallen_ill(toy_tissue(), SPACING, names, visit_of(names, seed, 0, is_later=each))
+            fallen_ill(HEAD, SPACING, names, visit_of(names, seed, 0, is_later=each))
             for each in (False, True)
         ]
         early, late = (present(head.facts) for head in heads)
@@ -113,7 +114,7 @@ def test_a_head_changes_as_its_facts_say() -> None:
 
 def test_a_single_visit_has_no_course() -> None:
     generator = Generator().manual_seed(0)
-    found = diseases(toy_chest(), list(OFTEN), single(generator))
+    found = diseases(CHEST, list(OFTEN), single(generator))
     assert {fact.finding.course for one in found for fact in one.facts} == {None}
     assert 0 < LARGE_HEART < 1 < GROWTH[0]
 
