@@ -5,16 +5,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from medgen.concepts.template import Template, inverted
 from medgen.concepts.weaving import Loom
 from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.unet import UNet, UNetConfig
+from tests.concepts.toy import STOPS
 
 WIDTH, TOKENS = 8, 3
 GRIDS = {"2d": (8, 8), "3d": (4, 4, 4), "odd": (6, 5)}
 LEVELS = {"odd": 3}  # halve eight cells, not six or five
 
 
-@pytest.fixture(params=GRIDS)
+@pytest.fixture(scope="session", params=GRIDS)
 def tiny(request: pytest.FixtureRequest) -> SimpleNamespace:
     """A network, its loom, a latent, a context, and another one; `cells` of what attends."""
     grid, levels = GRIDS[request.param], LEVELS.get(request.param, 2)
@@ -40,3 +42,10 @@ def tiny(request: pytest.FixtureRequest) -> SimpleNamespace:
         other=torch.randn(1, TOKENS, WIDTH),
         cells={"2d": 16, "3d": 8, "odd": 16}[request.param],
     )
+
+
+@pytest.fixture(scope="session")
+def template(tiny: SimpleNamespace) -> Template:
+    """The latent's, found once: `STOPS` are its stops."""
+    denoise = tiny.loom.denoise(tiny.context)
+    return inverted(denoise, tiny.loom.process, tiny.latent, STOPS, refinements=28)

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import torch
 
-from medgen.concepts.template import Injection, inverted
+from medgen.concepts.template import Injection, Template
 from medgen.diffusion.sampler import last, sample_ddim
-from medgen.diffusion.schedule import uniform_stops
+from tests.concepts.toy import STOPS
 
 TIME = torch.tensor([0.6])
 ALL = Injection(features=1.0, attention=1.0, inside=1.0, whole=True)
@@ -26,10 +26,9 @@ def run(tiny: SimpleNamespace, injection: Injection, done: float, where: float) 
         return tiny.network(noisy, TIME, told)
 
 
-def test_the_sampler_finds_the_template_again(tiny: SimpleNamespace) -> None:
-    denoise, stops = tiny.loom.denoise(tiny.context), uniform_stops(5)
-    template = inverted(denoise, tiny.loom.process, tiny.latent, stops, refinements=28)
-    again = last(sample_ddim(denoise, tiny.loom.process, template.noise, stops))
+def test_the_sampler_finds_the_template_again(tiny: SimpleNamespace, template: Template) -> None:
+    denoise = tiny.loom.denoise(tiny.context)
+    again = last(sample_ddim(denoise, tiny.loom.process, template.noise, STOPS))
     torch.testing.assert_close(again, tiny.latent, atol=1e-3, rtol=0)
     assert len(template.path) == 5
     torch.testing.assert_close(template.at(torch.tensor([1.0])), template.noise)

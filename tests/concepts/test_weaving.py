@@ -3,24 +3,15 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from medgen.concepts.concept import Concept
-from medgen.concepts.template import Injection, Template, inverted
+from medgen.concepts.template import Injection, Template
 from medgen.concepts.weaving import Loom, Pattern, weave_estimates, weave_features
 from medgen.diffusion.sampler import last, sample_ddim
-from medgen.diffusion.schedule import uniform_stops
-from tests.concepts.toy import alone, learned
+from tests.concepts.toy import STOPS, alone, learned
 
-STOPS = uniform_stops(5)
 NO_FEATURES = Injection(features=0.0, attention=0.0)
-
-
-@pytest.fixture
-def template(tiny: SimpleNamespace) -> Template:
-    denoise = tiny.loom.denoise(tiny.context)
-    return inverted(denoise, tiny.loom.process, tiny.latent, STOPS, refinements=28)
 
 
 def pattern(tiny: SimpleNamespace, concepts: list[Concept], **changes: object) -> Pattern:

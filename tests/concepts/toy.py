@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 from medgen.concepts.concept import Concept, concept_for, layers_of
+from medgen.diffusion.schedule import uniform_stops
+
+STOPS = uniform_stops(5)
 
 
 def learned(network: nn.Module, said: torch.Tensor, seed: int) -> Concept:
