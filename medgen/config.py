@@ -10,12 +10,14 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from medgen.errors import UsageError
 
 T = TypeVar("T")
+SCALARS = (int, float, str, bool, types.NoneType)  # of JSON
 
 
 def check_parts(name: str, parts: int, widths: Sequence[int]) -> None:
@@ -132,7 +134,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], *, origin: str = "con
 def to_mapping(config: Any) -> dict[str, Any]:
     """A dataclass as TOML and JSON can hold it: enums and paths as text, tuples as lists."""
     fields = dataclasses.fields(config)
-    return {field.name: _plain(getattr(config, field.name)) for field in fields}
+    return _plain_values({field.name: getattr(config, field.name) for field in fields})
 
 
 def config_hash(config: Any) -> str:
@@ -190,7 +192,7 @@ def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _converted(kind: Any, values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Check keys and convert values; nested dataclasses stay dicts so that they can be merged."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
     for key in values:
         if key not in names:
@@ -202,7 +204,7 @@ def _converted(kind: Any, values: Mapping[str, Any], origin: str) -> dict[str, A
 
 def _built(kind: Any, values: Mapping[str, Any], origin: str, basis: Any = None) -> Any:
     """A dataclass from values; what they leave out is the basis's, if there is one."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     ready = {}
     for field in dataclasses.fields(kind):
         inner = _dataclass_in(hints[field.name])
@@ -219,22 +221,31 @@ def _built(kind: Any, values: Mapping[str, Any], origin: str, basis: Any = None)
     return kind(**ready)
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields."""
+    return typing.get_type_hints(kind)
+
+
 def _default(field: Any) -> Any:
     """What a field is when nobody says anything; MISSING if somebody must."""
     factory = field.default_factory
     return field.default if factory is dataclasses.MISSING else factory()
 
 
+@cache
 def _dataclass_in(hint: Any) -> Any:
     """The dataclass a hint stands for, through `| None`; None if it is something else."""
     choices = [hint, *typing.get_args(hint)] if _is_union(hint) else [hint]
     return next((choice for choice in choices if _is_dataclass(choice)), None)
 
 
+@cache
 def _is_dataclass(hint: Any) -> bool:
     return isinstance(hint, type) and dataclasses.is_dataclass(hint)
 
 
+@cache
 def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
@@ -311,12 +322,19 @@ def _words(hint: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if _is_dataclass(type(value)):
+    kind: Any = type(value)
+    if _is_dataclass(kind):
         return to_mapping(value)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return _plain_values({str(key): inner for key, inner in value.items()})
     if isinstance(value, (tuple, list)):
-        return [_plain(inner) for inner in value]
-    return value if isinstance(value, (int, float, str, bool, types.NoneType)) else str(value)
+        return [inner if type(inner) in SCALARS else _plain(inner) for inner in value]
+    return value if isinstance(value, SCALARS) else str(value)
+
+
+def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: inner if type(inner) in SCALARS else _plain(inner) for key, inner in values.items()
+    }
