@@ -1,6 +1,7 @@
 """The encoders of all modalities, side by side, and the temperature of their shared space."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +54,7 @@ class Aligner(nn.Module):
         A modality that no study has finds nothing.
         """
         found: dict[Modality, list[Logits]] = {}
-
-        def encode(name: Modality, rows: Tensor) -> Encoded:
-            encoded, cells = self._encode(name, rows)
-            found.update({name: cells} if cells else {})
-            return encoded
-
-        return self._embedded(batch, encode), found
+        return self._embedded(batch, partial(self._encode, found)), found
 
     def read(self, batch: Batch) -> dict[Modality, Given]:
         """As `forward`, from the coarsest grid of features of each image instead of the image."""
@@ -104,14 +99,16 @@ class Aligner(nn.Module):
             embedded[name] = Given(embeddings, given.present)
         return embedded
 
-    def _encode(self, name: Modality, rows: Tensor) -> tuple[Encoded, list[Logits]]:
+    def _encode(self, found: dict[Modality, list[Logits]], name: Modality, rows: Tensor) -> Encoded:
+        """As its encoder does; what the cells of a grounded one find is added to `found`."""
         if name not in self.grounding:
             encoded: Encoded = self.encoders[name](rows)
-            return encoded, []
+            return encoded
         encoder = self.image_encoder(name)
         features = encoder.features(rows)
         encoded = encoder.read(features[-1])
-        return encoded, self.grounding[name](features, encoded)
+        found[name] = self.grounding[name](features, encoded)
+        return encoded
 
     @property
     def text_encoder(self) -> TextEncoder:

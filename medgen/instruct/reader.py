@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -119,12 +118,9 @@ class Reader(nn.Module):
     @contextmanager
     def attached(self, network: UNet, read: Read) -> Iterator[None]:
         """The network sees the references, as long as this lasts."""
-
-        def add(module: nn.Module, given: tuple[Any, ...], answer: Tensor) -> Tensor:
-            changed: Tensor = self(answer, read)
-            return changed
-
-        handle = network.bottleneck.register_forward_hook(add)
+        handle = network.bottleneck.register_forward_hook(
+            lambda module, given, answer: self(answer, read)
+        )
         try:
             yield
         finally:

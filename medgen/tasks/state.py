@@ -1,6 +1,5 @@
 """Everything a training run must remember: weights, their average, Adam's moments, counters."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,7 @@ class TrainingState:
     Attributes:
         network: The network, on its device.
         optimizer: AdamW over the parameters that are not frozen.
+        trained: Name -> parameter that is not frozen, in the network's order.
         averaged: Name -> moving average of each trainable parameter.
         step: Steps done.
         sums: Loss terms and gradient norm, added up since the last line of the journal.
@@ -27,6 +27,7 @@ class TrainingState:
 
     network: nn.Module
     optimizer: Optimizer
+    trained: dict[str, nn.Parameter]
     averaged: dict[str, Tensor]
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
@@ -34,19 +35,19 @@ class TrainingState:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Parameters that are trained, in the network's order."""
-        return [parameter for _, parameter in _trainable(self.network)]
+        """Those that are trained."""
+        return list(self.trained.values())
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
         """Move the average to decay * average + (1 - decay) * weights."""
-        for name, parameter in _trainable(self.network):
+        for name, parameter in self.trained.items():
             self.averaged[name].lerp_(parameter, 1 - decay)
 
     @torch.no_grad()
     def restart_average(self) -> None:
         """Let the average be the weights."""
-        for name, parameter in _trainable(self.network):
+        for name, parameter in self.trained.items():
             self.averaged[name].copy_(parameter)
 
     def averaged_weights(self) -> dict[str, Tensor]:
@@ -57,7 +58,7 @@ class TrainingState:
         """What a snapshot keeps as tensors."""
         moments = {
             f"{name}:{key}": value
-            for name, parameter in _trainable(self.network)
+            for name, parameter in self.trained.items()
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }
         return {
@@ -72,7 +73,7 @@ class TrainingState:
             "step": self.step,
             "sums": self.sums,
             "summed": self.summed,
-            "trained": [name for name, _ in _trainable(self.network)],
+            "trained": list(self.trained),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -82,8 +83,7 @@ class TrainingState:
             ModelError: It belongs to another network.
             UsageError: Other parameters were frozen then.
         """
-        trained = [name for name, _ in _trainable(self.network)]
-        changed = sorted(set(trained) ^ set(snapshot.facts["trained"]))
+        changed = sorted(set(self.trained) ^ set(snapshot.facts["trained"]))
         try:
             self.network.load_state_dict(snapshot.tensors("weights"))
         except RuntimeError as error:
@@ -102,10 +102,9 @@ class TrainingState:
         self.sums = dict(snapshot.facts["sums"])
 
     def _restore_moments(self, moments: dict[str, Tensor]) -> None:
-        parameters = dict(_trainable(self.network))
         for key, value in moments.items():
             name, _, moment = key.rpartition(":")
-            parameter = parameters[name]
+            parameter = self.trained[name]
             self.optimizer.state[parameter][moment] = value.to(parameter.device)
 
 
@@ -115,18 +114,14 @@ def new_state(network: nn.Module, *, weight_decay: float) -> TrainingState:
     Raises:
         UsageError: Every parameter is frozen.
     """
-    named = list(_trainable(network))
-    if not named:
+    trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    if not trained:
         raise UsageError("every part of the network is frozen; nothing is left to train")
-    parameters = [parameter for _, parameter in named]
+    parameters = list(trained.values())
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimizer = AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
-    averaged = {name: parameter.detach().clone() for name, parameter in named}
-    return TrainingState(network, optimizer, averaged)
-
-
-def _trainable(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((n, p) for n, p in network.named_parameters() if p.requires_grad)
+    averaged = {name: parameter.detach().clone() for name, parameter in trained.items()}
+    return TrainingState(network, optimizer, trained, averaged)
