@@ -23,12 +23,13 @@ FINDER = {
 WRITER = {"writer": {"max_tokens": 48, "width": 32, "layers": 1, "heads": 2}, "fit": FIT}
 
 
-def toy_reporter(manifest: Path, init: Path, out: Path) -> Path:
+def toy_reporter(manifest: Path, init: Path, out: Path, steps: int = 150) -> Path:
     """The folder of a model that also reports."""
-    finder = from_mapping(FinderTrainConfig, FINDER | {"init": str(init)})
+    fit = {"fit": FIT | {"steps": steps}}
+    finder = from_mapping(FinderTrainConfig, FINDER | fit | {"init": str(init)})
     for _ in train_finder(finder, out / "finder", manifest=manifest):
         pass
-    writer = from_mapping(WriterTrainConfig, WRITER | {"init": str(out / "finder" / MODEL)})
+    writer = from_mapping(WriterTrainConfig, WRITER | fit | {"init": str(out / "finder" / MODEL)})
     for _ in train_writer(writer, out / "writer", manifest=manifest):
         pass
     return out / "writer" / MODEL

@@ -25,21 +25,27 @@ XRAY = Modality.XRAY
 
 @pytest.fixture(scope="module")
 def corners(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """Studies, encoders of them, and a finder of radiographs."""
-    folder = tmp_path_factory.mktemp("claims")
-    manifest = write_corners(folder)
-    first = replace(CONFIG, cells=0, fit=replace(CONFIG.fit, steps=120))
+    """Studies, encoders of them, and a finder of radiographs; none has learned much."""
+    return made(tmp_path_factory.mktemp("claims"), encoders=2, finder=2)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The same, which have."""
+    return made(tmp_path_factory.mktemp("learned"), encoders=120, finder=150)
+
+
+def made(folder: Path, *, encoders: int, finder: int) -> tuple[Path, Path, Path]:
+    """Of so many steps."""
+    manifest, init = write_corners(folder), folder / "first" / MODEL
+    first = replace(CONFIG, cells=0, fit=replace(CONFIG.fit, steps=encoders))
     list(align(first, folder / "first", manifest=manifest))
-    return (
-        manifest,
-        folder / "first" / MODEL,
-        toy_reporter(manifest, folder / "first" / MODEL, folder),
-    )
+    return manifest, init, toy_reporter(manifest, init, folder, finder)
 
 
 @pytest.mark.slow
-def test_what_reads_the_claims_learns(corners: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    manifest, init, reporter = corners
+def test_what_reads_the_claims_learns(learned: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    manifest, init, reporter = learned
     config = replace(CONFIG, init=str(init), finder=str(reporter), train=("xray",))
     *_, last = align(config, tmp_path, manifest=manifest)
     assert last.loss["text-xray"] < 0.5
