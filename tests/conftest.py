@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import monai  # noqa: F401  # before medgen, whose checked modules would compile all of torch anew
 import nibabel as nib
 import numpy as np
 import pytest
