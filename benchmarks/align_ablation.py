@@ -24,16 +24,16 @@ from medgen.data.manifest import read_manifest
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
 from medgen.tasks.align import AlignLoss
-from medgen.tasks.align_cells import CellItems, Cells, cells_of
-from medgen.tasks.align_config import AlignConfig
-from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.align_studies import ReadStudy, read_studies
+from medgen.tasks.aligning.cells import CellItems, Cells, cells_of
+from medgen.tasks.aligning.config import AlignConfig
+from medgen.tasks.aligning.model import LoadedAligner, load_aligner
+from medgen.tasks.aligning.retrieval import agreements, choices_of, embed
 from medgen.tasks.batch import MANIFEST
-from medgen.tasks.fit import fit
-from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import fit
+from medgen.tasks.fitting.snapshots import averaged_weights
 from medgen.tasks.memory import give_back_large_arrays
-from medgen.tasks.retrieval import agreements, choices_of, embed
-from medgen.tasks.snapshots import averaged_weights
+from medgen.tasks.studies import ReadStudy, read_studies
 
 PART = "ablation"
 IMAGES = (Modality.XRAY, Modality.CT)

@@ -19,9 +19,9 @@ from medgen.data.study import Study
 from medgen.instruct.retrieval import Neighbours, neighbours
 from medgen.modality import Kind, Modality
 from medgen.phantom.chest_study import ChestConfig
-from medgen.tasks.align_model import load_aligner
-from medgen.tasks.archive import ArchiveReport, Placed, archive_report, placed
+from medgen.tasks.aligning.model import load_aligner
 from medgen.tasks.batch import MANIFEST
+from medgen.tasks.instructing.archive import ArchiveReport, Placed, archive_report, placed
 from medgen.tasks.phantom import PhantomConfig, simulate
 
 PART = "archive"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.archive import CAPPED, PART
 from benchmarks.results import Column, Goal, Table, at_most
 from benchmarks.rows import Row
-from medgen.tasks.archive import KNOWN, UNFAIR
+from medgen.tasks.instructing.archive import KNOWN, UNFAIR
 
 NOTE = (
     "500 simulated chests, two studies each of 250 patients; each study takes the three nearest of "

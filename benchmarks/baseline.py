@@ -19,11 +19,11 @@ from medgen.checkpoint import Card
 from medgen.config import resolve, to_mapping
 from medgen.data.study import Split
 from medgen.phantom.anatomy import read_anatomies
-from medgen.tasks.examples import ExampleConfig, Examples
-from medgen.tasks.fit import Progress, fit
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.pairs import read_pairs
-from medgen.tasks.snapshots import averaged_weights, newest
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import Progress, fit
+from medgen.tasks.fitting.snapshots import averaged_weights, newest
+from medgen.tasks.translator.examples import ExampleConfig, Examples
+from medgen.tasks.translator.pairs import read_pairs
 
 CONSTANT_SHARE = 0.8  # of the minutes; the rest is for the fall
 ENDLESS = 10_000_000  # steps: time ends the first phase

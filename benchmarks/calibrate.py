@@ -26,8 +26,8 @@ from medgen.metrics.calibration import Calibration, fit_calibration
 from medgen.modality import Kind
 from medgen.phantom.study import StudyConfig, simulate_study
 from medgen.tasks.device import choose_device
-from medgen.tasks.model import PART, load_translator, save_translator
-from medgen.tasks.translation import EngineConfig
+from medgen.tasks.translator.model import PART, load_translator, save_translator
+from medgen.tasks.translator.translation import EngineConfig
 
 HEADS = {"head_01": ("t1", "t2"), "head_02": ("flair", "pd")}  # training heads: contrasts
 VOXELS = 100_000  # of each case

@@ -14,8 +14,8 @@ from benchmarks.methods import engine
 from benchmarks.rows import Store, measure
 from medgen.data.study import Split
 from medgen.tasks.device import choose_device
-from medgen.tasks.model import load_translator
-from medgen.tasks.translation import EngineConfig
+from medgen.tasks.translator.model import load_translator
+from medgen.tasks.translator.translation import EngineConfig
 
 
 def validation_mae(model: str, data: Path, store: Store, device: str) -> dict[str, float]:

@@ -43,11 +43,11 @@ from medgen.finding import Side
 from medgen.io.atomic import atomic_file
 from medgen.metrics.random_features import random_features
 from medgen.modality import Modality
-from medgen.tasks.codec_images import CELLS, framed_whole
-from medgen.tasks.codec_model import codec_part
-from medgen.tasks.flow_model import flow_part
+from medgen.tasks.codecs.images import CELLS, framed_whole
+from medgen.tasks.codecs.model import codec_part
+from medgen.tasks.flows.model import flow_part
 from medgen.tasks.generate import generate, understood
-from medgen.tasks.generate_config import GenerateConfig
+from medgen.tasks.generating.config import GenerateConfig
 
 FACTS, FIDELITY = (OURS, UNTOLD, NEAREST), (OURS, NEAREST, FLOOR)
 GEOMETRY = "geometry"  # key of what no model has a part in

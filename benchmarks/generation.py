@@ -42,12 +42,12 @@ from medgen.metrics.copies import as_points, find_copies, wilson
 from medgen.metrics.distribution import frechet_distance, halves_interval, kernel_distance
 from medgen.metrics.random_features import random_features
 from medgen.modality import Modality
-from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.codec_images import framed
-from medgen.tasks.codec_model import codec_part, load_codec
-from medgen.tasks.conditions import told_texts
-from medgen.tasks.flow_model import flow_part
-from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
+from medgen.tasks.aligning.model import LoadedAligner, load_aligner
+from medgen.tasks.codecs.images import framed
+from medgen.tasks.codecs.model import codec_part, load_codec
+from medgen.tasks.flows.conditions import told_texts
+from medgen.tasks.flows.model import flow_part
+from medgen.tasks.generating.config import SAMPLERS, GenerateConfig
 
 PART = "generation"
 TUTORIAL = "tutorial"  # folder of its runs

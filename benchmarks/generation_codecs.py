@@ -18,10 +18,10 @@ from medgen.data.intensity import HOUNSFIELD
 from medgen.data.manifest import read_manifest
 from medgen.latents.codec import pad_to
 from medgen.modality import Modality
-from medgen.tasks.codec_images import framed
-from medgen.tasks.codec_model import LoadedCodec, codec_part, load_codec
+from medgen.tasks.codecs.images import framed
+from medgen.tasks.codecs.model import LoadedCodec, codec_part, load_codec
+from medgen.tasks.codecs.report import REPORT_PART, LoadedReportCodec, load_report_codec
 from medgen.tasks.phantom import study_name
-from medgen.tasks.report_model import REPORT_PART, LoadedReportCodec, load_report_codec
 
 UNSEEN, REPORTS = 4242, 200  # seed and number of the reports for the codec
 RUN = 3  # words that follow each other

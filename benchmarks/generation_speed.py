@@ -27,9 +27,9 @@ from medgen.diffusion.process import RectifiedFlow
 from medgen.diffusion.sampler import last, sample_euler
 from medgen.diffusion.schedule import uniform_stops
 from medgen.modality import Modality
-from medgen.tasks.conditions import conditions_of, told_texts
+from medgen.tasks.flows.conditions import conditions_of, told_texts
 from medgen.tasks.generate import load_generator
-from medgen.tasks.generate_config import GenerateConfig
+from medgen.tasks.generating.config import GenerateConfig
 
 PART = "generation"
 PROMPT = "Large left pleural effusion. Heart size normal."

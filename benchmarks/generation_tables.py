@@ -16,7 +16,7 @@ from benchmarks.generation import (
 )
 from benchmarks.results import Column, Goal, Table, at_least, at_most
 from benchmarks.rows import Row, Scores, scores_in
-from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
+from medgen.tasks.generating.config import SAMPLERS, GenerateConfig
 
 FACTS_NOTE = (
     "Five radiographs of each of 100 held-out reports, at the command's defaults. A judge that no "

@@ -27,11 +27,11 @@ from medgen.instruct.outline import drawn_edges
 from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
-from medgen.tasks.codec_model import load_codec
+from medgen.tasks.codecs.model import load_codec
 from medgen.tasks.generate import generate, understood
-from medgen.tasks.generate_config import GenerateConfig
-from medgen.tasks.instruct_model import reader_part
-from medgen.tasks.references import Pointed
+from medgen.tasks.generating.config import GenerateConfig
+from medgen.tasks.instructing.model import reader_part
+from medgen.tasks.instructing.references import Pointed
 
 PART = "instruct"
 OURS = "references"

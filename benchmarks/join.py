@@ -14,10 +14,10 @@ from pathlib import Path
 
 from medgen.checkpoint import Card, read_card, save_model
 from medgen.modality import Modality
-from medgen.tasks.codec_model import codec_part
-from medgen.tasks.fit import JOURNAL, MODEL
+from medgen.tasks.codecs.model import codec_part
+from medgen.tasks.fitting.fit import JOURNAL, MODEL
+from medgen.tasks.fitting.run_card import card_of
 from medgen.tasks.model_parts import Configs, Parts, parts_of
-from medgen.tasks.run_card import card_of
 
 
 def join(runs: Sequence[Path], target: Path, card: Path | None = None) -> Card:

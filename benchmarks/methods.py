@@ -11,9 +11,9 @@ from jaxtyping import Float
 from benchmarks.cases import Loaded
 from benchmarks.unet import is_unet, load_unet
 from medgen.modality import Kind
-from medgen.tasks.model import PART, LoadedModel, load_translator
-from medgen.tasks.translation import EngineConfig, translate_images
-from medgen.tasks.translator import CT
+from medgen.tasks.translator.model import PART, LoadedModel, load_translator
+from medgen.tasks.translator.translation import EngineConfig, translate_images
+from medgen.tasks.translator.translator import CT
 
 CONSTANT_HU = 40.0  # muscle: the constant of the data README
 REGRESS, DIFFUSE, CONSTANT, UNET = "regress", "diffuse", "constant", "unet"

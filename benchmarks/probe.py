@@ -21,10 +21,10 @@ from medgen.metrics.choice import Choice, choice
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.retrieval import Agreement, agreement
 from medgen.modality import Modality
-from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.align_studies import IMAGES, ReadStudy, read_studies
+from medgen.tasks.aligning.model import LoadedAligner, load_aligner
+from medgen.tasks.aligning.retrieval import in_words
 from medgen.tasks.document import to_document
-from medgen.tasks.retrieval import in_words
+from medgen.tasks.studies import IMAGES, ReadStudy, read_studies
 
 SMALL = {2: 12, 3: 4}  # pixels a side: a sixteenth of a radiograph, 56 to 100 mm of a volume
 RIDGES = (1.0, 10.0, 100.0, 1000.0)  # chosen on a fifth of the training studies

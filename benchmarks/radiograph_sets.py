@@ -16,9 +16,9 @@ from medgen.io.atomic import atomic_file
 from medgen.io.detector import flat_detector
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
-from medgen.tasks.codec_images import FrameConfig, framed
+from medgen.tasks.codecs.images import FrameConfig, framed
 from medgen.tasks.generate import Sample, generate, understood
-from medgen.tasks.generate_config import GenerateConfig
+from medgen.tasks.generating.config import GenerateConfig
 
 DARK = -0.7  # of [-1, 1]: darker rows and columns at the edges are margin, if not quite black
 WHITE = 4095

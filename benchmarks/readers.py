@@ -21,9 +21,9 @@ from medgen.checkpoint import read_card
 from medgen.instruct.instruction import Role
 from medgen.instruct.tasks import COMBINATIONS
 from medgen.modality import Modality
-from medgen.tasks.fit import MODEL
-from medgen.tasks.flow_model import flow_part
-from medgen.tasks.instruct_model import reader_part
+from medgen.tasks.fitting.fit import MODEL
+from medgen.tasks.flows.model import flow_part
+from medgen.tasks.instructing.model import reader_part
 
 CONTEXT = "after retrieval"
 NOTHING = "none"  # the task without references

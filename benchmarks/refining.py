@@ -23,11 +23,11 @@ from medgen.diffusion.noise import generator_for
 from medgen.instruct.refiner import halved, interpolated
 from medgen.latents.haar import HaarCodec
 from medgen.modality import Modality
-from medgen.tasks.align_model import load_aligner
-from medgen.tasks.codec_images import FrameConfig, framed, random_patch
-from medgen.tasks.conditions import told_texts
-from medgen.tasks.refine import refined
-from medgen.tasks.refine_model import load_refiner, refiner_part
+from medgen.tasks.aligning.model import load_aligner
+from medgen.tasks.codecs.images import FrameConfig, framed, random_patch
+from medgen.tasks.flows.conditions import told_texts
+from medgen.tasks.refining.model import load_refiner, refiner_part
+from medgen.tasks.refining.refine import refined
 
 PART = "refine"
 LINEAR, CUBIC, UNET, OURS, ONE = "linear", "cubic", "plain U-Net", "refiner", "refiner, one step"

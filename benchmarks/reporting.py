@@ -34,17 +34,17 @@ from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
 from medgen.modality import Kind, Modality
-from medgen.tasks.align_model import load_aligner
-from medgen.tasks.align_studies import read_report
+from medgen.tasks.aligning.model import load_aligner
 from medgen.tasks.batch import MANIFEST
+from medgen.tasks.codecs.report import REPORT_PART
 from medgen.tasks.facts import FACTS, Answers, answers_of, read_facts
-from medgen.tasks.finder_model import FINDER, load_finder
-from medgen.tasks.finder_usual import FOREIGN
-from medgen.tasks.fit import MODEL
-from medgen.tasks.flow_model import flow_part
-from medgen.tasks.report_model import REPORT_PART
-from medgen.tasks.writer_model import WRITER, load_writer
-from medgen.tasks.writer_train import tokens_of, told_of, untold
+from medgen.tasks.finder.model import FINDER, load_finder
+from medgen.tasks.finder.usual import FOREIGN
+from medgen.tasks.fitting.fit import MODEL
+from medgen.tasks.flows.model import flow_part
+from medgen.tasks.reporting.writer_model import WRITER, load_writer
+from medgen.tasks.reporting.writer_train import tokens_of, told_of, untold
+from medgen.tasks.studies import read_report
 
 PART = "reports"
 TOKENS, LATENT = "tokens", "latent"

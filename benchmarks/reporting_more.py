@@ -23,13 +23,13 @@ from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
-from medgen.tasks.align_studies import read_report
 from medgen.tasks.batch import MANIFEST
 from medgen.tasks.facts import FACTS, Fact, claims_in, read_facts
 from medgen.tasks.phantom import FOLLOW_UP
 from medgen.tasks.report import facts_of_images, report
-from medgen.tasks.report_images import with_kinds
-from medgen.tasks.report_table import Row, compared
+from medgen.tasks.reporting.images import with_kinds
+from medgen.tasks.reporting.table import Row, compared
+from medgen.tasks.studies import read_report
 
 RADIOGRAPH, CT, BOTH = "radiograph", "CT", "radiograph and CT"
 FRONT, VIEWS = "from the front", "from the front and the side"

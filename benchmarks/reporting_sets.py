@@ -16,11 +16,11 @@ from medgen.io import files
 from medgen.modality import Modality
 from medgen.tasks.batch import MANIFEST
 from medgen.tasks.facts import FACTS, read_facts
-from medgen.tasks.finder_model import load_finder
+from medgen.tasks.finder.model import load_finder
 from medgen.tasks.report import Report, report, rows_of
-from medgen.tasks.report_config import ReportConfig
-from medgen.tasks.report_images import with_kinds
-from medgen.tasks.report_table import Row
+from medgen.tasks.reporting.config import ReportConfig
+from medgen.tasks.reporting.images import with_kinds
+from medgen.tasks.reporting.table import Row
 
 NORMAL = 200
 CPU = torch.device("cpu")

@@ -20,11 +20,11 @@ from medgen.metrics.choice import Choice
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.retrieval import Agreement
 from medgen.modality import Modality
-from medgen.tasks.align_model import load_aligner
-from medgen.tasks.align_studies import read_studies
+from medgen.tasks.aligning.model import load_aligner
+from medgen.tasks.aligning.retrieval import RetrievalConfig, evaluate_retrieval
 from medgen.tasks.batch import MANIFEST
 from medgen.tasks.memory import give_back_large_arrays
-from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
+from medgen.tasks.studies import read_studies
 
 PART = "retrieval"
 ENCODERS, CHESTS, HANDWRITTEN, PROBE = "encoders", "chests", "handwritten", "probe"

@@ -19,7 +19,7 @@ from medgen.metrics.fidelity import PERCENTILES
 from medgen.metrics.synthrad import mae
 from medgen.modality import AIR_HU, Kind
 from medgen.tasks.evaluate import score
-from medgen.tasks.translator import CT
+from medgen.tasks.translator.translator import CT
 
 Scores = Mapping[str, float]
 """Figures by name."""

@@ -51,10 +51,10 @@ from benchmarks.unet import is_unet
 from benchmarks.weaving import weavings
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.tasks.device import choose_device
-from medgen.tasks.model import PART
 from medgen.tasks.translate import calibration_of
-from medgen.tasks.translation import EngineConfig
-from medgen.tasks.translator import CT
+from medgen.tasks.translator.model import PART
+from medgen.tasks.translator.translation import EngineConfig
+from medgen.tasks.translator.translator import CT
 
 PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "ct-chests", "ct-heads", "reports")

@@ -14,7 +14,7 @@ from benchmarks.brief_fit import fit_briefly
 from medgen.align.augment import AugmentConfig, augmented_with
 from medgen.data.standard import radiograph_view, squared
 from medgen.diffusion.noise import generator_for
-from medgen.tasks.align_studies import one_of
+from medgen.tasks.studies import one_of
 
 MOVED = AugmentConfig(blur=0, noise=0.01, erase=0)
 

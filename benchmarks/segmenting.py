@@ -32,15 +32,15 @@ from medgen.diffusion.noise import generator_for
 from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.tasks.batch import MANIFEST
-from medgen.tasks.concept_file import LoadedConcept
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, WeaveConfig, weave
-from medgen.tasks.weave_examples import read_examples
-from medgen.tasks.weave_files import read_scan
-from medgen.tasks.weave_frame import frame_of
-from medgen.tasks.weave_learn import Example, LearnConfig
-from medgen.tasks.weave_loom import Workshop, workshop
-from medgen.tasks.weave_regions import Place, region_of
+from medgen.tasks.weaving.concept_file import LoadedConcept
+from medgen.tasks.weaving.examples import read_examples
+from medgen.tasks.weaving.files import read_scan
+from medgen.tasks.weaving.frame import frame_of
+from medgen.tasks.weaving.learn import Example, LearnConfig
+from medgen.tasks.weaving.loom import Workshop, workshop
+from medgen.tasks.weaving.regions import Place, region_of
 
 PART = "segmenting"
 FINDING = "consolidation"

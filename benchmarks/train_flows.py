@@ -35,7 +35,7 @@ from medgen.data.manifest import read_manifest, write_manifest
 from medgen.data.study import Study
 from medgen.modality import Modality
 from medgen.tasks.batch import MANIFEST
-from medgen.tasks.fit import MODEL
+from medgen.tasks.fitting.fit import MODEL
 
 CARD = Path(__file__).with_name("flows_card.toml")
 CHESTS, NUMBER = "flow-chests", 3700

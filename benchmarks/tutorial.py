@@ -35,11 +35,11 @@ from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
 from medgen.latents.perceptual import RandomFeatures
 from medgen.modality import Modality
-from medgen.tasks.align_studies import one_of
-from medgen.tasks.codec_images import FrameConfig, framed_images, random_patch
-from medgen.tasks.fit import fit
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.snapshots import averaged_weights
+from medgen.tasks.codecs.images import FrameConfig, framed_images, random_patch
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import fit
+from medgen.tasks.fitting.snapshots import averaged_weights
+from medgen.tasks.studies import one_of
 
 PERCEPTUAL, DIVERGENCE = 1.0, 1e-6  # the tutorial's
 TIMESTEPS = 1000

@@ -16,9 +16,9 @@ from medgen.data.intensity import HOUNSFIELD, mri_window
 from medgen.data.resample import Grid, resample
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU
-from medgen.tasks.examples import Example
-from medgen.tasks.translation import patient_grid
-from medgen.tasks.translator_loss import KILO_HU_PER_UNIT
+from medgen.tasks.translator.examples import Example
+from medgen.tasks.translator.loss import KILO_HU_PER_UNIT
+from medgen.tasks.translator.translation import patient_grid
 
 PART = "unet"
 WINDOW, OVERLAP = 128, 16  # voxels of the 1 mm grid, as the translator's patches

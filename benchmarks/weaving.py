@@ -37,16 +37,16 @@ from medgen.io.image import MedicalImage
 from medgen.modality import Kind, Modality
 from medgen.shapes import Latent, Time
 from medgen.tasks.batch import MANIFEST
-from medgen.tasks.concept_file import LoadedConcept
-from medgen.tasks.flow import GUIDANCE
+from medgen.tasks.flows.flow import GUIDANCE
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, Walk, WeaveConfig, weave
-from medgen.tasks.weave_bank import gradient, look_of, noise_ratio, seam_ratio
-from medgen.tasks.weave_examples import read_examples
-from medgen.tasks.weave_files import read_scan
-from medgen.tasks.weave_frame import frame_of
-from medgen.tasks.weave_learn import Example, LearnConfig, Learned, learn
-from medgen.tasks.weave_loom import Workshop, workshop
+from medgen.tasks.weaving.bank import gradient, look_of, noise_ratio, seam_ratio
+from medgen.tasks.weaving.concept_file import LoadedConcept
+from medgen.tasks.weaving.examples import read_examples
+from medgen.tasks.weaving.files import read_scan
+from medgen.tasks.weaving.frame import frame_of
+from medgen.tasks.weaving.learn import Example, LearnConfig, Learned, learn
+from medgen.tasks.weaving.loom import Workshop, workshop
 
 T = TypeVar("T")
 PART = "weaving"

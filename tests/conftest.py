@@ -14,6 +14,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from tests.unchecked import unchecked
+
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -135,8 +137,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from medgen.checkpoint import Card, TrainingRange
-    from medgen.tasks.model import save_translator
-    from medgen.tasks.translator import Translator, TranslatorConfig
+    from medgen.tasks.translator.model import save_translator
+    from medgen.tasks.translator.translator import Translator, TranslatorConfig
 
     torch.manual_seed(0)
     config = TranslatorConfig(widths=(8, 8))
@@ -161,7 +163,7 @@ def corner_flows(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "corners"
     manifest, codecs, model = (folder / name for name in ("manifest.jsonl", "codecs", "flow"))
-    with FileLock(f"{folder}.lock"):
+    with FileLock(f"{folder}.lock"), unchecked():
         if not folder.exists():
             folder.mkdir()
             toy_codecs(write_corners(folder), codecs)
@@ -182,7 +184,7 @@ def corner_reports(
 
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "corner-reports"
-    with FileLock(f"{folder}.lock"):
+    with FileLock(f"{folder}.lock"), unchecked():
         if not folder.exists():
             toy_reporter(corner_flows.manifest, corner_flows.model, folder)
     return SimpleNamespace(
@@ -205,7 +207,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own) / "world"
     manifest, flows = folder / "studies" / "manifest.jsonl", folder / "alone" / "flow-mri" / "model"
-    with FileLock(f"{folder}.lock"):
+    with FileLock(f"{folder}.lock"), unchecked():
         if not folder.exists():
             folder.mkdir()
             train_world(write_world(folder / "studies", head), folder / "alone")

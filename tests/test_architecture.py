@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ BLIND = {  # layers that must stay ignorant of more than the order already says
     "config": {"torch", "monai"},
     "modality": {"torch", "monai"},
 }
+VERBS = {"report": "reporting", "generate": "generating", "weave": "weaving"}  # and what they need
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 
 
@@ -47,6 +49,13 @@ def rank(layer: str) -> int:
 
 def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def family_of(name: str) -> str | None:
+    """The package of `tasks`, or module beside these, that a dotted name is in; None elsewhere."""
+    top, _, rest = name.removeprefix("medgen.").partition(".")
+    family = rest.partition(".")[0]
+    return VERBS.get(family, family) if top == "tasks" and family else None
 
 
 def imported(path: Path) -> set[str]:
@@ -72,6 +81,17 @@ def test_blind_layers_stay_blind(path: Path) -> None:
     forbidden = BLIND.get(layer_of(path), set())
     seen = imported(path)
     assert not {f for f in forbidden for name in seen if name == f or name.startswith(f + ".")}
+
+
+def test_families_of_tasks_need_each_other_one_way() -> None:
+    """Raises CycleError, which names them, where some do not."""
+    needs: dict[str, set[str]] = {}
+    for path in MODULES:
+        if own := family_of(".".join(path.relative_to(PACKAGE).with_suffix("").parts)):
+            needs.setdefault(own, set()).update(filter(None, map(family_of, imported(path))))
+    for own, others in needs.items():
+        others.discard(own)
+    assert list(TopologicalSorter(needs).static_order())
 
 
 def test_help_does_not_load_torch() -> None:

@@ -77,7 +77,7 @@ def align(
     from medgen.cli.train_run import run_training
     from medgen.config import resolve
     from medgen.tasks.align import align as run
-    from medgen.tasks.align_config import AlignConfig
+    from medgen.tasks.aligning.config import AlignConfig
 
     if export is not None:
         given = {
@@ -128,8 +128,8 @@ def _export(
     *,
     as_json: bool,
 ) -> None:
-    from medgen.tasks.embeddings import export_embeddings
-    from medgen.tasks.retrieval import RetrievalConfig
+    from medgen.tasks.aligning.embeddings import export_embeddings
+    from medgen.tasks.aligning.retrieval import RetrievalConfig
 
     if wrong := [name for name, value in training.items() if value is not None]:
         raise UsageError(f"--export trains nothing; leave {' and '.join(wrong)} out")

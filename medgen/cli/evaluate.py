@@ -125,7 +125,7 @@ def _evaluate_retrieval(
     from rich.table import Table
 
     from medgen.data.study import Split
-    from medgen.tasks.retrieval import RetrievalConfig, evaluate_retrieval
+    from medgen.tasks.aligning.retrieval import RetrievalConfig, evaluate_retrieval
 
     config = RetrievalConfig(
         model, Split(split) if split else None, gallery, device=device or "auto"

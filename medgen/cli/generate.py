@@ -128,7 +128,7 @@ def generate(
     """Make images that a text describes."""
     from medgen.cli.generate_run import run_generate
     from medgen.config import resolve
-    from medgen.tasks.generate_config import GenerateConfig
+    from medgen.tasks.generating.config import GenerateConfig
 
     flags = {
         "modality": modality,

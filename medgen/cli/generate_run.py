@@ -17,8 +17,8 @@ from medgen.io.sidecar import sidecar_path
 from medgen.record import Record, recording
 from medgen.tasks.batch import Shard
 from medgen.tasks.generate import load_generator, understood
-from medgen.tasks.generate_config import GenerateConfig, is_flat
-from medgen.tasks.generate_files import (
+from medgen.tasks.generating.config import GenerateConfig, is_flat
+from medgen.tasks.generating.files import (
     Written,
     described,
     outputs_of,
@@ -27,10 +27,10 @@ from medgen.tasks.generate_files import (
     untaught,
     write_samples,
 )
-from medgen.tasks.generate_requests import Request, read_requests, read_sources
-from medgen.tasks.generate_sidecar import provenance_of
+from medgen.tasks.generating.patient_sheet import before_of, write_patient_sheet
+from medgen.tasks.generating.requests import Request, read_requests, read_sources
+from medgen.tasks.generating.sidecar import provenance_of
 from medgen.tasks.given import Given
-from medgen.tasks.patient_sheet import before_of, write_patient_sheet
 
 LOGGER = logging.getLogger(__name__)
 

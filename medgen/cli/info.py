@@ -13,7 +13,7 @@ from medgen.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from medgen.tasks.info import ImageFacts, Info, ManifestFacts
-    from medgen.tasks.info_concept import ConceptFacts
+    from medgen.tasks.weaving.concept_info import ConceptFacts
 
 
 def info(

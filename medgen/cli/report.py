@@ -111,7 +111,7 @@ def report(
     """Report what images show: a table that can be checked, and prose."""
     from medgen.cli.report_run import run_report
     from medgen.config import resolve
-    from medgen.tasks.report_config import ReportConfig
+    from medgen.tasks.reporting.config import ReportConfig
 
     flags = {
         "engine": engine,

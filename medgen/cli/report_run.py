@@ -25,9 +25,9 @@ from medgen.tasks.batch import (
 )
 from medgen.tasks.given import Given
 from medgen.tasks.report import load_reporter
-from medgen.tasks.report_config import ReportConfig
-from medgen.tasks.report_files import ENDINGS, Written, given_of, write_report
-from medgen.tasks.report_images import MOST
+from medgen.tasks.reporting.config import ReportConfig
+from medgen.tasks.reporting.files import ENDINGS, Written, given_of, write_report
+from medgen.tasks.reporting.images import MOST
 
 LOGGER = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from medgen.cli.progress import progress_bar
 from medgen.record import Record, recording
 
 if TYPE_CHECKING:
-    from medgen.tasks.fit import Progress
+    from medgen.tasks.fitting.fit import Progress
 
 
 def run_training(
@@ -43,8 +43,8 @@ def run_training(
             there.
     """
     from medgen.tasks.device import choose_device
-    from medgen.tasks.distributed import rank_here
-    from medgen.tasks.fit import MODEL
+    from medgen.tasks.fitting.distributed import rank_here
+    from medgen.tasks.fitting.fit import MODEL
     from medgen.tasks.memory import enough_memory
 
     remedy = f"lower --set fit.batch, now {config.fit.batch} items a step"

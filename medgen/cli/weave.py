@@ -131,7 +131,7 @@ def weave(
     from medgen.config import resolve
     from medgen.errors import UsageError
     from medgen.tasks.weave import WeaveConfig
-    from medgen.tasks.weave_with import WithConfig
+    from medgen.tasks.weaving.from_scans import WithConfig
 
     shared = {
         "dilate": dilate,

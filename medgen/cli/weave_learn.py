@@ -76,7 +76,7 @@ def weave_learn(
     """Learn a concept of a few images, as one small file."""
     from medgen.cli.weave_learn_run import run_learn
     from medgen.config import resolve
-    from medgen.tasks.weave_learn import LearnConfig
+    from medgen.tasks.weaving.learn import LearnConfig
 
     flags = {
         "name": name,

@@ -10,12 +10,12 @@ from medgen.cli.progress import progress_bar
 from medgen.errors import MedgenError, UsageError
 from medgen.io.atomic import check_writable
 from medgen.record import Record, recording
-from medgen.tasks.concept_card import ENDING
-from medgen.tasks.concept_file import save_concept
 from medgen.tasks.given import Given
 from medgen.tasks.memory import enough_memory
-from medgen.tasks.weave_examples import MANIFEST, read_examples, read_images
-from medgen.tasks.weave_learn import LearnConfig, Learned, learn
+from medgen.tasks.weaving.concept_card import ENDING
+from medgen.tasks.weaving.concept_file import save_concept
+from medgen.tasks.weaving.examples import MANIFEST, read_examples, read_images
+from medgen.tasks.weaving.learn import LearnConfig, Learned, learn
 
 REMEDY = "lower --set batch or --set views"
 

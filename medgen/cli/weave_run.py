@@ -15,12 +15,12 @@ from medgen.io.sidecar import sidecar_path, was_made_by
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
 from medgen.tasks.weave import WeaveConfig
-from medgen.tasks.weave_batch import weave_many
-from medgen.tasks.weave_files import Placed, write_woven
-from medgen.tasks.weave_output import Written, report_path, woven_path
-from medgen.tasks.weave_recipe import read_recipe
-from medgen.tasks.weave_regions import Place
-from medgen.tasks.woven import Finding
+from medgen.tasks.weaving.batch import weave_many
+from medgen.tasks.weaving.files import Placed, write_woven
+from medgen.tasks.weaving.output import Written, report_path, woven_path
+from medgen.tasks.weaving.recipe import read_recipe
+from medgen.tasks.weaving.regions import Place
+from medgen.tasks.weaving.woven import Finding
 
 LOGGER = logging.getLogger(__name__)
 MANIFEST_SUFFIX = ".jsonl"

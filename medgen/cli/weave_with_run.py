@@ -9,8 +9,8 @@ from medgen.cli.weave_run import line_of, note_written, tell
 from medgen.errors import UsageError
 from medgen.record import Record, recording
 from medgen.tasks.given import Given
-from medgen.tasks.weave_with import WithConfig
-from medgen.tasks.weave_with_files import Lender, write_woven_with
+from medgen.tasks.weaving.from_scans import WithConfig
+from medgen.tasks.weaving.from_scans_files import Lender, write_woven_with
 
 
 def refuse_others(typed: Mapping[str, object]) -> None:

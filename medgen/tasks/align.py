@@ -22,20 +22,20 @@ from medgen.encoders.tokenizer import Tokenizer
 from medgen.errors import UsageError
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Modality
-from medgen.tasks.align_cells import CellItems, cells_of
-from medgen.tasks.align_config import AlignConfig
-from medgen.tasks.align_model import save_aligner
-from medgen.tasks.align_patches import PatchItems, PatchLoss
-from medgen.tasks.align_start import basis_of, started, with_basis
-from medgen.tasks.align_studies import AlignItem, AlignItems, ReadStudy, read_studies
-from medgen.tasks.chosen import to_train_on
+from medgen.tasks.aligning.cells import CellItems, cells_of
+from medgen.tasks.aligning.config import AlignConfig
+from medgen.tasks.aligning.model import save_aligner
+from medgen.tasks.aligning.patches import PatchItems, PatchLoss
+from medgen.tasks.aligning.start import basis_of, started, with_basis
 from medgen.tasks.device import choose_device
-from medgen.tasks.distributed import join
-from medgen.tasks.fit import MODEL, Loss, Progress, fit
+from medgen.tasks.fitting.chosen import to_train_on
+from medgen.tasks.fitting.distributed import join
+from medgen.tasks.fitting.fit import MODEL, Loss, Progress, fit
+from medgen.tasks.fitting.prefetch import MakeItem
+from medgen.tasks.fitting.run_card import card_of, descended, facts_of
+from medgen.tasks.fitting.snapshots import averaged_weights
 from medgen.tasks.memory import give_back_large_arrays
-from medgen.tasks.prefetch import MakeItem
-from medgen.tasks.run_card import card_of, descended, facts_of
-from medgen.tasks.snapshots import averaged_weights
+from medgen.tasks.studies import AlignItem, AlignItems, ReadStudy, read_studies
 
 BUILT = "aligned"  # its name, if nobody gives it one
 

@@ -11,9 +11,9 @@ from medgen.metrics.bootstrap import interval
 from medgen.metrics.finding_scores import finding_scores
 from medgen.metrics.phrases import load_phrases
 from medgen.metrics.text import text_scores
-from medgen.tasks.align_studies import read_report, report_in
 from medgen.tasks.document import to_document
-from medgen.tasks.report_marks import unmarked
+from medgen.tasks.reporting.marks import unmarked
+from medgen.tasks.studies import read_report, report_in
 
 DEFINITION = (
     "corpus BLEU without smoothing, ROUGE-L F, METEOR of equal words and stems, CIDEr-D; lower "

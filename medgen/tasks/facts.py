@@ -20,7 +20,7 @@ from medgen.errors import InputError
 from medgen.finding import Course, Finding, Presence, Side
 from medgen.metrics.findings import read_findings
 from medgen.metrics.phrases import Phrases
-from medgen.tasks.align_studies import read_report
+from medgen.tasks.studies import read_report
 
 FACTS = "findings.json"  # beside a simulated study's images
 UNITS = {"pleural_effusion": "ml"}  # of sizes; of all else mm, where reports measure it

@@ -17,10 +17,10 @@ from medgen.errors import ModelError
 from medgen.io.geometry import lie_inside
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU, Kind, Modality
-from medgen.tasks.codec_images import grid_of_whole, on_grid
-from medgen.tasks.conditions import Told, told_image
-from medgen.tasks.generator import Generator, voice_of
-from medgen.tasks.translation import unit_of
+from medgen.tasks.codecs.images import grid_of_whole, on_grid
+from medgen.tasks.flows.conditions import Told, told_image
+from medgen.tasks.generating.generator import Generator, voice_of
+from medgen.tasks.translator.translation import unit_of
 
 WHOLE = 0.99  # share of the body that lies in what the flow sees; less is told
 

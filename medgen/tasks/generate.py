@@ -18,18 +18,18 @@ from medgen.instruct.wording import worded
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind, Modality
-from medgen.tasks.agreement import Agreement, agreement_of
-from medgen.tasks.conditions import Told, told_image, told_texts
 from medgen.tasks.denormals import flushed_denormals
-from medgen.tasks.foreign import check_given
-from medgen.tasks.generate_config import SAMPLERS, GenerateConfig, is_flat
-from medgen.tasks.generator import Generator, load_flows, voice_of
-from medgen.tasks.made_image import image_of
+from medgen.tasks.flows.conditions import Told, told_image, told_texts
+from medgen.tasks.flows.prompt import Prompt, read_prompt
+from medgen.tasks.generating.agreement import Agreement, agreement_of
+from medgen.tasks.generating.config import SAMPLERS, GenerateConfig, is_flat
+from medgen.tasks.generating.foreign import check_given
+from medgen.tasks.generating.generator import Generator, load_flows, voice_of
+from medgen.tasks.generating.made_image import image_of
+from medgen.tasks.instructing.references import Pointed
 from medgen.tasks.memory import enough_memory
-from medgen.tasks.prompt import Prompt, read_prompt
-from medgen.tasks.references import Pointed
-from medgen.tasks.refine import refined
-from medgen.tasks.refine_model import load_refiner
+from medgen.tasks.refining.model import load_refiner
+from medgen.tasks.refining.refine import refined
 
 CANDIDATES = 2**20  # more than anybody asks for of one sample; spreads the seeds
 

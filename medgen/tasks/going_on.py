@@ -5,14 +5,14 @@ from typing import Any, TypeVar
 
 from medgen.checkpoint import model_folder, read_card
 from medgen.config import from_mapping
-from medgen.tasks.codec_images import FrameConfig
-from medgen.tasks.codec_model import CodecPart
-from medgen.tasks.codec_train import CodecTrainConfig, base_codec
-from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_train import as_going_on
-from medgen.tasks.flow import FlowConfig, base_flow
-from medgen.tasks.flow_model import flow_part
-from medgen.tasks.flow_train import FlowTrainConfig
+from medgen.tasks.codecs.images import FrameConfig
+from medgen.tasks.codecs.model import CodecPart
+from medgen.tasks.codecs.train import CodecTrainConfig, base_codec
+from medgen.tasks.finder.config import FinderTrainConfig
+from medgen.tasks.finder.train import as_going_on
+from medgen.tasks.flows.flow import FlowConfig, base_flow
+from medgen.tasks.flows.model import flow_part
+from medgen.tasks.flows.train import FlowTrainConfig
 
 Shape = TypeVar("Shape")
 

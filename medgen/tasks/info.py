@@ -13,10 +13,10 @@ from medgen.errors import MedgenError, UsageError
 from medgen.io.files import read
 from medgen.io.image import MedicalImage
 from medgen.modality import FACTS, Kind, Modality
-from medgen.tasks.concept_card import ENDING
 from medgen.tasks.document import to_document
-from medgen.tasks.info_concept import ConceptFacts, concept_facts
 from medgen.tasks.manifest import list_in, read_list
+from medgen.tasks.weaving.concept_card import ENDING
+from medgen.tasks.weaving.concept_info import ConceptFacts, concept_facts
 
 WARN_MM = 2.0  # a voxel or two: beyond it a network learns the misalignment
 PERCENTILES = (0.0, 0.5, 50.0, 99.5, 100.0)

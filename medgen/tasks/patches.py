@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from medgen.tasks.align_studies import Masks, Stack, View, stacked
+from medgen.tasks.studies import Masks, Stack, View, stacked
 
 
 class Patch(NamedTuple):

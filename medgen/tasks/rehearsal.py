@@ -25,30 +25,30 @@ from medgen.latents.kl_loss import CodecTraining
 from medgen.latents.report import ReportCodec
 from medgen.latents.writer import Told, Writer
 from medgen.modality import FACTS, Kind, Modality
-from medgen.tasks.archive_train import ArchiveTrainConfig
-from medgen.tasks.codec_train import CodecTrainConfig
-from medgen.tasks.cross_items import CrossTraining
-from medgen.tasks.cross_model import guide_in
-from medgen.tasks.cross_train import CrossTrainConfig, to_teach
+from medgen.tasks.codecs.report_train import ReportTrainConfig
+from medgen.tasks.codecs.train import CodecTrainConfig
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
-from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.flow import Flow, FlowConfig
-from medgen.tasks.flow_model import flow_part
-from medgen.tasks.flow_train import FlowTrainConfig
-from medgen.tasks.freeze import freeze
+from medgen.tasks.finder.config import FinderTrainConfig
+from medgen.tasks.finder.spots_items import CELLS
+from medgen.tasks.finder.spots_train import SpotsTrainConfig
+from medgen.tasks.fitting.freeze import freeze
+from medgen.tasks.flows.cross_model import guide_in
+from medgen.tasks.flows.flow import Flow, FlowConfig
+from medgen.tasks.flows.model import flow_part
+from medgen.tasks.flows.train import FlowTrainConfig
 from medgen.tasks.going_on import going_on
-from medgen.tasks.instruct_model import new_reader
-from medgen.tasks.instruct_train import InstructTrainConfig
+from medgen.tasks.instructing.archive_train import ArchiveTrainConfig
+from medgen.tasks.instructing.model import new_reader
+from medgen.tasks.instructing.train import InstructTrainConfig
+from medgen.tasks.joining.items import CrossTraining
+from medgen.tasks.joining.train import CrossTrainConfig, to_teach
 from medgen.tasks.memory import available_bytes
-from medgen.tasks.refine_train import RefineTrainConfig, refiner_shape
+from medgen.tasks.refining.train import RefineTrainConfig, refiner_shape
 from medgen.tasks.rehearsal_studies import counted
-from medgen.tasks.report_train import ReportTrainConfig
-from medgen.tasks.spots_items import CELLS
-from medgen.tasks.spots_train import SpotsTrainConfig
+from medgen.tasks.reporting.writer_train import WriterTrainConfig
 from medgen.tasks.train import TrainConfig
-from medgen.tasks.translator import TARGETS, Translator
-from medgen.tasks.writer_train import WriterTrainConfig
+from medgen.tasks.translator.translator import TARGETS, Translator
 
 COPIES = 5  # weights, gradients, two moments, and the average
 BYTES = 4  # of a number

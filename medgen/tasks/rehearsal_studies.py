@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from medgen.modality import Kind, Modality
-from medgen.tasks.archive_train import ArchiveTrainConfig
-from medgen.tasks.chosen import to_train_on
-from medgen.tasks.codec_train import CodecTrainConfig
-from medgen.tasks.complete_pairs import can_be_made
-from medgen.tasks.cross_train import CrossTrainConfig
-from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.flow_train import FlowTrainConfig
-from medgen.tasks.instruct_train import InstructTrainConfig
-from medgen.tasks.refine_train import RefineTrainConfig
-from medgen.tasks.report_train import ReportTrainConfig
-from medgen.tasks.spots_train import SpotsTrainConfig
-from medgen.tasks.writer_train import WriterTrainConfig
+from medgen.tasks.codecs.report_train import ReportTrainConfig
+from medgen.tasks.codecs.train import CodecTrainConfig
+from medgen.tasks.finder.config import FinderTrainConfig
+from medgen.tasks.finder.spots_train import SpotsTrainConfig
+from medgen.tasks.fitting.chosen import to_train_on
+from medgen.tasks.flows.train import FlowTrainConfig
+from medgen.tasks.instructing.archive_train import ArchiveTrainConfig
+from medgen.tasks.instructing.train import InstructTrainConfig
+from medgen.tasks.joining.complete_pairs import can_be_made
+from medgen.tasks.joining.train import CrossTrainConfig
+from medgen.tasks.refining.train import RefineTrainConfig
+from medgen.tasks.reporting.writer_train import WriterTrainConfig
 
 
 def counted(config: Any, manifest: Path | None) -> int | None:

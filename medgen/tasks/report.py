@@ -15,18 +15,18 @@ from medgen.errors import InputError, ModelError
 from medgen.io.image import MedicalImage
 from medgen.metrics.phrases import load_phrases
 from medgen.modality import Kind
-from medgen.tasks.align_model import LoadedAligner, load_aligner
-from medgen.tasks.conditions import Told, told_image, told_texts
+from medgen.tasks.aligning.model import LoadedAligner, load_aligner
 from medgen.tasks.device import choose_device
 from medgen.tasks.facts import Fact
-from medgen.tasks.finder_model import LoadedFinder, load_finder
-from medgen.tasks.report_config import ReportConfig
-from medgen.tasks.report_latent import Walk, latent_words
-from medgen.tasks.report_prose import Prose, prose_of, read_back
-from medgen.tasks.report_seen import found_in, maps_of, placed, rows_found, seen_of, unlike
-from medgen.tasks.report_table import Row, answers_in, compared, facts_in
-from medgen.tasks.writer_model import WRITER, LoadedWriter, load_writer
-from medgen.tasks.writer_train import told_of as told_writer
+from medgen.tasks.finder.model import LoadedFinder, load_finder
+from medgen.tasks.flows.conditions import Told, told_image, told_texts
+from medgen.tasks.reporting.config import ReportConfig
+from medgen.tasks.reporting.latent import Walk, latent_words
+from medgen.tasks.reporting.prose import Prose, prose_of, read_back
+from medgen.tasks.reporting.seen import found_in, maps_of, placed, rows_found, seen_of, unlike
+from medgen.tasks.reporting.table import Row, answers_in, compared, facts_in
+from medgen.tasks.reporting.writer_model import WRITER, LoadedWriter, load_writer
+from medgen.tasks.reporting.writer_train import told_of as told_writer
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from medgen.config import resolve, to_mapping
 from medgen.diffusion.unet import UNetConfig
 from medgen.errors import UsageError
 from medgen.modality import Modality
-from medgen.tasks.archive_train import ArchiveTrainConfig, train_archive
-from medgen.tasks.codec_train import CodecTrainConfig, base_codec, train_codec
-from medgen.tasks.cross_train import CrossTrainConfig, train_cross
-from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_train import train_finder
-from medgen.tasks.fit import Progress
-from medgen.tasks.flow import base_flow
-from medgen.tasks.flow_train import FlowTrainConfig, train_flow
-from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
-from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
-from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
-from medgen.tasks.spots_train import SpotsTrainConfig, train_spots
+from medgen.tasks.codecs.report_train import ReportTrainConfig, train_report_codec
+from medgen.tasks.codecs.train import CodecTrainConfig, base_codec, train_codec
+from medgen.tasks.finder.config import FinderTrainConfig
+from medgen.tasks.finder.spots_train import SpotsTrainConfig, train_spots
+from medgen.tasks.finder.train import train_finder
+from medgen.tasks.fitting.fit import Progress
+from medgen.tasks.flows.flow import base_flow
+from medgen.tasks.flows.train import FlowTrainConfig, train_flow
+from medgen.tasks.instructing.archive_train import ArchiveTrainConfig, train_archive
+from medgen.tasks.instructing.train import InstructTrainConfig, train_instruct
+from medgen.tasks.joining.train import CrossTrainConfig, train_cross
+from medgen.tasks.refining.train import RefineTrainConfig, train_refiner
+from medgen.tasks.reporting.writer_train import WriterTrainConfig, train_writer
 from medgen.tasks.train import TrainConfig, train
-from medgen.tasks.writer_train import WriterTrainConfig, train_writer
 
 SMALLEST, LARGEST = 0.1, 20.0  # of the dial for widths
 Settings = Mapping[str, Any]

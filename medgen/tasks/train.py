@@ -16,18 +16,18 @@ from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.phantom.anatomy import Anatomy, read_anatomies
 from medgen.phantom.procedural import procedural_head
-from medgen.tasks.chosen import to_train_on
-from medgen.tasks.distributed import join
-from medgen.tasks.examples import ExampleConfig, Examples, Pair
-from medgen.tasks.fit import MODEL, Progress, fit
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.freeze import freeze
-from medgen.tasks.model import load_translator, save_translator
-from medgen.tasks.pairs import read_pairs
-from medgen.tasks.run_card import card_of
-from medgen.tasks.snapshots import averaged_weights, newest
-from medgen.tasks.translator import Translator, TranslatorConfig
-from medgen.tasks.translator_loss import translator_loss
+from medgen.tasks.fitting.chosen import to_train_on
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.distributed import join
+from medgen.tasks.fitting.fit import MODEL, Progress, fit
+from medgen.tasks.fitting.freeze import freeze
+from medgen.tasks.fitting.run_card import card_of
+from medgen.tasks.fitting.snapshots import averaged_weights, newest
+from medgen.tasks.translator.examples import ExampleConfig, Examples, Pair
+from medgen.tasks.translator.loss import translator_loss
+from medgen.tasks.translator.model import load_translator, save_translator
+from medgen.tasks.translator.pairs import read_pairs
+from medgen.tasks.translator.translator import Translator, TranslatorConfig
 
 PROCEDURAL_HEADS = 4  # anatomies, each of which becomes many patients
 SHOWN = 150  # examples that norms are measured on before they are fixed

@@ -15,13 +15,13 @@ from medgen.phantom.projection import View
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.device import choose_device
 from medgen.tasks.flow_translation import WHOLE, translate_by_flows
-from medgen.tasks.generator import load_flows
-from medgen.tasks.model import LoadedModel, load_translator
+from medgen.tasks.generating.generator import load_flows
 from medgen.tasks.preflight import check_range, check_same_place, with_kind
 from medgen.tasks.radiograph import XRAY, radiograph_of
-from medgen.tasks.refine_volume import refined_volume, refiner_and_nothing
-from medgen.tasks.translation import Engine, EngineConfig, Translated, translate_images
-from medgen.tasks.translator import CT, index_of
+from medgen.tasks.refining.volume import refined_volume, refiner_and_nothing
+from medgen.tasks.translator.model import LoadedModel, load_translator
+from medgen.tasks.translator.translation import Engine, EngineConfig, Translated, translate_images
+from medgen.tasks.translator.translator import CT, index_of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from medgen.modality import FACTS, Kind, Modality
 from medgen.tasks.batch import Item
 from medgen.tasks.radiograph import XRAY
 from medgen.tasks.translate import TranslateConfig, Translation, provenance_of, translate
-from medgen.tasks.translator import CT, TARGETS
+from medgen.tasks.translator.translator import CT, TARGETS
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from medgen.diffusion.sampler import Step, last
 from medgen.diffusion.schedule import Stops, uniform_stops
 from medgen.errors import MedgenError, UsageError
 from medgen.io.image import MedicalImage
-from medgen.tasks.concept_file import LoadedConcept
 from medgen.tasks.denormals import flushed_denormals
 from medgen.tasks.memory import enough_memory
-from medgen.tasks.weave_bank import look_of
-from medgen.tasks.weave_frame import Frame, frame_of
-from medgen.tasks.weave_loom import Workshop
-from medgen.tasks.weave_strength import strength_for, strength_map
-from medgen.tasks.woven import Woven, added, labels_of, measured, steps_of
+from medgen.tasks.weaving.bank import look_of
+from medgen.tasks.weaving.concept_file import LoadedConcept
+from medgen.tasks.weaving.frame import Frame, frame_of
+from medgen.tasks.weaving.loom import Workshop
+from medgen.tasks.weaving.strength import strength_for, strength_map
+from medgen.tasks.weaving.woven import Woven, added, labels_of, measured, steps_of
 
 LOG = logging.getLogger(__name__)
 SEEN = 0.9  # share of the regions in the flow's field; less is told

@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.align_ablation import IMAGES, VARIANTS, with_new_readers
-from medgen.tasks.align_model import EncodersConfig, new_aligner
+from medgen.tasks.aligning.model import EncodersConfig, new_aligner
 
 
 def test_readers_begin_anew_and_convolutions_stay() -> None:

@@ -26,7 +26,7 @@ from benchmarks.results import Goal
 from benchmarks.rows import Row, Store
 from medgen.data.manifest import read_manifest
 from medgen.instruct.retrieval import Share, neighbours
-from medgen.tasks.archive import ArchiveReport
+from medgen.tasks.instructing.archive import ArchiveReport
 from medgen.tasks.phantom import FOLLOW_UP, study_names
 
 GROUPS = {"n sex female": 12.0, "n sex male": 20.0, "n finding mass": 3.0}

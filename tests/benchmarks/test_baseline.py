@@ -13,8 +13,8 @@ from benchmarks.unet import UNetConfig, load_unet, unet_loss
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.phantom.procedural import procedural_head
-from medgen.tasks.examples import Examples
-from medgen.tasks.translator import CT
+from medgen.tasks.translator.examples import Examples
+from medgen.tasks.translator.translator import CT
 
 UNET = UNetConfig(features=(4, 4, 4, 4, 4, 4))
 

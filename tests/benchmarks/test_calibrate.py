@@ -7,9 +7,9 @@ import torch
 from benchmarks.calibrate import write_calibration
 from medgen.checkpoint import Card, read_card
 from medgen.metrics.calibration import Calibration
-from medgen.tasks.model import PART, load_translator, save_translator
 from medgen.tasks.translate import calibration_of
-from medgen.tasks.translator import CT, Translator, TranslatorConfig
+from medgen.tasks.translator.model import PART, load_translator, save_translator
+from medgen.tasks.translator.translator import CT, Translator, TranslatorConfig
 
 
 def test_weights_stay_and_sigma_is_scaled(tmp_path: Path) -> None:

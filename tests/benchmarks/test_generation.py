@@ -12,7 +12,7 @@ from benchmarks.generation import OURS, UNTOLD, flows_at, generations
 from benchmarks.generation_tables import generation_goals, generation_tables
 from benchmarks.radiograph_sets import Prompted, as_image, made_pictures, stated
 from benchmarks.rows import Row, Store
-from medgen.tasks.generate_config import GenerateConfig
+from medgen.tasks.generating.config import GenerateConfig
 
 
 def test_what_a_report_states() -> None:

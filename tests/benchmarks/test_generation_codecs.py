@@ -10,8 +10,8 @@ import torch
 from benchmarks import generation_codecs
 from benchmarks.generation_codecs import coded, midpoints, radiograph_scores, volume_scores
 from medgen.modality import Modality
-from medgen.tasks.codec_model import load_codec
-from medgen.tasks.report_model import load_report_codec
+from medgen.tasks.codecs.model import load_codec
+from medgen.tasks.codecs.report import load_report_codec
 
 
 def test_psnr_is_that_of_what_the_codec_makes(corner_flows: SimpleNamespace) -> None:

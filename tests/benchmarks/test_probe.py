@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.probe import features, fitted, ridge, unit
 from medgen.modality import Modality
-from medgen.tasks.align_studies import ReadStudy
+from medgen.tasks.studies import ReadStudy
 
 RANDOM = np.random.default_rng(0)
 

@@ -24,7 +24,7 @@ from medgen.checkpoint import Card
 from medgen.config import from_mapping, read_mapping, resolve
 from medgen.data.manifest import read_manifest, write_manifest
 from medgen.data.study import Study
-from medgen.tasks.align_config import AlignConfig
+from medgen.tasks.aligning.config import AlignConfig
 from medgen.tasks.rounds import round_named
 
 OUT = Path("runs")

@@ -14,7 +14,7 @@ from medgen.cli import app, train_run
 from medgen.errors import UsageError
 from medgen.record import sha256_of
 from medgen.tasks import rehearsal
-from medgen.tasks.fit import Progress
+from medgen.tasks.fitting.fit import Progress
 from medgen.tasks.train import TrainConfig
 
 SMALL = ["translator.widths=[8, 8]", "examples.patch=16", "fit.batch=1", "fit.warmup=0"]

@@ -14,9 +14,9 @@ import torch
 import torch._dynamo  # which every first optimizer imports, for seconds; forks find it done
 from torch import Tensor, nn
 
-from medgen.tasks.fit import Progress, fit
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.snapshots import newest
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import Progress, fit
+from medgen.tasks.fitting.snapshots import newest
 
 
 def toy_network() -> nn.Module:

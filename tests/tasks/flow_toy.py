@@ -8,13 +8,13 @@ from medgen.data.standard import StandardConfig
 from medgen.encoders.image import ImageEncoderConfig
 from medgen.encoders.text import TextEncoderConfig
 from medgen.tasks.align import align
-from medgen.tasks.align_config import AlignConfig
-from medgen.tasks.align_model import EncodersConfig
-from medgen.tasks.codec_train import CodecTrainConfig, train_codec
-from medgen.tasks.fit import MODEL
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.flow_train import FlowTrainConfig, train_flow
-from medgen.tasks.report_train import ReportTrainConfig, train_report_codec
+from medgen.tasks.aligning.config import AlignConfig
+from medgen.tasks.aligning.model import EncodersConfig
+from medgen.tasks.codecs.report_train import ReportTrainConfig, train_report_codec
+from medgen.tasks.codecs.train import CodecTrainConfig, train_codec
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import MODEL
+from medgen.tasks.flows.train import FlowTrainConfig, train_flow
 
 IMAGE = ImageEncoderConfig(widths=(8, 16), width=16, layers=1, heads=2, embedding=16)
 FIT = FitConfig(steps=100, batch=8, learning_rate=3e-3, warmup=5, ema_decay=0.9)

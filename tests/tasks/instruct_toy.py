@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from medgen.config import from_mapping
-from medgen.tasks.archive_train import ArchiveTrainConfig, train_archive
-from medgen.tasks.fit import Progress
-from medgen.tasks.instruct_train import InstructTrainConfig, train_instruct
-from medgen.tasks.refine_train import RefineTrainConfig, train_refiner
+from medgen.tasks.fitting.fit import Progress
+from medgen.tasks.instructing.archive_train import ArchiveTrainConfig, train_archive
+from medgen.tasks.instructing.train import InstructTrainConfig, train_instruct
+from medgen.tasks.refining.train import RefineTrainConfig, train_refiner
 
 FIT = {"steps": 6, "batch": 4, "learning_rate": 3e-3, "warmup": 0, "ema_decay": 0.0, "seed": 1}
 READER = {"width": 16, "layers": 1, "heads": 2}

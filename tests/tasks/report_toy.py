@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from medgen.config import from_mapping
-from medgen.tasks.finder_config import FinderTrainConfig
-from medgen.tasks.finder_train import train_finder
-from medgen.tasks.fit import MODEL
-from medgen.tasks.writer_train import WriterTrainConfig, train_writer
+from medgen.tasks.finder.config import FinderTrainConfig
+from medgen.tasks.finder.train import train_finder
+from medgen.tasks.fitting.fit import MODEL
+from medgen.tasks.reporting.writer_train import WriterTrainConfig, train_writer
 
 FIT = {"steps": 150, "batch": 8, "learning_rate": 5e-3, "warmup": 5, "ema_decay": 0.9}
 FINDER = {

@@ -9,7 +9,7 @@ from medgen.cli import app
 from medgen.errors import InputError
 from medgen.io.provenance import Provenance
 from medgen.tasks.evaluate_reports import evaluate_reports, read_reports
-from medgen.tasks.report_marks import marked
+from medgen.tasks.reporting.marks import marked
 
 REPORTS = {"a": "Left effusion.", "b": "No effusion. Cardiomegaly.", "c": "Normal study."}
 

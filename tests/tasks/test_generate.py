@@ -17,9 +17,9 @@ from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.metrics.copies import as_points, find_copies
 from medgen.modality import Kind, Modality
-from medgen.tasks.agreement import Agreement
 from medgen.tasks.generate import generate, load_generator, understood
-from medgen.tasks.generate_config import SAMPLERS, GenerateConfig
+from medgen.tasks.generating.agreement import Agreement
+from medgen.tasks.generating.config import SAMPLERS, GenerateConfig
 from tests.tasks.align_toy import PLACES
 
 

@@ -12,10 +12,10 @@ from medgen.cli import app
 from medgen.errors import OutputError, UsageError
 from medgen.io import files
 from medgen.tasks.generate import Sample, generate, load_generator, understood
-from medgen.tasks.generate_config import GenerateConfig
-from medgen.tasks.generate_files import unheard, write_samples
-from medgen.tasks.generate_requests import Request
-from medgen.tasks.generator import CHEST, HEAD
+from medgen.tasks.generating.config import GenerateConfig
+from medgen.tasks.generating.files import unheard, write_samples
+from medgen.tasks.generating.generator import CHEST, HEAD
+from medgen.tasks.generating.requests import Request
 from tests.tasks.world_toy import SIDE, SPACING, TEXTS
 
 

@@ -38,8 +38,8 @@ STEPS = """
 import resource, sys
 from pathlib import Path
 import torch
-from medgen.tasks.fit import fit
-from medgen.tasks.fit_config import FitConfig
+from medgen.tasks.fitting.fit import fit
+from medgen.tasks.fitting.config import FitConfig
 from medgen.tasks.memory import give_back_large_arrays
 give_back_large_arrays()
 faults = []

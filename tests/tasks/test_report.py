@@ -16,9 +16,9 @@ from medgen.io.image import MedicalImage
 from medgen.latents.writer import Told
 from medgen.modality import Kind
 from medgen.tasks.report import Report, report
-from medgen.tasks.report_config import ReportConfig
-from medgen.tasks.report_images import MOST, with_kinds
-from medgen.tasks.writer_model import load_writer
+from medgen.tasks.reporting.config import ReportConfig
+from medgen.tasks.reporting.images import MOST, with_kinds
+from medgen.tasks.reporting.writer_model import load_writer
 from tests.tasks.align_toy import PLACES
 
 

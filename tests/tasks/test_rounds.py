@@ -11,8 +11,8 @@ from medgen.errors import UsageError
 from medgen.latents.kl import KLCodec
 from medgen.latents.kl_loss import CodecTraining
 from medgen.tasks import rehearsal
-from medgen.tasks.codec_model import CodecPart
-from medgen.tasks.flow import FlowConfig
+from medgen.tasks.codecs.model import CodecPart
+from medgen.tasks.flows.flow import FlowConfig
 from medgen.tasks.going_on import going_on
 from medgen.tasks.rehearsal import rehearse
 from medgen.tasks.rounds import ROUNDS, round_named

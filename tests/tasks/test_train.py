@@ -15,13 +15,13 @@ from medgen.errors import UsageError
 from medgen.io import files
 from medgen.phantom.anatomy import Anatomy
 from medgen.tasks import train as module
-from medgen.tasks.examples import ExampleConfig
-from medgen.tasks.fit import MODEL, Progress
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.model import load_translator
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import MODEL, Progress
 from medgen.tasks.train import TrainConfig, freeze, train, write_model
 from medgen.tasks.translate import TranslateConfig, translate
-from medgen.tasks.translator import Translator, TranslatorConfig
+from medgen.tasks.translator.examples import ExampleConfig
+from medgen.tasks.translator.model import load_translator
+from medgen.tasks.translator.translator import Translator, TranslatorConfig
 
 FIT = FitConfig(steps=3, batch=1, warmup=0, learning_rate=1e-2, device="cpu", log_every=1)
 TINY = TrainConfig(

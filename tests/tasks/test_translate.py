@@ -14,8 +14,8 @@ from medgen.checkpoint import Card
 from medgen.errors import InputError, ModelError, UsageError
 from medgen.io import files
 from medgen.io.image import MedicalImage
-from medgen.tasks.model import load_translator, save_translator
 from medgen.tasks.translate import TranslateConfig, calibration_of, provenance_of, translate
+from medgen.tasks.translator.model import load_translator, save_translator
 
 
 @pytest.fixture

@@ -15,16 +15,16 @@ from pydicom.uid import ComputedRadiographyImageStorage as CRStorage
 from medgen.errors import InputError, ModelError, OutputError, UsageError
 from medgen.io.geometry import Geometry
 from medgen.modality import Kind, Modality
-from medgen.tasks.concept_file import load_concept
 from medgen.tasks.given import Given
 from medgen.tasks.weave import Part, WeaveConfig, weave
-from medgen.tasks.weave_bank import Bank, Look, look_of
-from medgen.tasks.weave_files import Placed, read_scan, write_woven
-from medgen.tasks.weave_frame import frame_of
-from medgen.tasks.weave_loom import workshop
-from medgen.tasks.weave_output import Written
-from medgen.tasks.weave_regions import Place
-from medgen.tasks.woven import Woven
+from medgen.tasks.weaving.bank import Bank, Look, look_of
+from medgen.tasks.weaving.concept_file import load_concept
+from medgen.tasks.weaving.files import Placed, read_scan, write_woven
+from medgen.tasks.weaving.frame import frame_of
+from medgen.tasks.weaving.loom import workshop
+from medgen.tasks.weaving.output import Written
+from medgen.tasks.weaving.regions import Place
+from medgen.tasks.weaving.woven import Woven
 from tests.tasks.weave_toy import (
     corner_examples,
     ct,

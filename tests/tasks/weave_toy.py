@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from medgen.io import files
-from medgen.tasks.concept_file import save_concept
 from medgen.tasks.given import Given
-from medgen.tasks.weave_files import read_scan
-from medgen.tasks.weave_learn import Example, LearnConfig, Learned, learn
+from medgen.tasks.weaving.concept_file import save_concept
+from medgen.tasks.weaving.files import read_scan
+from medgen.tasks.weaving.learn import Example, LearnConfig, Learned, learn
 from tests.tasks.align_toy import PLACES
 
 FEW = {"steps": 6, "batch": 2, "views": 2, "prior_images": 1, "device": "cpu"}

@@ -15,12 +15,12 @@ from PIL import Image
 
 from medgen.config import from_mapping
 from medgen.tasks.align import align
-from medgen.tasks.codec_train import CodecTrainConfig, train_codec
-from medgen.tasks.cross_train import CrossTrainConfig, train_cross
-from medgen.tasks.fit import MODEL
-from medgen.tasks.fit_config import FitConfig
-from medgen.tasks.flow_train import FlowTrainConfig, train_flow
-from medgen.tasks.report_train import train_report_codec
+from medgen.tasks.codecs.report_train import train_report_codec
+from medgen.tasks.codecs.train import CodecTrainConfig, train_codec
+from medgen.tasks.fitting.config import FitConfig
+from medgen.tasks.fitting.fit import MODEL
+from medgen.tasks.flows.train import FlowTrainConfig, train_flow
+from medgen.tasks.joining.train import CrossTrainConfig, train_cross
 from tests.tasks.flow_toy import ALIGN, CODEC, CONDITIONER, OF_REPORTS, REPORT
 
 ROUNDS = ("text-xray", "text-ct", "ct-mri")

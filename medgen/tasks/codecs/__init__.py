@@ -1,0 +1,1 @@
+"""Codecs of images and of reports: learned, kept, and loaded."""

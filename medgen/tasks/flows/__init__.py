@@ -1,0 +1,1 @@
+"""Flows of latents: what they are told, what they learn from, and how they are loaded."""

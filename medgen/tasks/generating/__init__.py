@@ -1,0 +1,1 @@
+"""From a prompt to images and their files: what is understood, made and said of them."""

@@ -1,0 +1,1 @@
+"""References in a prompt: read, learned from, and retrieved."""

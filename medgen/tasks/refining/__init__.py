@@ -1,0 +1,1 @@
+"""Twice the resolution of what a flow or a translator makes."""

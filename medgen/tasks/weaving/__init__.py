@@ -1,0 +1,1 @@
+"""Concepts and regions of scans: learned, placed, woven and written."""
