@@ -143,13 +143,13 @@ def _items(part: str, phrases: Phrases) -> Iterator[str]:
 
 def _is_course(rest: str, phrases: Phrases) -> bool:
     """Whether an item is only a word like `stable`, which is said of what came before."""
-    word = phrases.course.pattern.match(rest)
-    return word is not None and bool(ITEM_END.match(rest, word.end()))
+    end = phrases.course.begins(rest)
+    return end > 0 and bool(ITEM_END.match(rest, end))
 
 
 def _starts_anew(rest: str, phrases: Phrases) -> bool:
     lexicons = (phrases.severity, phrases.absent, phrases.side)
-    return bool(STARTS_ANEW.match(rest)) or any(one.pattern.match(rest) for one in lexicons)
+    return bool(STARTS_ANEW.match(rest)) or any(one.begins(rest) for one in lexicons)
 
 
 def _of_clause(clause: str, phrases: Phrases) -> Iterator[Finding]:
