@@ -19,6 +19,7 @@ from benchmarks.train_flows import TRAINING, Stage, train_line
 FOLDER = "readers"  # of all runs
 CONTEXT_STEPS, STEPS = 1500, 4500
 FEW = {"fit.batch": "8", "fit.log_every": "25"}
+FAST = {"fit.learning_rate": "1e-3"}  # of retrieval; the default is gentler by now
 NEW, RAW = {"anew": "true"}, {"reader.raw": "true"}
 SINGLE = ("look", "anatomy")  # tasks of single-task models
 ZERO_SHOT = "anatomy+look"  # which nobody learns
@@ -62,7 +63,7 @@ class Contestant:
             return [(self.folder, Stage("instruct", TRAINING, steps, NEW | own | tasks))]
         first = f"{FOLDER}/context{'-raw' if self.is_raw else ''}"
         return [
-            (first, Stage("retrieval", TRAINING, CONTEXT_STEPS, NEW | own)),
+            (first, Stage("retrieval", TRAINING, CONTEXT_STEPS, NEW | own | FAST)),
             (self.folder, Stage("instruct", TRAINING, STEPS, own | tasks, first)),
         ]
 
