@@ -88,7 +88,7 @@ def toy_codecs(manifest: Path, out: Path) -> Path:
 def toy_flow(manifest: Path, codecs: Path, out: Path) -> Path:
     """The folder of a model that also makes radiographs."""
     config = replace(
-        FLOW, init=str(codecs), fit=replace(FIT, batch=32, steps=300, learning_rate=2e-3)
+        FLOW, init=str(codecs), fit=replace(FIT, batch=32, steps=200, learning_rate=3e-3)
     )
     for _ in train_flow(config, out, manifest=manifest):
         pass
