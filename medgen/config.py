@@ -8,7 +8,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -133,8 +133,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], *, origin: str = "con
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """A dataclass as TOML and JSON can hold it: enums and paths as text, tuples as lists."""
-    fields = dataclasses.fields(config)
-    return _plain_values({field.name: getattr(config, field.name) for field in fields})
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return dict(zip(values, _each_plain(values.values()), strict=True))
 
 
 def config_hash(config: Any) -> str:
@@ -328,13 +328,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return _plain_values({str(key): inner for key, inner in value.items()})
+        return dict(zip(map(str, value), _each_plain(value.values()), strict=True))
     if isinstance(value, (tuple, list)):
-        return [inner if type(inner) in SCALARS else _plain(inner) for inner in value]
+        return _each_plain(value)
     return value if isinstance(value, SCALARS) else str(value)
 
 
-def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: inner if type(inner) in SCALARS else _plain(inner) for key, inner in values.items()
-    }
+def _each_plain(values: Iterable[Any]) -> list[Any]:
+    """Most are as they should be: a call for each would take most of the time of reading a card."""
+    return [one if type(one) in SCALARS else _plain(one) for one in values]

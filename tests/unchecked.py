@@ -9,8 +9,9 @@ import jaxtyping
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Types are not checked as long as this lasts; trainings that are tested themselves are."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
     finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+        jaxtyping.config.update("jaxtyping_disable", before)

@@ -126,9 +126,8 @@ def test_the_gradient_is_clipped_to_its_norm(tmp_path: Path) -> None:
 def test_a_compiled_network_learns_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "medgen.tasks.fitting.fit.COMPILER", "aot_eager"
-    )  # the one that needs no compiler
+    # The one that needs no compiler.
+    monkeypatch.setattr("medgen.tasks.fitting.fit.COMPILER", "aot_eager")
     plain, compiled = exact_network(), exact_network()
     run(tmp_path / "plain", plain, steps=4)
     run(tmp_path / "compiled", compiled, steps=4, compile=True)
