@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from medgen.checkpoint import Card, TrainingRange
-from medgen.config import to_mapping
+from medgen.config import check_least, to_mapping
 from medgen.diffusion.modulated_unet import ModulatedUNet
 from medgen.diffusion.noise import generators_for
 from medgen.diffusion.still import with_fixed_norms
+from medgen.diffusion.widen import can_widen, widened
 from medgen.errors import UsageError
 from medgen.modality import Modality
 from medgen.phantom.anatomy import Anatomy, read_anatomies
@@ -24,7 +26,7 @@ from medgen.tasks.fitting.freeze import freeze
 from medgen.tasks.fitting.run_card import card_of
 from medgen.tasks.fitting.snapshots import averaged_weights, newest
 from medgen.tasks.translator.examples import ExampleConfig, Examples, Pair
-from medgen.tasks.translator.loss import translator_loss
+from medgen.tasks.translator.loss import SQUARES, translator_loss
 from medgen.tasks.translator.model import load_translator, save_translator
 from medgen.tasks.translator.pairs import read_pairs
 from medgen.tasks.translator.translator import Translator, TranslatorConfig
@@ -40,11 +42,14 @@ class TrainConfig:
 
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
-    init: str | None = None  # a model to start from; it may gain affine norms or detail
+    init: str | None = (
+        None  # a model to start from; it may gain affine norms, detail, or wider levels
+    )
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
     register: str = "none"  # none, or rigid: move each CT onto its MRI first
     allow_outside: bool = False  # the manifest may name files outside its folder
     card: str | None = None  # TOML with name, summary, licence and data of the model
+    squares: float = SQUARES  # weight of squared errors beside absolute ones, where images agree
     translator: TranslatorConfig = field(default_factory=TranslatorConfig)
     examples: ExampleConfig = field(default_factory=ExampleConfig)
     fit: FitConfig = field(
@@ -59,6 +64,7 @@ class TrainConfig:
             raise UsageError("--hold-out names label maps; give --labels too")
         if self.register not in ("none", "rigid"):
             raise UsageError(f"--register {self.register}: write none or rigid")
+        check_least(self, 0, "squares")
 
 
 def train(
@@ -95,9 +101,8 @@ def train(
     config = replace(config, translator=translator.config)
     freeze(translator, config.freeze)
     facts = {"config": _facts(config), "studies": len(examples.pairs)}
-    yield from fit(
-        translator, examples, translator_loss, config.fit, out, resume=resume, card=facts
-    )
+    loss = partial(translator_loss, squares=config.squares)
+    yield from fit(translator, examples, loss, config.fit, out, resume=resume, card=facts)
     if join(config.fit.device).rank == 0:
         write_model(out, config, ancestor)
 
@@ -125,9 +130,11 @@ def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
             f"--init {config.init}: has another shape ({translator.config}); "
             "leave the translator's settings out"
         )
+    torch.manual_seed(config.fit.seed)  # of what is new in it
     if config.translator.detail and not translator.config.detail:
-        torch.manual_seed(config.fit.seed)
         translator = _with_detail(translator, config.translator.detail)
+    if config.translator.widths not in (translator.config.widths, TranslatorConfig().widths):
+        translator = _with_widths(translator, config.translator.widths)
     return translator.train(), loaded.card
 
 
@@ -140,13 +147,23 @@ def _can_become(shape: TranslatorConfig, wanted: TranslatorConfig) -> bool:
         if getattr(wanted, setting.name)
         not in (getattr(shape, setting.name), getattr(usual, setting.name))
     }
-    return differs <= ({"norm"} if shape.detail else {"norm", "detail"})
+    gains = {"norm"} if shape.detail else {"norm", "detail"}
+    if can_widen(shape.widths, wanted.widths):
+        gains.add("widths")
+    return differs <= gains
 
 
 def _with_detail(translator: Translator, channels: int) -> Translator:
     """The translator with detail layers, which at first say nothing."""
     grown = Translator(replace(translator.config, detail=channels))
     grown.load_state_dict(translator.state_dict(), strict=False)
+    return grown
+
+
+def _with_widths(translator: Translator, widths: tuple[int, ...]) -> Translator:
+    """The translator with more channels, which nobody hears at first."""
+    grown = Translator(replace(translator.config, widths=widths))
+    grown.network = widened(translator.network, widths)
     return grown
 
 

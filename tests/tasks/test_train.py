@@ -140,7 +140,7 @@ def test_init_continues_a_lineage_with_the_shape_it_has(
 
 
 def test_init_of_another_shape_is_refused(trained: Path, labels: Path, tmp_path: Path) -> None:
-    other = TranslatorConfig(widths=(8, 16))
+    other = TranslatorConfig(widths=(4, 8))
     config = replace(TINY, labels=str(labels), init=str(trained / MODEL), translator=other)
     with pytest.raises(UsageError, match="has another shape"):
         run(config, tmp_path / "run")
@@ -162,6 +162,20 @@ def test_detail_is_added_on_the_way(trained: Path, labels: Path, tmp_path: Path)
     other = replace(same, init=str(model), translator=TranslatorConfig(detail=8))
     with pytest.raises(UsageError, match="has another shape"):
         run(other, tmp_path / "other")
+
+
+def test_levels_are_widened_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
+    """It goes on where it was, and what comes of it keeps its channels, all of which learn."""
+    same = replace(TINY, labels=str(labels), init=str(trained / MODEL))
+    wider = replace(same, translator=TranslatorConfig(widths=(12, 16)))
+    before, after = run(same, tmp_path / "same"), run(wider, tmp_path / "wider")
+    assert after[0].loss["total"] == pytest.approx(before[0].loss["total"], rel=1e-5)
+    model = tmp_path / "wider" / MODEL
+    exit_weight = load_translator(model, torch.device("cpu")).translator.network.exit.weight
+    assert exit_weight.shape[1] == 12
+    assert exit_weight[:, 8:].any()
+    run(replace(same, init=str(model), translator=TranslatorConfig()), tmp_path / "again")
+    assert read_card(tmp_path / "again" / MODEL).parts["translator"].config["widths"] == [12, 16]
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """What the translator is trained to do: least absolute error at once, the mean in steps.
 
-At time 1 the error that counts is the absolute error in the image, HU for HU, and some of its
-square, without which thin bone takes hours to be noticed. Not so for real pairs: they lie some
+At time 1 the error that counts is the absolute error in the image, HU for HU, and at first some of
+its square, without which thin bone takes hours to be noticed. Not so for real pairs: they lie some
 millimetres apart, and squares would count that more than anything that can be learned. Below, the
 squared error of the latent, whose minimum is the conditional mean that a diffusion sampler needs.
 """
@@ -17,12 +17,20 @@ from medgen.tasks.translator.translator import CT, HU_PER_UNIT, Sources, Transla
 
 KILO_HU_PER_UNIT = HU_PER_UNIT / 1000
 MRI_WEIGHT = 0.5  # an error of half an MRI's range counts as much as 500 HU
-SQUARE_WEIGHT = 0.5  # of the regression's squared error: bone that is missed pulls harder
+SQUARES = 0.5  # weight of the regression's squared error: bone that is missed pulls harder
 DIFFUSION_WEIGHT = 0.5  # of the squared error, so that both engines' gradients are of one size
 
 
-def translator_loss(translator: Translator, items: list[Example]) -> Mapping[str, Tensor]:
+def translator_loss(
+    translator: Translator, items: list[Example], *, squares: float = SQUARES
+) -> Mapping[str, Tensor]:
     """The training loss of a batch, as `fit` wants it.
+
+    Args:
+        translator: In training mode.
+        items: The batch.
+        squares: Weight of the squared error of regressions whose images are aligned, per (1000 HU)²
+            or (MRI's range)².
 
     Returns:
         `total`, and of the regressions in the batch `ct` (kilo-HU) and `mri` (image units), 0
@@ -45,8 +53,9 @@ def translator_loss(translator: Translator, items: list[Example]) -> Mapping[str
         wrong = (image - truth) * (KILO_HU_PER_UNIT if is_ct else 1)
         error = _mean(wrong.abs(), weight)
         terms["ct" if is_ct else "mri"].append(error)
-        square_weight = SQUARE_WEIGHT if item.is_aligned else 0
-        pulled = error + square_weight * _mean(wrong.square(), weight)
+        pulled = error
+        if item.is_aligned:
+            pulled = error + squares * _mean(wrong.square(), weight)
         totals.append(pulled if is_ct else MRI_WEIGHT * pulled)
     zero = totals[0].detach() * 0
     means = {name: torch.stack(e).mean().detach() if e else zero for name, e in terms.items()}

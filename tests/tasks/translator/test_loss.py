@@ -10,7 +10,7 @@ from medgen.tasks.translator.examples import Example
 from medgen.tasks.translator.loss import (
     DIFFUSION_WEIGHT,
     MRI_WEIGHT,
-    SQUARE_WEIGHT,
+    SQUARES,
     translator_loss,
 )
 from medgen.tasks.translator.translator import CT, HU_PER_UNIT, Translator, TranslatorConfig
@@ -49,10 +49,13 @@ def example(kind: Kind, *, time: float = 1.0, seed: int = 0) -> Example:
     )
 
 
-def loss_of(*items: Example, wrong: float | torch.Tensor = 0.0) -> dict[str, float]:
+def loss_of(
+    *items: Example, wrong: float | torch.Tensor = 0.0, squares: float = SQUARES
+) -> dict[str, float]:
     kinds = [item.kind for item in items]
     oracle = Oracle(*(item.target + wrong for item in items), kinds=kinds)
-    return {name: float(value) for name, value in translator_loss(oracle, list(items)).items()}
+    terms = translator_loss(oracle, list(items), squares=squares)
+    return {name: float(value) for name, value in terms.items()}
 
 
 @pytest.mark.parametrize("kind", [CT, T1])
@@ -64,7 +67,7 @@ def test_the_truth_costs_nothing(kind: Kind, time: float) -> None:
 def test_a_hundred_hu_too_much_is_a_tenth_of_a_kilo_hu() -> None:
     found = loss_of(example(CT), wrong=100 / HU_PER_UNIT)
     assert found["ct"] == pytest.approx(0.1, rel=1e-4)
-    assert found["total"] == pytest.approx(0.1 + SQUARE_WEIGHT * 0.1**2, rel=1e-4)
+    assert found["total"] == pytest.approx(0.1 + SQUARES * 0.1**2, rel=1e-4)
     assert found["mri"] == found["diffusion"] == 0
 
 
@@ -73,10 +76,17 @@ def test_squares_do_not_count_where_nothing_is_aligned() -> None:
     assert found["total"] == pytest.approx(0.5, rel=1e-4)
 
 
+def test_squares_count_as_much_as_is_asked() -> None:
+    wrong = 500 / HU_PER_UNIT
+    for squares in (0.0, 0.2):
+        found = loss_of(example(CT), wrong=wrong, squares=squares)
+        assert found["total"] == pytest.approx(0.5 + squares * 0.5**2, rel=1e-4)
+
+
 def test_an_mri_error_is_in_units_of_the_image() -> None:
     found = loss_of(example(T1), wrong=0.2)
     assert found["mri"] == pytest.approx(0.2, rel=1e-4)
-    assert found["total"] == pytest.approx(MRI_WEIGHT * (0.2 + SQUARE_WEIGHT * 0.2**2), rel=1e-4)
+    assert found["total"] == pytest.approx(MRI_WEIGHT * (0.2 + SQUARES * 0.2**2), rel=1e-4)
 
 
 def test_below_time_1_the_latents_square_counts() -> None:

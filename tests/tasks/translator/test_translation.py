@@ -1,16 +1,20 @@
 """A translation lies on the source's grid, and no patch of it can be told from its neighbours."""
 
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from medgen.data.intensity import HOUNSFIELD, mri_window
+from medgen.io import files
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU, Kind
+from medgen.tasks.device import emulates_bf16
 from medgen.tasks.translator import translation
+from medgen.tasks.translator.model import load_translator
 from medgen.tasks.translator.translation import (
     EngineConfig,
     Voxels,
@@ -19,6 +23,7 @@ from medgen.tasks.translator.translation import (
 )
 from medgen.tasks.translator.translator import CT, Translator, TranslatorConfig
 
+SAMPLES = Path(__file__).parents[3] / "sample_data"
 MRI, T2 = Kind.parse("mri"), Kind.parse("mri:t2")
 TURNS = [
     np.array([[s * (a == p) for a in range(3)] for s, p in zip(signs, order, strict=True)])
@@ -161,7 +166,7 @@ def test_patches_that_disagree_are_blended() -> None:
     assert steps.max() < 25
 
 
-@pytest.mark.parametrize(("cells", "patches"), [(16, 1), (64, 1), (65, 2), (112, 2), (113, 3)])
+@pytest.mark.parametrize(("cells", "patches"), [(16, 1), (72, 1), (73, 2), (128, 2), (129, 3)])
 def test_no_more_patches_than_needed(cells: int, patches: int) -> None:
     size = patch_size(cells)
     assert size % 8 == 0
@@ -180,6 +185,24 @@ def test_diffusion_does_not_know_of_patches(monkeypatch: pytest.MonkeyPatch) -> 
     small_patches(monkeypatch)
     assert np.abs(diffuse(Echo(), image, seed=3) - whole).max() < 0.05
     assert whole.std() > 1
+
+
+@pytest.mark.skipif(emulates_bf16(torch.device("cpu")), reason="this CPU only emulates bf16")
+def test_bfloat16_moves_a_ct_by_one_hu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is used; the network's answer itself is kept in float32."""
+    translator = load_translator("base", torch.device("cpu")).translator
+    image = files.read(SAMPLES / "head" / "t1.nii.gz")
+    assert translation.is_faster_in_bf16(translator)
+    coarse = regress(translator, image)
+    monkeypatch.setattr(translation, "is_faster_in_bf16", lambda _: False)
+    fine = regress(translator, image)
+    apart = np.abs(coarse - fine)[fine > -500]
+    assert 0 < apart.mean() < 2
+    assert np.quantile(apart, 0.999) < 20
+
+
+def test_instance_norms_are_answered_in_float32() -> None:
+    assert not translation.is_faster_in_bf16(Translator(TranslatorConfig(widths=(8, 8))))
 
 
 def test_a_step_is_one_evaluation() -> None:
