@@ -8,6 +8,7 @@ import torch
 
 from medgen.data.body import body_of
 from medgen.data.intensity import HOUNSFIELD, mri_window
+from medgen.data.padding import continued
 from medgen.data.register import apply_shift, measure_shift
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.data.study import Study
@@ -52,8 +53,10 @@ def read_pair(study: Study, kind: Kind, *, spacing: float, register: bool) -> Pa
     if not known.any():
         raise InputError(f"{study.images[CT]}: does not overlap its MRI; check both affines")
     window = mri_window(mri.voxels)
-    share = (window.normalise(resample(mri.voxels, mri.geometry, grid, fill=window.low)) + 1) / 2
-    weight = np.where(inside, 1.0, OUTSIDE) * known
+    shown, unknown = continued(mri.voxels, mri.geometry.spacing)
+    share = (window.normalise(resample(shown, mri.geometry, grid, fill=window.low)) + 1) / 2
+    untold = resample(unknown.astype(np.float32), mri.geometry, grid, fill=1.0) > 0.5
+    weight = np.where(inside, 1.0, OUTSIDE) * (known & ~untold)
     return Pair(
         torch.from_numpy(np.nan_to_num(hu, nan=HOUNSFIELD.low)),
         torch.from_numpy(share),

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from monai.inferers import sliding_window_inference
 from scipy import ndimage
 from torch import Tensor
 
 from medgen.data.intensity import HOUNSFIELD, Window, intensity_of
+from medgen.data.padding import continued
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.diffusion.noise import noise_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
@@ -66,24 +67,43 @@ def translate_images(
         sources: One image, or several of the same patient in one world; each with its kind.
         to: What to make.
         config: Engine, steps, samples and seed.
+
+    Returns:
+        On the grid of the first; air, or 0, in its padding beyond the reach of one voxel.
     """
     first = sources[0]
     own = Grid(_volume_shape(first), first.geometry)
     windows = [_window(source) for source in sources]
     grid = isotropic_grid(own, translator.config.spacing)
     grid = _around_patient(first, windows[0], grid)
-    inputs = _on_grid(translator, sources, windows, grid)
+    told = [_beyond_padding(source) for source in sources]
+    inputs = _on_grid(translator, [source for source, _ in told], windows, grid)
     means = _Running(grid.shape)
     for image in _predictions(translator, inputs, to, config):
         means.add(image[0, 0][tuple(slice(size) for size in grid.shape)].cpu().numpy())
     scale = unit_of(to)
     fill = AIR_HU if to == CT else 0.0
     mean = resample(scale.denormalise(means.mean), grid.geometry, own, fill=fill)
+    _, unknown = told[0]
+    mean[unknown] = fill
     spread = None
     if config.engine == "diffuse" and config.samples > 1:
         deviation = means.deviation * (scale.high - scale.low) / 2
         spread = resample(deviation.astype(np.float32), grid.geometry, own, fill=0.0)
+        spread[unknown] = 0
     return Translated(mean, spread)
+
+
+def _beyond_padding(source: MedicalImage) -> tuple[MedicalImage, Bool[np.ndarray, "i j k"]]:
+    """An MRI whose padding goes on as what is beside it, and where it tells nothing at all.
+
+    The network would take the wall of the padding for skin or bone. What the padding of a CT says
+    is air, which it knows.
+    """
+    if source.kind == CT:
+        return source, np.zeros(source.voxels.shape, bool)
+    voxels, unknown = continued(source.voxels, source.geometry.spacing)
+    return replace(source, voxels=voxels), unknown
 
 
 @dataclass

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from medgen.data.study import Study
 from medgen.errors import InputError
@@ -44,6 +45,18 @@ def test_weights_tell_body_air_and_nothing_apart(tmp_path: Path, volumes: Simple
     assert (pair.weight[:9] == 0).all()  # the CT begins 10 mm further right
     assert pair.ct.isfinite().all()
     assert (pair.ct[:9] == -1024).all()
+
+
+def test_padding_of_the_mri_teaches_nothing(tmp_path: Path, volumes: SimpleNamespace) -> None:
+    one = study(tmp_path, volumes)
+    [whole] = read_pairs([one], spacing=1.0, register=False)
+    mri = volumes.head("mri", (40, 40, 40)) + 1
+    mri[30:] = 0
+    volumes.save(mri, one.images[KINDS["mri:t2"]], np.eye(4))
+    [pair] = read_pairs([one], spacing=1.0, register=False)
+    assert (pair.weight[31:] == 0).all()
+    assert torch.equal(pair.mri[30:33], pair.mri[29].expand(3, -1, -1))
+    assert torch.equal(pair.weight[:30] > 0, whole.weight[:30] > 0)
 
 
 def test_padding_of_the_ct_is_no_darker_than_air(tmp_path: Path, volumes: SimpleNamespace) -> None:

@@ -236,6 +236,23 @@ def test_one_answer_has_no_spread() -> None:
     assert translate_images(Copy(), [image], CT, one).spread is None
 
 
+def test_padding_is_no_skin_and_far_from_the_scan_there_is_air() -> None:
+    """The scan goes on by a voxel, without the ramp to 0 that the next slice would have seen."""
+    image = waves(affine_of(np.diag([1.0, 1.0, 3.0])), (40, 44, 16))
+    voxels = image.voxels.copy()
+    voxels[..., 11:] = 0
+    padded = image.with_voxels(voxels, MRI)
+    found = regress(Copy(), padded)
+    known = HOUNSFIELD.denormalise(mri_window(voxels).normalise(image.voxels))
+    assert np.abs(found - known)[..., :10].max() < 20  # of slices of 3 mm, interpolated twice
+    assert np.abs(found[..., 11] - found[..., 10]).max() < 20
+    assert (found[..., 12:] == AIR_HU).all()
+    several = translate_images(Echo(), [padded], CT, EngineConfig("diffuse", steps=2, samples=2))
+    assert several.spread is not None
+    assert (several.spread[..., 12:] == 0).all()
+    assert several.spread[..., :10].min() > 0
+
+
 def test_far_from_the_patient_there_is_air_and_no_work() -> None:
     voxels = np.zeros((150, 150, 150), np.float32)
     voxels[60:90, 60:90, 60:90] = 500
