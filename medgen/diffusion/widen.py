@@ -30,29 +30,30 @@ def _handed_up(widths: Sequence[int]) -> list[int]:
 
 
 @torch.no_grad()
-def widened(network: ModulatedUNet, widths: Sequence[int]) -> ModulatedUNet:
+def widened(network: ModulatedUNet, widths: Sequence[int], *, inputs: int) -> ModulatedUNet:
     """The same network with more channels.
 
     Args:
         network: Left as it is.
         widths: Channels of each level, finest first.
+        inputs: Channels of its input; those that it had come first.
 
     Raises:
-        ValueError: If `can_widen` says no.
+        ValueError: If it would hear less, or `can_widen` says no.
     """
     config = network.config
-    if not can_widen(config.widths, widths):
+    if not can_widen(config.widths, widths) or inputs < config.in_channels:
         raise ValueError(f"a network of widths {config.widths} cannot become {tuple(widths)}")
-    wide = ModulatedUNet(replace(config, widths=tuple(widths)))
+    wide = ModulatedUNet(replace(config, in_channels=inputs, widths=tuple(widths)))
     before, after = config.widths, wide.config.widths
-    inputs = {"detail.0.weight": _beside(before[0], after[0], config.in_channels)}
+    places = {"detail.0.weight": _beside(before[0], after[0], config.in_channels)}
     for step, handed_up in enumerate(reversed(_handed_up(before))):
         level = len(before) - 2 - step
         skips_first = _beside(before[level], after[level], handed_up)
-        inputs[f"up.{step}.convs.conv_0.conv.weight"] = skips_first
+        places[f"up.{step}.convs.conv_0.conv.weight"] = skips_first
     state = wide.state_dict()
     for name, learned in network.state_dict().items():
-        _keep(state[name], learned, name, inputs.get(name))
+        _keep(state[name], learned, name, places.get(name))
     wide.load_state_dict(state)
     return wide.train(network.training)
 

@@ -42,9 +42,7 @@ class TrainConfig:
 
     labels: str | None = None  # head label maps, a file or a folder; None: procedural heads
     hold_out: tuple[str, ...] = ()  # label maps that stay unseen, by name
-    init: str | None = (
-        None  # a model to start from; it may gain affine norms, detail, or wider levels
-    )
+    init: str | None = None  # a model to start from; it may gain norms, detail, widths, a knee
     freeze: tuple[str, ...] = ()  # modules that stay as they are, such as network.down
     register: str = "none"  # none, or rigid: move each CT onto its MRI first
     allow_outside: bool = False  # the manifest may name files outside its folder
@@ -133,9 +131,7 @@ def _start(config: TrainConfig) -> tuple[Translator, Card | None]:
     torch.manual_seed(config.fit.seed)  # of what is new in it
     if config.translator.detail and not translator.config.detail:
         translator = _with_detail(translator, config.translator.detail)
-    if config.translator.widths not in (translator.config.widths, TranslatorConfig().widths):
-        translator = _with_widths(translator, config.translator.widths)
-    return translator.train(), loaded.card
+    return _widened(translator, config.translator).train(), loaded.card
 
 
 def _can_become(shape: TranslatorConfig, wanted: TranslatorConfig) -> bool:
@@ -147,7 +143,8 @@ def _can_become(shape: TranslatorConfig, wanted: TranslatorConfig) -> bool:
         if getattr(wanted, setting.name)
         not in (getattr(shape, setting.name), getattr(usual, setting.name))
     }
-    gains = {"norm"} if shape.detail else {"norm", "detail"}
+    gains = {"norm"}
+    gains |= {name for name in ("detail", "knee") if not getattr(shape, name)}
     if can_widen(shape.widths, wanted.widths):
         gains.add("widths")
     return differs <= gains
@@ -160,10 +157,13 @@ def _with_detail(translator: Translator, channels: int) -> Translator:
     return grown
 
 
-def _with_widths(translator: Translator, widths: tuple[int, ...]) -> Translator:
-    """The translator with more channels, which nobody hears at first."""
-    grown = Translator(replace(translator.config, widths=widths))
-    grown.network = widened(translator.network, widths)
+def _widened(translator: Translator, wanted: TranslatorConfig) -> Translator:
+    """The translator with the widths and the knee that are asked for, which change nothing yet."""
+    shape, usual = translator.config, TranslatorConfig()
+    widths = shape.widths if wanted.widths == usual.widths else wanted.widths
+    grown = Translator(replace(shape, widths=widths, knee=wanted.knee or shape.knee))
+    inputs = grown.network.config.in_channels
+    grown.network = widened(translator.network, widths, inputs=inputs)
     return grown
 
 

@@ -35,7 +35,7 @@ def image() -> torch.Tensor:
 @pytest.mark.parametrize("widths", [WIDER, (16, 20, 24, 24), (8, 12, 16, 16)])
 def test_the_answer_stays(norm: NormName, detail: int, widths: tuple[int, ...]) -> None:
     network = trained(replace(CONFIG, norm=norm, detail=detail))
-    wide = widened(network, widths)
+    wide = widened(network, widths, inputs=3)
     assert wide.config == replace(network.config, widths=widths)
     before, after = (one(image(), TIME, ASKED) for one in (network, wide))
     assert (after - before).abs().max() < 1e-5 * before.abs().max()
@@ -43,7 +43,7 @@ def test_the_answer_stays(norm: NormName, detail: int, widths: tuple[int, ...]) 
 
 def test_every_new_channel_is_heard_after_one_step() -> None:
     """And all that was there still learns, so that nothing is cut off."""
-    wide = widened(trained(replace(CONFIG, norm="affine")), WIDER).train()
+    wide = widened(trained(replace(CONFIG, norm="affine")), WIDER, inputs=3).train()
     optimizer = torch.optim.SGD(wide.parameters(), lr=1e-3)
     for _ in range(2):
         optimizer.zero_grad()
@@ -54,10 +54,21 @@ def test_every_new_channel_is_heard_after_one_step() -> None:
         assert parameter.grad.abs().sum(tuple(range(1, parameter.ndim))).min() > 0, name
 
 
+@torch.no_grad()
+def test_more_inputs_change_nothing_at_first() -> None:
+    network = trained(replace(CONFIG, norm="affine"))
+    wide = widened(network, WIDER, inputs=5)
+    more = torch.cat([image(), torch.randn(1, 2, *image().shape[2:])], dim=1)
+    before, after = network(image(), TIME, ASKED), wide(more, TIME, ASKED)
+    assert (after - before).abs().max() < 1e-5 * before.abs().max()
+    with pytest.raises(ValueError, match="cannot become"):
+        widened(wide, WIDER, inputs=3)
+
+
 def test_what_it_was_made_from_stays() -> None:
     network = trained()
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
-    nn.init.zeros_(widened(network, WIDER).entry.conv_0.conv.weight)
+    nn.init.zeros_(widened(network, WIDER, inputs=3).entry.conv_0.conv.weight)
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
 
 
@@ -65,4 +76,4 @@ def test_what_it_was_made_from_stays() -> None:
 def test_narrower_or_otherwise_joined_networks_are_refused(widths: tuple[int, ...]) -> None:
     assert not can_widen(CONFIG.widths, widths)
     with pytest.raises(ValueError, match="cannot become"):
-        widened(trained(), widths)
+        widened(trained(), widths, inputs=3)

@@ -167,15 +167,20 @@ def test_detail_is_added_on_the_way(trained: Path, labels: Path, tmp_path: Path)
 def test_levels_are_widened_on_the_way(trained: Path, labels: Path, tmp_path: Path) -> None:
     """It goes on where it was, and what comes of it keeps its channels, all of which learn."""
     same = replace(TINY, labels=str(labels), init=str(trained / MODEL))
-    wider = replace(same, translator=TranslatorConfig(widths=(12, 16)))
+    wider = replace(same, translator=TranslatorConfig(widths=(12, 16), knee=0.02))
     before, after = run(same, tmp_path / "same"), run(wider, tmp_path / "wider")
     assert after[0].loss["total"] == pytest.approx(before[0].loss["total"], rel=1e-5)
     model = tmp_path / "wider" / MODEL
-    exit_weight = load_translator(model, torch.device("cpu")).translator.network.exit.weight
-    assert exit_weight.shape[1] == 12
-    assert exit_weight[:, 8:].any()
+    network = load_translator(model, torch.device("cpu")).translator.network
+    assert network.exit.weight.shape[1] == 12
+    assert network.exit.weight[:, 8:].any()
+    assert network.entry.conv_0.conv.weight[:8, -24:].any()
     run(replace(same, init=str(model), translator=TranslatorConfig()), tmp_path / "again")
-    assert read_card(tmp_path / "again" / MODEL).parts["translator"].config["widths"] == [12, 16]
+    again = read_card(tmp_path / "again" / MODEL).parts["translator"].config
+    assert (again["widths"], again["knee"]) == ([12, 16], 0.02)
+    other = replace(same, init=str(model), translator=TranslatorConfig(knee=0.1))
+    with pytest.raises(UsageError, match="has another shape"):
+        run(other, tmp_path / "other")
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ class TranslatorConfig:
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)  # channels of each level
     norm: NormName = "instance"  # or affine
     detail: int = 0  # channels of the layers that tell the voxels of a cell apart; 0 is none
+    knee: float = 0.0  # of MRIs shown with their dark end stretched, share of their range; 0: none
 
     def __post_init__(self) -> None:
         """Raises UsageError for a size that no translator can have."""
@@ -42,6 +43,8 @@ class TranslatorConfig:
         check_least(self, 0, "detail")
         if not 0 < self.spacing < math.inf:
             raise UsageError(f"translator.spacing is {self.spacing:g} mm; choose one above 0")
+        if not 0 <= self.knee < 1:
+            raise UsageError(f"translator.knee is {self.knee:g}; it is a share, 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ class Translator(nn.Module):
         self.ct_codec = HaarCodec(offset=-0.5, latent_scale=0.7)
         self.mri_codec = HaarCodec(offset=-0.4, latent_scale=1.0)
         channels, bands = 1 + config.mri_slots, self.ct_codec.channels
+        again = config.mri_slots if config.knee else 0  # the MRIs, stretched
         self.network = ModulatedUNet(
             ModulatedUNetConfig(
-                in_channels=bands * (1 + channels),
+                in_channels=bands * (1 + channels + again),
                 out_channels=bands,
                 conditions=len(TARGETS) + channels,
                 widths=config.widths,
@@ -84,17 +88,26 @@ class Translator(nn.Module):
         return self.ct_codec if target == CT else self.mri_codec
 
     def encode(self, sources: Sources) -> Latent:
-        """The latents of all source channels, one after the other; zeros where absent."""
+        """The latents of all source channels, one after the other; zeros where absent.
+
+        With a knee those of the MRIs come a second time, stretched.
+        """
         batch, channels, *space = sources.images.shape
+        images, codecs = list(sources.images.split(1, dim=1)), [self.ct_codec]
+        codecs += [self.mri_codec] * (channels - 1)
+        present = sources.present
+        if self.config.knee:
+            images += [stretched(image, self.config.knee) for image in images[1:]]
+            codecs += codecs[1:]
+            present = torch.cat([present, present[:, 1:]], dim=1)
         bands = self.ct_codec.channels
-        latents = sources.images.new_zeros(batch, channels * bands, *(size // 2 for size in space))
-        for channel in range(channels):
-            given = sources.present[:, channel].nonzero()[:, 0]
+        grid = [size // 2 for size in space]
+        latents = sources.images.new_zeros(batch, len(images), bands, *grid)
+        for channel, (image, codec) in enumerate(zip(images, codecs, strict=True)):
+            given = present[:, channel].nonzero()[:, 0]
             if len(given):
-                codec = self.ct_codec if channel == 0 else self.mri_codec
-                image = sources.images[given, channel : channel + 1]
-                latents[given, channel * bands : (channel + 1) * bands] = codec.encode(image)
-        return latents
+                latents[given, channel] = codec.encode(image[given])
+        return latents.flatten(1, 2)
 
     def conditions(
         self, targets: list[Kind], present: Float[Tensor, "batch channels"]
@@ -124,6 +137,19 @@ class Translator(nn.Module):
             time.expand(len(noisy)),
             conditions,
         )
+
+
+def stretched(image: Image, knee: float) -> Image:
+    """An image in [-1, 1] with its dark end spread out: linear below the knee, logarithmic above.
+
+    Cortical bone and muscle differ by some hundredths of the range of a T2-weighted scan.
+
+    Args:
+        image: In [-1, 1].
+        knee: A few times the noise, as a share of the range, above 0.
+    """
+    share = ((image + 1) / 2).clamp(min=0)
+    return 2 * torch.asinh(share / knee) / math.asinh(1 / knee) - 1
 
 
 def index_of(target: Kind) -> int:

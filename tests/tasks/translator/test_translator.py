@@ -14,6 +14,7 @@ from medgen.tasks.translator.translator import (
     Translator,
     TranslatorConfig,
     index_of,
+    stretched,
 )
 
 GRID = (8, 8, 12)
@@ -82,6 +83,31 @@ def test_the_latents_stand_in_the_order_of_the_channels(translator: Translator) 
     assert not latent[:, 24:].any()
 
 
+def test_with_a_knee_mris_come_again_with_their_dark_end_stretched() -> None:
+    translator = Translator(TranslatorConfig(widths=(8, 8), knee=0.02))
+    given = sources(1, 0, 1, 0)
+    latent = translator.encode(given)
+    assert latent.shape[1] == 8 * (4 + 3)
+    plain = Translator(TranslatorConfig(widths=(8, 8))).encode(given)
+    assert torch.equal(latent[:, :32], plain)
+    again = stretched(given.images[:, 2:3], 0.02)
+    assert torch.equal(latent[:, 40:48], translator.mri_codec.encode(again))
+    assert not latent[:, 32:40].any()
+    assert not latent[:, 48:].any()
+
+
+def test_the_stretch_is_linear_below_its_knee_and_logarithmic_above() -> None:
+    """Ends stay; a hundredth near black moves far, and each doubling above by as much."""
+    shares = torch.tensor([0.0, 0.001, 0.002, 0.2, 0.4, 0.8, 1.0])
+    found = (stretched((2 * shares - 1)[None, None], 0.02)[0, 0] + 1) / 2
+    assert found[0] == 0
+    assert found[-1] == pytest.approx(1)
+    assert found[2] / found[1] == pytest.approx(2, rel=0.01)
+    assert found[5] - found[4] == pytest.approx(float(found[4] - found[3]), rel=0.01)
+    assert found[1] > 10 * shares[1]
+    assert stretched(torch.tensor([[[-1.2]]]), 0.02) == -1
+
+
 def test_each_item_has_its_own_absent_channels(translator: Translator) -> None:
     one, other = sources(1, 0, 0, 0), sources(0, 1, 1, 0)
     both = Sources(torch.cat([one.images, other.images]), torch.cat([one.present, other.present]))
@@ -122,7 +148,14 @@ def test_a_batch_is_its_items(translator: Translator) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"mri_slots": 0}, {"widths": ()}, {"widths": (0, 8)}, {"detail": -1}, {"spacing": 0.0}],
+    [
+        {"mri_slots": 0},
+        {"widths": ()},
+        {"widths": (0, 8)},
+        {"detail": -1},
+        {"spacing": 0.0},
+        {"knee": 1.0},
+    ],
 )
 def test_sizes_that_no_translator_has(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
