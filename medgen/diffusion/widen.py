@@ -42,8 +42,10 @@ def widened(network: ModulatedUNet, widths: Sequence[int], *, inputs: int) -> Mo
         ValueError: If it would hear less, or `can_widen` says no.
     """
     config = network.config
-    if not can_widen(config.widths, widths) or inputs < config.in_channels:
+    if not can_widen(config.widths, widths):
         raise ValueError(f"a network of widths {config.widths} cannot become {tuple(widths)}")
+    if inputs < config.in_channels:
+        raise ValueError(f"a network of {config.in_channels} inputs cannot hear {inputs} only")
     wide = ModulatedUNet(replace(config, in_channels=inputs, widths=tuple(widths)))
     before, after = config.widths, wide.config.widths
     places = {"detail.0.weight": _beside(before[0], after[0], config.in_channels)}

@@ -61,7 +61,7 @@ def test_more_inputs_change_nothing_at_first() -> None:
     more = torch.cat([image(), torch.randn(1, 2, *image().shape[2:])], dim=1)
     before, after = network(image(), TIME, ASKED), wide(more, TIME, ASKED)
     assert (after - before).abs().max() < 1e-5 * before.abs().max()
-    with pytest.raises(ValueError, match="cannot become"):
+    with pytest.raises(ValueError, match="cannot hear 3 only"):
         widened(wide, WIDER, inputs=3)
 
 
