@@ -108,7 +108,8 @@ def _speed(rows: Sequence[Row]) -> list[Goal]:
 def _skull(rows: Sequence[Row]) -> list[Goal]:
     shares = {row.subject: row.scores["closed_share"] for row in rows}
     return [
-        at_least(f"closed skull, real head {name}", shares.get(name), CLOSED) for name in REAL_HEADS
+        at_least(f"closed skull, real head {name}", shares.get(name), CLOSED, digits=4)
+        for name in REAL_HEADS
     ]
 
 
