@@ -317,6 +317,7 @@ def test_nothing_to_learn_from_is_said(labels: Path, tmp_path: Path, manifest: P
     ("settings", "message"),
     [
         ({"register": "affine"}, "--register affine: write none or rigid"),
+        ({"squares": -0.5}, "squares -0.5: choose 0 or more"),
         ({"hold_out": ("a",)}, "--hold-out names label maps; give --labels"),
     ],
 )
