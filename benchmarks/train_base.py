@@ -71,10 +71,15 @@ LARGE = {  # norms fixed, so that what is learnt from a patch holds for whatever
 }
 CONSTANT = {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.warmup": "20"}
 FALLING = CONSTANT | {"fit.decay": "linear", "fit.min_lr_share": "0.0"}
+VARIED = {  # marrow and scans
+    "examples.yellow_marrow": "0.7",
+    "examples.dim_fat": "0.5",
+    "examples.coarse": "0.25",
+}
 WIDER = (  # mostly MRI to CT, by absolute errors
     LARGE
     | FALLING
-    | {"examples.yellow_marrow": "0.7", "examples.dim_fat": "0.5", "examples.coarse": "0.25"}
+    | VARIED
     | {"examples.real": "0.25", "examples.to_ct": "0.88", "examples.regression": "0.92"}
     | {"squares": "0", "fit.precision": "bf16"}
 )
@@ -148,7 +153,7 @@ PHASES = (
         LARGE
         | FALLING
         | {"translator.detail": "64"}
-        | {"examples.yellow_marrow": "0.7", "examples.dim_fat": "0.5", "examples.coarse": "0.25"}
+        | VARIED
         | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "9"},
         has_limbs=True,
         processes=2,

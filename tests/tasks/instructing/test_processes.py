@@ -52,7 +52,8 @@ def test_two_processes_learn_what_one_does(folders: SimpleNamespace, name: str) 
             assert (off > 1e-5).float().mean() < 0.01
             assert off.max() < FIT["learning_rate"] / 10
             moved = (one[key] - begin[key]).abs().max()
-            assert moved > (5e-4 if one[key].numel() > 2 else 0), key  # single steps may cancel
+            # The steps of two numbers may cancel; they are not rounding all the same.
+            assert moved > (5e-4 if one[key].numel() > 2 else 10 * off.max()), key
 
 
 @pytest.mark.slow
