@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from monai.inferers import sliding_window_inference
 from monai.networks.nets.basic_unet import BasicUNet
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from medgen.checkpoint import Card, load_part, read_card, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.data.intensity import HOUNSFIELD, mri_window
 from medgen.data.resample import Grid, resample
+from medgen.diffusion.windows import in_windows
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU
 from medgen.tasks.translator.examples import Example
@@ -76,17 +76,8 @@ class PlainUNet:
         window = mri_window(image.voxels)
         mri = window.normalise(resample(image.voxels, image.geometry, grid, fill=window.low))
         source = torch.from_numpy(mri)[None, None].to(next(self.network.parameters()).device)
-        predicted = sliding_window_inference(
-            source,
-            roi_size=[min(WINDOW, 16 * -(-size // 16)) for size in grid.shape],
-            sw_batch_size=1,
-            predictor=self.network,
-            overlap=OVERLAP / WINDOW,
-            mode="gaussian",
-            padding_mode="replicate",
-        )
-        if not isinstance(predicted, Tensor):
-            raise TypeError("the sliding window returned more than one image")
+        sizes = [min(WINDOW, 16 * -(-size // 16)) for size in grid.shape]
+        predicted = in_windows(self.network, source, sizes, OVERLAP)
         hu = HOUNSFIELD.denormalise(predicted[0, 0].cpu().numpy())
         i, j, k = image.voxels.shape
         return resample(hu, grid.geometry, Grid((i, j, k), image.geometry), fill=AIR_HU)

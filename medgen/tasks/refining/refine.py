@@ -5,15 +5,15 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
-from monai.inferers import sliding_window_inference
 from torch import Tensor
 
 from medgen.diffusion.noise import draw_noise, generator_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
+from medgen.diffusion.windows import in_windows
 from medgen.instruct.refiner import Fine, Refiner
 from medgen.shapes import Embedding, Image, Latent, Time
-from medgen.tasks.translator.translation import OVERLAP, PATCH, patch_size
+from medgen.tasks.translator.translation import OVERLAP, patch_size
 
 FLAT = 512  # cells of a side that a radiograph may have to be refined in one piece
 LEVEL = 0.05  # of the noise on what is given: made images are not as sharp as real ones
@@ -67,23 +67,14 @@ def _in_patches(
     """What the network predicts of a whole image, patch by patch, blended."""
     bands = noisy.shape[1]
     whole = torch.cat([noisy, given], dim=1)
-    sizes = [patch_size(size) if noisy.ndim == 5 else min(size, FLAT) for size in noisy.shape[2:]]
+    grid, is_volume = noisy.shape[2:], noisy.ndim == 5
+    sizes = [patch_size(size) if is_volume else min(size, FLAT) for size in grid]
+    overlap = OVERLAP if is_volume else FLAT // 4
     answers = []
     for item, (level, where) in enumerate(zip(levels, embedding, strict=True)):
 
         def predict(patch: Tensor, level: Tensor = level, where: Tensor = where) -> Tensor:
             return refiner(patch[:, :bands], time, patch[:, bands:], level[None], where[None])
 
-        answer = sliding_window_inference(
-            whole[item : item + 1],
-            roi_size=sizes,
-            sw_batch_size=1,
-            predictor=predict,
-            overlap=[min(0.5, OVERLAP / min(size, PATCH)) for size in sizes],
-            mode="gaussian",
-            padding_mode="replicate",
-        )
-        if not isinstance(answer, Tensor):
-            raise TypeError("the sliding window returned more than one image")
-        answers.append(answer)
+        answers.append(in_windows(predict, whole[item : item + 1], sizes, overlap))
     return torch.cat(answers)

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from monai.inferers import sliding_window_inference
 from scipy import ndimage
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.diffusion.noise import noise_for
 from medgen.diffusion.sampler import last, sample_dpm_solver
 from medgen.diffusion.schedule import uniform_stops
+from medgen.diffusion.windows import in_windows
 from medgen.io.geometry import Geometry
 from medgen.io.image import MedicalImage
 from medgen.modality import AIR_HU, Kind, Modality
@@ -241,18 +241,8 @@ class _Patches:
                 return self.translator(patch[:, :bands], time, patch[:, bands:], conditions)
 
         grid = noisy.shape[2:]
-        result = sliding_window_inference(
-            torch.cat([noisy, self.source], dim=1),
-            roi_size=[patch_size(size) for size in grid],
-            sw_batch_size=1,
-            predictor=predict,
-            overlap=[min(0.5, OVERLAP / patch_size(size)) for size in grid],
-            mode="gaussian",
-            padding_mode="replicate",
-        )
-        if not isinstance(result, Tensor):
-            raise TypeError("the sliding window returned more than one image")
-        return result
+        whole = torch.cat([noisy, self.source], dim=1)
+        return in_windows(predict, whole, [patch_size(size) for size in grid], OVERLAP)
 
 
 def is_faster_in_bf16(translator: Translator) -> bool:
