@@ -9,11 +9,12 @@ from torch import Generator, Tensor
 from medgen.phantom.canvas import one_of
 from medgen.phantom.field import chance, smooth_field, uniform
 from medgen.phantom.protocol import Protocol, Relaxation
-from medgen.phantom.resolution import blur, thick_slices
+from medgen.phantom.resolution import blur, spilled, thick_slices
 from medgen.phantom.tissue import MIXTURES, Tissue, column, of_each_tissue
 
 Volume = Float[Tensor, "i j k"]
 Tissues = Integer[Tensor, "i j k"]
+SPILL_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class MRIScan:
         bias_mm: Distance over which the receive field varies, mm.
         thickness_mm: Slice thickness, mm; up to one voxel means a 3-D acquisition.
         axis: Voxel axis across the slices.
+        spill: Share of the signal that ends up about a centimetre from where it comes from, by
+            ghosts and the tails of the point spread function: what has none, as bone, is not black.
     """
 
     protocol: Protocol
@@ -137,6 +140,7 @@ class MRIScan:
     bias_mm: float = 90.0
     thickness_mm: float = 1.0
     axis: int = 2
+    spill: float = 0.0
 
 
 def random_mri(protocol: Protocol, generator: Generator) -> MRIScan:
@@ -173,7 +177,8 @@ def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Gene
     for overlay in body.overlays:
         overlay.over(image, signal[overlay.tissue])
     image = blur(image[None], (scan.fwhm_mm / body.spacing,) * 3)
-    image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)[0]
+    image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)
+    image = spilled(image, scan.spill, SPILL_MM / body.spacing)[0]
     shape = tuple(image.shape)
     field = smooth_field(shape, scan.bias_mm / body.spacing, generator)[0]
     image = image * torch.exp(scan.bias * field)

@@ -1,4 +1,4 @@
-"""What a scanner blurs: the point spread function, and slices thicker than the voxels."""
+"""What a scanner blurs: the point spread function, its tails, and slices thicker than voxels."""
 
 import math
 
@@ -51,3 +51,14 @@ def thick_slices(volume: Volume, thickness: float, axis: int) -> Volume:
     few[axis] = max(2, round(shape[axis] / thickness))
     thick = F.interpolate(volume[None], few, mode="area")
     return F.interpolate(thick, shape, mode="trilinear", align_corners=False)[0]
+
+
+def spilled(volume: Volume, share: float, reach: float) -> Volume:
+    """Spread a share of the signal over all that is about `reach` voxels away."""
+    if not share:
+        return volume
+    shape = list(volume.shape[1:])
+    few = [max(1, round(size / reach)) for size in shape]
+    far = F.interpolate(volume[None], few, mode="area")
+    far = F.interpolate(far, shape, mode="trilinear", align_corners=False)[0]
+    return torch.lerp(volume, far, share)

@@ -117,6 +117,18 @@ def test_mri_shows_the_ratio_of_the_signals() -> None:
     assert (image[2, 16, 16] / image[-3, 16, 16]).item() == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize(("spill", "least", "most"), [(0.0, 0.0, 0.01), (0.2, 0.04, 0.12)])
+def test_bone_is_as_bright_as_what_spills_into_it(spill: float, least: float, most: float) -> None:
+    """Four millimetres into it, half of what is a centimetre around is brain."""
+    body = two_halves(Tissue.CORTICAL_BONE, Tissue.WHITE_MATTER)
+    scan = MRIScan(TYPICAL[Contrast.T1], noise=0, bias=0, spill=spill)
+    image = render_mri(
+        body, scan, tissue=Relaxation.textbook(), generator=Generator().manual_seed(0)
+    )
+    middle = len(image) // 2
+    assert least <= image[middle - 4].mean() <= most
+
+
 def test_fat_saturation_darkens_fat_alone() -> None:
     body = two_halves(Tissue.FAT, Tissue.WHITE_MATTER)
     relaxation, protocol = Relaxation.textbook(), TYPICAL[Contrast.PD]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medgen.phantom.resolution import blur, gaussian_kernel, thick_slices
+from medgen.phantom.resolution import blur, gaussian_kernel, spilled, thick_slices
 
 
 def impulse(size: int = 33) -> torch.Tensor:
@@ -57,3 +57,20 @@ def test_thick_slices_lose_detail_along_one_axis_only() -> None:
     assert thick.diff(dim=3).std() < 0.3 * volume.diff(dim=3).std()
     flat = torch.rand(1, 24, 24, 1, generator=generator).expand(1, 24, 24, 24)
     assert torch.allclose(thick_slices(flat, 4, 2), flat)
+
+
+def test_what_spills_is_kept_and_lies_around_where_it_came_from() -> None:
+    volume = torch.zeros(1, 40, 40, 40)
+    volume[:, 14:17, 20:24, 20:24] = 5
+    spread = spilled(volume, 0.2, 10)
+    assert spread.sum().item() == pytest.approx(volume.sum().item(), rel=1e-5)
+    assert spread[0, 15, 22, 22].item() == pytest.approx(0.8 * 5, rel=0.05)
+    beside, far = spread[0, 10, 22, 22], spread[0, 38, 22, 22]
+    assert beside > 0.01
+    assert far == 0
+
+
+def test_where_all_is_alike_spilling_changes_nothing() -> None:
+    volume = torch.full((1, 20, 7, 33), 3.25)
+    torch.testing.assert_close(spilled(volume, 0.25, 10), volume)
+    assert torch.equal(spilled(volume, 0.0, 10), volume)

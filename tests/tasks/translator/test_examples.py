@@ -147,7 +147,7 @@ def test_the_truth_of_an_mri_has_no_bias_and_no_noise(monkeypatch: pytest.Monkey
     assert [(scan.noise, scan.bias) for scan in scans] == [(0, 0)]
 
 
-def test_sources_are_scans_of_dim_fat_and_coarse_ones_as_often_as_said(
+def test_sources_are_other_scans_than_the_textbooks_as_often_as_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def scans(**settings: float) -> list[MRIScan]:
@@ -162,13 +162,13 @@ def test_sources_are_scans_of_dim_fat_and_coarse_ones_as_often_as_said(
             made(to_ct=1.0, **settings)(number)
         return seen
 
-    textbook = scans(dim_fat=0.0, coarse=0.0)
+    textbook = scans(dim_fat=0.0, coarse=0.0, spill=0.0)
     assert sum(scan.protocol.fat_share == 1 for scan in textbook) > len(textbook) / 2
-    assert all(0.5 <= scan.fwhm_mm <= 1.5 for scan in textbook)
-    others = scans(dim_fat=1.0, coarse=1.0)
+    assert all(0.5 <= scan.fwhm_mm <= 1.5 and scan.spill == 0 for scan in textbook)
+    others = scans(dim_fat=1.0, coarse=1.0, spill=1.0)
     assert all(scan.protocol.fat_share < 1 for scan in others)
     assert any(0.2 < scan.protocol.fat_share < 0.5 for scan in others)
-    assert all(1.5 <= scan.fwhm_mm <= 3 for scan in others)
+    assert all(1.5 <= scan.fwhm_mm <= 3 and 0 < scan.spill < 0.25 for scan in others)
 
 
 def test_marrow_is_fatty_in_as_many_patients_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
