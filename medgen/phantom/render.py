@@ -129,8 +129,8 @@ class MRIScan:
         bias_mm: Distance over which the receive field varies, mm.
         thickness_mm: Slice thickness, mm; up to one voxel means a 3-D acquisition.
         axis: Voxel axis across the slices.
-        spill: Share of the signal that ends up about a centimetre from where it comes from, by
-            ghosts and the tails of the point spread function: what has none, as bone, is not black.
+        spill: Share of a tissue's signal that is that of the centimetre around it, so that what has
+            none, as bone, is not black. Air stays so.
     """
 
     protocol: Protocol
@@ -178,7 +178,8 @@ def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Gene
         overlay.over(image, signal[overlay.tissue])
     image = blur(image[None], (scan.fwhm_mm / body.spacing,) * 3)
     image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)
-    image = spilled(image, scan.spill, SPILL_MM / body.spacing)[0]
+    hazy = spilled(image, scan.spill, SPILL_MM / body.spacing)
+    image = torch.where(body.tissue == Tissue.AIR, image, hazy)[0]
     shape = tuple(image.shape)
     field = smooth_field(shape, scan.bias_mm / body.spacing, generator)[0]
     image = image * torch.exp(scan.bias * field)

@@ -129,6 +129,15 @@ def test_bone_is_as_bright_as_what_spills_into_it(spill: float, least: float, mo
     assert least <= image[middle - 4].mean() <= most
 
 
+def test_nothing_spills_into_air() -> None:
+    body = two_halves(Tissue.AIR, Tissue.WHITE_MATTER)
+    scan = MRIScan(TYPICAL[Contrast.T1], noise=0, bias=0, spill=0.2)
+    image = render_mri(
+        body, scan, tissue=Relaxation.textbook(), generator=Generator().manual_seed(0)
+    )
+    assert image[: len(image) // 2 - 3].abs().max() < 1e-6
+
+
 def test_fat_saturation_darkens_fat_alone() -> None:
     body = two_halves(Tissue.FAT, Tissue.WHITE_MATTER)
     relaxation, protocol = Relaxation.textbook(), TYPICAL[Contrast.PD]
