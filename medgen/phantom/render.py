@@ -14,7 +14,7 @@ from medgen.phantom.tissue import MIXTURES, Tissue, column, of_each_tissue
 
 Volume = Float[Tensor, "i j k"]
 Tissues = Integer[Tensor, "i j k"]
-SPILL_MM = 10.0
+SPILL_MM = 10.0  # how far it comes
 
 
 @dataclass(frozen=True)
