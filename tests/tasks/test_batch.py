@@ -225,13 +225,14 @@ def return_a_function(item: Item) -> object:
 def test_nobody_waits_for_items_that_nobody_wants(tmp_path: Path) -> None:
     results = run_batch(items_of("a", "slow", "slow2"), partial(work, folder=tmp_path), jobs=2)
     assert next(results) == Done(Item("a", Path("a")), "A")
-    while not (tmp_path / "slow.pid").exists():
+    pid = tmp_path / "slow.pid"
+    while not (pid.exists() and pid.read_text()):
         time.sleep(0.01)
     start = time.monotonic()
     results.close()
     assert time.monotonic() - start < 5
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "slow.pid").read_text()), 0)
+        os.kill(int(pid.read_text()), 0)
 
 
 def outcome(*words: str) -> None:
