@@ -54,7 +54,13 @@ def thick_slices(volume: Volume, thickness: float, axis: int) -> Volume:
 
 
 def spilled(volume: Volume, share: float, reach: float) -> Volume:
-    """Spread a share of the signal over all that is about `reach` voxels away."""
+    """Spread a share of the signal over what is around it; constants stay.
+
+    Args:
+        volume: Any quantity that a scanner averages.
+        share: Of each voxel's signal, 0 to 1.
+        reach: How far it goes, voxels.
+    """
     if not share:
         return volume
     shape = list(volume.shape[1:])
