@@ -84,8 +84,9 @@ WIDER = (  # mostly MRI to CT
     | FALLING
     | VARIED
     | {"examples.real": "0.25", "examples.to_ct": "0.88", "examples.regression": "0.92"}
-    | {"squares": "0", "fit.precision": "bf16"}
+    | {"squares": "0", "fit.precision": "bf16", "fit.warmup": "50"}
 )
+GREY_BONE = WIDER | {"examples.spill": "0.5", "squares": "0.5"}
 PHASES = (
     Phase(
         "base-1",
@@ -173,9 +174,7 @@ PHASES = (
     Phase(
         "base-12",
         2400,
-        WIDER
-        | {"translator.knee": "0.02", "fit.learning_rate": "8e-4"}
-        | {"fit.warmup": "50", "fit.seed": "11"},
+        WIDER | {"translator.knee": "0.02", "fit.learning_rate": "8e-4", "fit.seed": "11"},
         has_limbs=True,
         processes=2,
     ),
@@ -184,25 +183,21 @@ PHASES = (
         3435,
         WIDER
         | {"squares": "0.5", "fit.learning_rate": "8e-4", "fit.min_lr_share": "0.2874"}
-        | {"fit.warmup": "50", "fit.seed": "12"},
+        | {"fit.seed": "12"},
         has_limbs=True,
         processes=2,
     ),
     Phase(
         "base-14",
         1700,
-        WIDER
-        | {"examples.spill": "0.5", "squares": "0.5", "fit.learning_rate": "5e-4"}
-        | {"fit.warmup": "50", "fit.seed": "13"},
+        GREY_BONE | {"fit.learning_rate": "5e-4", "fit.seed": "13"},
         has_limbs=True,
         processes=2,
     ),
     Phase(
         "base-15",
         800,
-        WIDER
-        | {"examples.spill": "0.5", "squares": "0.5", "fit.learning_rate": "4e-4"}
-        | {"examples.real": "0.35", "fit.warmup": "50", "fit.seed": "14"},
+        GREY_BONE | {"examples.real": "0.35", "fit.learning_rate": "4e-4", "fit.seed": "14"},
         has_limbs=True,
         processes=2,
     ),

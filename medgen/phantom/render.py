@@ -177,9 +177,10 @@ def render_mri(body: Body, scan: MRIScan, *, tissue: Relaxation, generator: Gene
     for overlay in body.overlays:
         overlay.over(image, signal[overlay.tissue])
     image = blur(image[None], (scan.fwhm_mm / body.spacing,) * 3)
-    image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)
-    hazy = spilled(image, scan.spill, SPILL_MM / body.spacing)
-    image = torch.where(body.tissue == Tissue.AIR, image, hazy)[0]
+    image = thick_slices(image, scan.thickness_mm / body.spacing, scan.axis)[0]
+    if scan.spill:
+        hazy = spilled(image[None], scan.spill, SPILL_MM / body.spacing)[0]
+        image = torch.where(body.tissue == Tissue.AIR, image, hazy)
     shape = tuple(image.shape)
     field = smooth_field(shape, scan.bias_mm / body.spacing, generator)[0]
     image = image * torch.exp(scan.bias * field)

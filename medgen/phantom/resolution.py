@@ -46,11 +46,9 @@ def thick_slices(volume: Volume, thickness: float, axis: int) -> Volume:
     """
     if thickness <= 1:
         return volume
-    shape = list(volume.shape[1:])
-    few = list(shape)
-    few[axis] = max(2, round(shape[axis] / thickness))
-    thick = F.interpolate(volume[None], few, mode="area")
-    return F.interpolate(thick, shape, mode="trilinear", align_corners=False)[0]
+    few = list(volume.shape[1:])
+    few[axis] = max(2, round(few[axis] / thickness))
+    return _coarser(volume, few)
 
 
 def spilled(volume: Volume, share: float, reach: float) -> Volume:
@@ -61,10 +59,11 @@ def spilled(volume: Volume, share: float, reach: float) -> Volume:
         share: Of each voxel's signal, 0 to 1.
         reach: How far it goes, voxels.
     """
-    if not share:
-        return volume
-    shape = list(volume.shape[1:])
-    few = [max(1, round(size / reach)) for size in shape]
-    far = F.interpolate(volume[None], few, mode="area")
-    far = F.interpolate(far, shape, mode="trilinear", align_corners=False)[0]
-    return torch.lerp(volume, far, share)
+    few = [max(1, round(size / reach)) for size in volume.shape[1:]]
+    return torch.lerp(volume, _coarser(volume, few), share)
+
+
+def _coarser(volume: Volume, few: list[int]) -> Volume:
+    """Average to so many voxels along each axis, then interpolate back."""
+    averaged = F.interpolate(volume[None], few, mode="area")
+    return F.interpolate(averaged, volume.shape[1:], mode="trilinear", align_corners=False)[0]

@@ -24,9 +24,8 @@ def quarrel(grid: tuple[int, ...], size: int, overlap: int) -> torch.Tensor:
     """What comes of windows that answer 0, 1, 0, 1 ..., in their order."""
     asked = iter(range(1000))
     whole = torch.zeros(1, 1, *grid)
-    return in_windows(lambda window: window + next(asked) % 2, whole, [size] * len(grid), overlap)[
-        0, 0
-    ]
+    found = in_windows(lambda window: window + next(asked) % 2, whole, [size] * len(grid), overlap)
+    return found[0, 0]
 
 
 def test_two_windows_fade_by_a_squared_sine() -> None:
