@@ -30,6 +30,7 @@ CLEFT_MM = 2  # gaps in a cortex that are closed before its inside is looked for
 LARGEST_BONE_MM2 = 5000  # in an axial slice; what encloses more is a pelvis
 NOISE_MM = 0.8  # standard deviation of the Gaussian that takes the noise off the CT
 COUCH_MM = 6  # what is thinner than this is no body
+SKIN_MM = 2  # of dermis on limbs
 REACH_MM = 16  # by which what meets the edge of the field of view goes on beyond it
 
 
@@ -51,8 +52,18 @@ def tissues(hu: Float[np.ndarray, "i j k"]) -> Int16[np.ndarray, "i j k"]:
     found[between & (smooth > (SOFT_BELOW + CORTICAL_ABOVE) / 2)] = Tissue.CORTICAL_BONE
     found[spongy] = Tissue.SPONGY_BONE
     found[smooth > CORTICAL_ABOVE] = Tissue.CORTICAL_BONE
-    found[~body(smooth)] = Tissue.AIR
+    inside = body(smooth)
+    found[inside & ~_under_skin(inside)] = Tissue.SKIN
+    found[~inside] = Tissue.AIR
     return found
+
+
+def _under_skin(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
+    """What lies deeper; gas in a body has no skin around it, nor has a body where the scan ends."""
+    filled = np.stack([ndimage.binary_fill_holes(at) for at in np.moveaxis(inside, 2, 0)], axis=2)
+    reach = np.arange(-SKIN_MM, SKIN_MM + 1)
+    i, j, k = np.meshgrid(reach, reach, reach, indexing="ij")
+    return ndimage.binary_erosion(filled, i**2 + j**2 + k**2 <= SKIN_MM**2, border_value=1)
 
 
 def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:

@@ -40,9 +40,11 @@ class Tissue(IntEnum):
     METAL = 26
     OEDEMA = 27
     HAEMATOMA = 28
+    SKIN = 29
 
 
 FIRST_OF_THORAX = 14  # the tissues before this one are all that a healthy head is made of
+FIRST_OF_LIMBS = 29  # and those before this one what chests and disease add
 MIXTURES = (Tissue.SCALP, Tissue.SOFT)
 
 
@@ -80,7 +82,9 @@ class TissueFacts:
 # spine and cartilage: de Bazelaire et al. and Stanisz et al. as above; their HU, and the agent's
 # uptake in the portal venous phase, from Bae 2010 (10.1148/radiol.10090908). Lung: 20 to 30 %
 # tissue at the full breath of a CT; T2* 1 to 2 ms, Hatabu et al. 1999 (10.1002/mrm.1910420121).
-# Fresh blood: 50 to 80 HU, Parizel et al. 2001 (10.1007/s003300000800). Metal is titanium.
+# Fresh blood: 50 to 80 HU, Parizel et al. 2001 (10.1007/s003300000800). Metal is titanium. Skin is
+# dark in every sequence (Aubry et al. 2011, 10.1016/j.ejrad.2010.06.002): its T2 is the one that
+# gives it, in a T1 spin echo, the sixth of fat's signal that it has in the sarcoma patients.
 FACTS = {
     Tissue.AIR: TissueFacts(-1000, 0, 0, 0.0, 1000, 1, 1),
     Tissue.SCALP: TissueFacts(20, 10, 10, 0.75, 900, 40, 25),
@@ -111,19 +115,21 @@ FACTS = {
     Tissue.OEDEMA: TissueFacts(14, 3, 3, 0.95, 1900, 200, 120),
     Tissue.HAEMATOMA: TissueFacts(65, 7, 5, 0.85, 1100, 60, 15),
     Tissue.METAL: TissueFacts(8000, 0, 0, 0.0, 1000, 1, 0.1),
+    Tissue.SKIN: TissueFacts(40, 20, 15, 0.7, 900, 12, 6),
 }
 
 
 def of_each_tissue(rows: int, generator: Generator) -> Float[Tensor, "rows tissues"]:
     """Unit Gaussian numbers for every tissue.
 
-    The tissues after the head's draw from a generator that the head's numbers seed, so a head
-    stays what it was however many tissues there are.
+    The tissues after the head's draw from a generator that the head's numbers seed, those of limbs
+    last, so heads and chests stay what they were however many tissues there are.
     """
     head = torch.randn(rows, FIRST_OF_THORAX, generator=generator)
-    seed = int(head[0, 0].view(torch.int32)) & 0x7FFFFFFF
-    more = (rows, len(Tissue) - FIRST_OF_THORAX)
-    return torch.cat([head, torch.randn(more, generator=Generator().manual_seed(seed))], dim=1)
+    more = Generator().manual_seed(int(head[0, 0].view(torch.int32)) & 0x7FFFFFFF)
+    thorax = torch.randn(rows, FIRST_OF_LIMBS - FIRST_OF_THORAX, generator=more)
+    limbs = torch.randn(rows, len(Tissue) - FIRST_OF_LIMBS, generator=more)
+    return torch.cat([head, thorax, limbs], dim=1)
 
 
 def column(name: str) -> Float[Tensor, "tissues"]:
@@ -136,7 +142,7 @@ def column(name: str) -> Float[Tensor, "tissues"]:
     return torch.tensor([float(getattr(FACTS[tissue], name)) for tissue in Tissue])
 
 
-# FreeSurfer's label numbers for the brain, muscle, fat and bone that is not the skull's (its
+# FreeSurfer's label numbers for the brain, muscle, fat, skin and bone that is not the skull's (its
 # FreeSurferColorLUT), and the extra-cerebral labels 502 to 530 of the SynthSeg training maps
 # (Billot et al. 2023, 10.1016/j.media.2023.102789).
 LABELS = {
@@ -156,4 +162,5 @@ LABELS = {
     Tissue.FAT: (125,),
     Tissue.MUSCLE: (123,),
     Tissue.SPONGY_BONE: (129,),
+    Tissue.SKIN: (118,),
 }

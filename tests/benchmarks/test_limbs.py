@@ -6,8 +6,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from benchmarks.limbs import REACH_MM, enclosed, label_map, tissues
+from benchmarks.limbs import REACH_MM, SKIN_MM, enclosed, label_map, tissues
 from medgen.io import files
 from medgen.phantom.anatomy import read_anatomy
 from medgen.phantom.tissue import Tissue
@@ -19,11 +20,12 @@ HU = {
     Tissue.MUSCLE: 55,
     Tissue.CORTICAL_BONE: 1200,
     Tissue.SPONGY_BONE: 260,
+    Tissue.SKIN: 40,
 }
 
 
 def limb() -> np.ndarray:
-    """Skin fat, muscle, a shaft with fatty marrow and one with spongy bone."""
+    """Skin, fat, muscle, a shaft with fatty marrow and one with spongy bone."""
     i, j, _ = np.indices(SHAPE)
     found = np.full(SHAPE, Tissue.AIR)
     for at, radius, tissue in [
@@ -35,6 +37,8 @@ def limb() -> np.ndarray:
         ((38, 38), 5, Tissue.SPONGY_BONE),
     ]:
         found[np.hypot(i - at[0], j - at[1]) <= radius] = tissue
+    depth = ndimage.distance_transform_edt(found > 0)
+    found[(found > 0) & (depth <= SKIN_MM)] = Tissue.SKIN
     return found
 
 
@@ -77,6 +81,16 @@ def test_a_couch_is_air() -> None:
     hu = ct_of(limb())
     hu[2:, 60:63] = 100
     assert (tissues(hu)[:, 59:] == Tissue.AIR).all()
+
+
+def test_neither_gas_nor_the_edge_of_the_scan_has_skin() -> None:
+    hu = ct_of(limb())[30:]
+    hu[12:18, 26:34] = -1000
+    found = tissues(hu)
+    assert (found[12:18, 26:34] == Tissue.AIR).mean() > 0.8
+    assert not (found[8:22, 22:38] == Tissue.SKIN).any()
+    cut = found[0]
+    assert (cut == Tissue.SKIN).sum() == 2 * SKIN_MM * hu.shape[2]  # at its two ends alone
 
 
 def test_nothing_but_air_is_no_limb() -> None:
