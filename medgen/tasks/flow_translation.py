@@ -20,7 +20,7 @@ from medgen.modality import AIR_HU, Kind, Modality
 from medgen.tasks.codecs.images import grid_of_whole, on_grid
 from medgen.tasks.flows.conditions import Told, told_image
 from medgen.tasks.generating.generator import Generator, voice_of
-from medgen.tasks.translator.translation import unit_of
+from medgen.tasks.translator.translation import beyond_padding, unit_of
 
 WHOLE = 0.99  # share of the body that lies in what the flow sees; less is told
 
@@ -30,7 +30,8 @@ class FlowTranslated:
     """A translation on the source's grid.
 
     Attributes:
-        voxels: HU, or an MRI whose 99th percentile is about 1000; air where the flow sees nothing.
+        voxels: HU, or an MRI whose 99th percentile is about 1000; air, or 0, where the flow sees
+            nothing.
         seen: Share of the body that lies in what the flow sees.
         is_paired: Whether the flow was trained to hear the source's.
     """
@@ -68,6 +69,7 @@ def translate_by_flows(
             f"{loaded.card.name}: its flow of {to.modality} never learned to hear {source}; "
             "train it: --round ct-mri"
         )
+    image, unknown = beyond_padding(image)
     grid = _grid(image, source, loaded)
     codec = loaded.codecs[source].codec
     clean = codec.encode(on_grid(image, source, grid)[None].float().to(loaded.device))
@@ -85,6 +87,7 @@ def translate_by_flows(
     own = Grid(image.voxels.shape, image.geometry)
     fill = AIR_HU if to.modality is Modality.CT else 0.0
     voxels = resample(unit_of(to).denormalise(decoded.numpy()), grid.geometry, own, fill=fill)
+    voxels[unknown] = fill
     return FlowTranslated(voxels, _seen(image, source, grid), hears[str(source)])
 
 

@@ -155,7 +155,7 @@ def generate(
     if config.best_of > 1 and not (prompt.text and _compared(loaded, config)):
         kinds = " or ".join(map(str, config.kinds))
         raise UsageError(f"--best-of: needs a text, and an encoder of {kinds} that compares")
-    told = {kind: _told(prompt, sources, config, loaded, kind.modality) for kind in config.kinds}
+    told = _told(prompt, sources, config, loaded)
     spacing = loaded.spacing(prompt, config.spacing, sources)
     if spacing and config.refine:
         _check_refined(config, spacing, loaded.device)
@@ -283,21 +283,23 @@ def _stops(config: GenerateConfig) -> Stops:
 
 @torch.no_grad()
 def _told(
-    prompt: Prompt,
-    sources: Sequence[MedicalImage],
-    config: GenerateConfig,
-    loaded: Generator,
-    modality: Modality,
-) -> list[Told]:
-    """What the flow of a modality is told."""
-    aligner, told = loaded.encoders.aligner, []
+    prompt: Prompt, sources: Sequence[MedicalImage], config: GenerateConfig, loaded: Generator
+) -> dict[Kind, list[Told]]:
+    """What the flow of each kind is told; of what it cannot read, where it lies."""
+    encoders, said = loaded.encoders, []
     if prompt.text:
-        said = said_of(prompt, config)
-        told += told_texts(aligner.text_encoder, loaded.encoders.tokenizer, [said])
-    for image, weight in zip(sources, config.weights_of(len(sources)), strict=True):
-        one = told_image(image, loaded.encoders, loaded.device, weight=weight)
-        told.append(one if one.source in loaded.told(modality) else one.shared)
-    return [one for one in told if one.weight > 0]
+        text = said_of(prompt, config)
+        said = told_texts(encoders.aligner.text_encoder, encoders.tokenizer, [text])
+    shown = [
+        told_image(image, encoders, loaded.device, weight=weight)
+        for image, weight in zip(sources, config.weights_of(len(sources)), strict=True)
+    ]
+    heard = [one for one in shown if one.weight > 0]
+    told = {}
+    for kind in config.kinds:
+        read = loaded.told(kind.modality)
+        told[kind] = said + [one if one.source in read else one.shared for one in heard]
+    return told
 
 
 def _agreement(

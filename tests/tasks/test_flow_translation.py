@@ -55,6 +55,20 @@ def test_it_hears_the_image_and_the_seed(ct: MedicalImage, config: TranslateConf
     assert np.abs(made(ct, config, seed=1).image.voxels - one).max() > 0.5
 
 
+def test_padding_of_an_mri_is_air_and_no_wall(ct: MedicalImage, config: TranslateConfig) -> None:
+    mri = made(ct, config).image
+    padded = mri.voxels.copy()
+    padded[:6] = padded.min()
+    filled = padded.copy()
+    filled[:6] = padded[6]
+    to_ct = replace(config, to="ct")
+    found = made(mri.with_voxels(padded, mri.kind), to_ct).image.voxels
+    whole = made(mri.with_voxels(filled, mri.kind), to_ct).image.voxels
+    assert (found[:5] == -1000).all()
+    np.testing.assert_allclose(found[5:], whole[5:], atol=0.1)
+    assert (whole[:5] != -1000).any()
+
+
 def test_what_lies_outside_is_told(ct: MedicalImage, config: TranslateConfig) -> None:
     wide = ct.geometry.affine.copy()
     wide[:3, :3] *= 4  # the head is 200 mm, the flow sees 128

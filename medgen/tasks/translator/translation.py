@@ -76,7 +76,7 @@ def translate_images(
     windows = [_window(source) for source in sources]
     grid = isotropic_grid(own, translator.config.spacing)
     grid = _around_patient(first, windows[0], grid)
-    told = [_beyond_padding(source) for source in sources]
+    told = [beyond_padding(source) for source in sources]
     inputs = _on_grid(translator, [source for source, _ in told], windows, grid)
     means = _Running(grid.shape)
     for image in _predictions(translator, inputs, to, config):
@@ -94,11 +94,11 @@ def translate_images(
     return Translated(mean, spread)
 
 
-def _beyond_padding(source: MedicalImage) -> tuple[MedicalImage, Bool[np.ndarray, "i j k"]]:
+def beyond_padding(source: MedicalImage) -> tuple[MedicalImage, Bool[np.ndarray, "i j k"]]:
     """An MRI whose padding goes on as what is beside it, and where it tells nothing at all.
 
-    The network would take the wall of the padding for skin or bone. What the padding of a CT says
-    is air, which it knows.
+    A network would take the wall of the padding for skin or bone. What the padding of a CT says is
+    air, which it knows.
     """
     if source.kind == CT:
         return source, np.zeros(source.voxels.shape, bool)
