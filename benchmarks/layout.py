@@ -6,6 +6,7 @@ from benchmarks.archive_tables import archive_tables
 from benchmarks.cts_tables import cts_tables
 from benchmarks.generation_tables import generation_tables
 from benchmarks.instructing_tables import instructing_tables
+from benchmarks.race_tables import race_tables
 from benchmarks.reporting_tables import reporting_tables
 from benchmarks.results import Column, Table
 from benchmarks.retrieval_tables import ablation_table, retrieval_tables
@@ -66,7 +67,8 @@ def tables(parts: Mapping[str, Sequence[Row]]) -> list[Table]:
         patients_table(
             pairs, "pairs", "Real pairs: as the data README counts", "mae_edge_as_air", EDGE
         ),
-        heads_table(parts["heads"], HEADS),
+        heads_table(parts["heads"], "heads", "Held-out simulated heads: MRI to CT", HEADS),
+        *race_tables(parts["race"]),
         mri_table(parts["mri"], MRI),
         sigma_table(parts["sigma"], SIGMA),
         simple_table(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from benchmarks.cases import Loaded
-from benchmarks.unet import is_unet, load_unet
+from benchmarks.unet import load_unet
 from medgen.modality import Kind
 from medgen.tasks.translator.model import PART, LoadedModel, load_translator
 from medgen.tasks.translator.translation import EngineConfig, translate_images
@@ -81,10 +81,8 @@ def copy_of_source() -> Method:
     return Method(COPY, "1", lambda case, _: Prediction(case.source.voxels.astype(np.float32)))
 
 
-def plain_unet(folder: Path, device: torch.device) -> Method | None:
-    """The baseline network, where it has been trained."""
-    if not is_unet(folder):
-        return None
+def plain_unet(folder: Path, device: torch.device) -> Method:
+    """The baseline network."""
     loaded = load_unet(folder, device)
 
     def predict(case: Loaded, target: Kind) -> Prediction:
@@ -101,27 +99,24 @@ class Contestants:
         model: medgen's.
         regress: One evaluation.
         diffuse: Several steps, the mean of several samples.
-        unet: None where no baseline was trained.
     """
 
     model: LoadedModel
     regress: Method
     diffuse: Method
-    unet: Method | None
 
     def for_target(self, target: Kind) -> list[Method]:
         """The methods that compete for a target, baselines last."""
         if target == CT:
-            return [self.regress, self.diffuse, constant(), *([self.unet] if self.unet else [])]
+            return [self.regress, self.diffuse, constant()]
         return [self.regress, mean_of_truth(), copy_of_source()]
 
 
-def contestants(model: str, unet: Path, device: torch.device, diffuse: EngineConfig) -> Contestants:
+def contestants(model: str, device: torch.device, diffuse: EngineConfig) -> Contestants:
     """Load the models."""
     loaded = load_translator(model, device)
     return Contestants(
         loaded,
         engine(loaded, EngineConfig("regress")),
         engine(loaded, diffuse),
-        plain_unet(unet, device),
     )

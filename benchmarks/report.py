@@ -30,6 +30,7 @@ RESTS_ON = {  # which parts of the model of flows; what is not here rests on the
     **dict.fromkeys(("weaving", "segmenting"), RADIOGRAPHS),
     **dict.fromkeys(("instruct", "refine"), (*RADIOGRAPHS, "instruct-xray", "refine-xray")),
 }
+LASTING = ("race",)  # rests on none: its networks are trained for it, and not kept
 WEIGHTS = "; weights "
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured
@@ -87,6 +88,8 @@ class _Page:
         return line if self._holds(goal["part"]) else ""
 
     def _holds(self, part: str) -> bool:
+        if part in LASTING:
+            return True
         rests_on = RESTS_ON.get(part)
         key = "flows" if rests_on else "model"
         before, now = "".join(self.about.get(key, [])), self._about.get(key, "")

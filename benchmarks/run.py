@@ -35,6 +35,8 @@ from benchmarks.instructing import instructions
 from benchmarks.layout import tables
 from benchmarks.machine import machine, today
 from benchmarks.methods import DIFFUSE, Contestants, Method, contestants
+from benchmarks.race import RACE
+from benchmarks.racing import races
 from benchmarks.readers import contests
 from benchmarks.refining import refinings
 from benchmarks.reporting import reportings
@@ -47,7 +49,6 @@ from benchmarks.segmenting import segmentings
 from benchmarks.sigma import coverages
 from benchmarks.skull import real_heads
 from benchmarks.speed import SpeedConfig, speeds
-from benchmarks.unet import is_unet
 from benchmarks.weaving import weavings
 from medgen.checkpoint import Card, model_folder, read_card
 from medgen.tasks.device import choose_device
@@ -56,7 +57,7 @@ from medgen.tasks.translator.model import PART
 from medgen.tasks.translator.translation import EngineConfig
 from medgen.tasks.translator.translator import CT
 
-PARTS = ("pairs", "heads", "mri", "sigma", "skull", "speed", "codec")
+PARTS = ("pairs", "heads", "race", "mri", "sigma", "skull", "speed", "codec")
 PARTS += ("retrieval", "ablation", "generation", "ct-chests", "ct-heads", "reports")
 PARTS += ("scarce", "weaving", "segmenting", "instruct", "refine", "archive")
 QUICK = {"STS_025-t1-to-ct", "STS_047-t1-to-ct", "STS_025-ct-to-t1", "head_19-t1-to-ct"}
@@ -71,7 +72,7 @@ class BenchConfig:
         data: The data folder.
         out: Keeps rows, previews and results.
         model: medgen's model, by name or folder.
-        unet: Folder of the baseline network.
+        race: Folder of the race from nothing.
         encoders: The aligned encoders, by name or folder.
         flows: The model that generates and reports, by name or folder.
         studies: Where `benchmarks.train_align` keeps its studies.
@@ -86,7 +87,7 @@ class BenchConfig:
     data: Path
     out: Path
     model: str
-    unet: Path
+    race: Path
     encoders: str
     flows: str
     studies: Path
@@ -102,7 +103,7 @@ def run(config: BenchConfig) -> dict[str, list[Row]]:
     """Measure, and return the rows by part."""
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    who = contestants(config.model, config.unet, choose_device(config.device), config.diffuse)
+    who = contestants(config.model, choose_device(config.device), config.diffuse)
     rows: dict[str, list[Row]] = {}
     for part in PARTS:
         rows[part] = []
@@ -120,6 +121,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
             return _measure(pairs, config, who, store)
         case "heads":
             return _measure(heads, config, who, store)
+        case "race":
+            return races([*pairs, *heads], config.race, choose_device(config.device), store)
         case "mri":
             cases = chain(real_pairs_to_mri(data), held_out_mri(data, out))
             return _measure(cases, config, who, store)
@@ -193,11 +196,9 @@ def _said(row: Row) -> str:
 
 def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
     """What produced the figures."""
-    card = read_card(config.unet) if is_unet(config.unet) else None
     every = list(chain(*rows.values()))
     model = read_card(model_folder(config.model))
     flows = flows_at(config.flows)
-    known = {"steps": card.steps, "minutes": card.extra.get("minutes")} if card else {}
     return {
         "command": "make bench" if not config.quick else "python -m benchmarks.run --quick",
         "date": today(),
@@ -207,7 +208,6 @@ def about(config: BenchConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
         "heldout_match": heldout.matched(heads_folder(config.out)),
         "model": _weights_of(model, (PART,)),
         "flows": _weights_of(flows, sorted(flows.parts)) if flows else "not there",
-        "plain_unet": known or "not trained",
         "machine": machine(str(choose_device(config.device))),
     }
 
@@ -244,7 +244,7 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
     data_option(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR")
     parser.add_argument("--model", default="base", help="a bundled model's name, or a folder")
-    parser.add_argument("--unet", type=Path, default=Path("runs/unet/model"), metavar="DIR")
+    parser.add_argument("--race", type=Path, default=RACE, metavar="DIR")
     parser.add_argument("--encoders", default="flows", help="as --model, of the encoders")
     parser.add_argument("--flows", default="flows", help="as --model, of what makes and reports")
     parser.add_argument("--studies", type=Path, default=Path("runs"), metavar="DIR")
@@ -264,7 +264,7 @@ def _options(arguments: list[str] | None) -> tuple[BenchConfig, Path]:
         data=given.data,
         out=given.out,
         model=given.model,
-        unet=given.unet,
+        race=given.race,
         encoders=given.encoders,
         flows=given.flows,
         studies=given.studies,

@@ -61,19 +61,28 @@ def subjects_of(rows: Sequence[Row]) -> list[str]:
     return sorted({row.subject for row in rows})
 
 
+def is_real(row: Row) -> bool:
+    """Whether the row is about a patient of the sarcoma collection."""
+    return row.subject.startswith("STS")
+
+
 def methods_of(rows: Sequence[Row]) -> list[str]:
     """Who was measured, medgen first."""
     return [method for method in METHODS if any(row.method == method for row in rows)]
 
 
-def ct_table(rows: Sequence[Row], part: str, title: str, note: str) -> Table:
-    """Every method's figures for CT, and its MAE beside the constant's and the U-Net's."""
+_OTHERS = {CONSTANT: "constant's", UNET: "U-Net's"}
+
+
+def ct_table(
+    rows: Sequence[Row], part: str, title: str, note: str, others: Sequence[str] = (CONSTANT,)
+) -> Table:
+    """Every method's figures for CT, and its MAE beside that of others."""
     subjects, methods = subjects_of(rows), methods_of(rows)
     columns = (
         Column(""),
         *(column for _, column in CT_FIGURES),
-        Column("MAE less constant's"),
-        Column("MAE less U-Net's"),
+        *(Column(f"MAE less {_OTHERS[other]}") for other in others),
     )
     lines = []
     for method in methods:
@@ -86,7 +95,7 @@ def ct_table(rows: Sequence[Row], part: str, title: str, note: str) -> Table:
                     values(rows, method, "mae", subjects), values(rows, other, "mae", subjects)
                 )
             )
-            for other in (CONSTANT, UNET)
+            for other in others
         ]
         lines.append([NAMES[method], *figures, *differences])
     return Table(part, title, f"{note} {SPREAD}", columns, lines)
@@ -103,7 +112,7 @@ def patients_table(rows: Sequence[Row], part: str, title: str, figure: str, note
     return Table(part, title, note, columns, lines)
 
 
-def heads_table(rows: Sequence[Row], note: str) -> Table:
+def heads_table(rows: Sequence[Row], part: str, title: str, note: str) -> Table:
     """Bone and error of the held-out heads, by contrast and method."""
     subjects = subjects_of(rows)
     columns = (
@@ -121,8 +130,7 @@ def heads_table(rows: Sequence[Row], note: str) -> Table:
             rest = [mean(own, method, figure) for figure in ("mae_bone", "psnr", "ms_ssim")]
             means = [mean(own, method, figure) for figure in ("dice_bone", "mae")]
             lines.append([source, NAMES[method], *dice, means[0], *error, means[1], *rest])
-    title = "Held-out simulated heads: MRI to CT"
-    return Table("heads", title, note, columns, lines)
+    return Table(part, title, note, columns, lines)
 
 
 def mri_table(rows: Sequence[Row], note: str) -> Table:
@@ -132,12 +140,12 @@ def mri_table(rows: Sequence[Row], note: str) -> Table:
         *(Column("PSNR, dB", 1), Column("SSIM", 3)),
     )
     lines: list[list[object]] = []
-    for is_real in (True, False):
-        group = [row for row in rows if row.subject.startswith("STS") == is_real]
+    for real in (True, False):
+        group = [row for row in rows if is_real(row) == real]
         for source in _ordered({row.source for row in group}):
             for target in _ordered({row.target for row in group if row.source == source}):
                 own = [r for r in group if (r.source, r.target) == (source, target)]
-                subjects, where = subjects_of(own), "real" if is_real else "simulated"
+                subjects, where = subjects_of(own), "real" if real else "simulated"
                 for method in methods_of(own):
                     cells = [
                         cell(interval(values(own, method, figure, subjects)))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from monai.networks.nets.basic_unet import BasicUNet
 from torch import Tensor, nn
 
-from medgen.checkpoint import Card, load_part, read_card, save_model, verify
+from medgen.checkpoint import Card, load_part, save_model, verify
 from medgen.config import from_mapping, to_mapping
 from medgen.data.intensity import HOUNSFIELD, mri_window
 from medgen.data.resample import Grid, resample
@@ -48,7 +48,7 @@ def unet_loss(network: nn.Module, items: list[Example]) -> dict[str, Tensor]:
     return {"total": KILO_HU_PER_UNIT * (error.flatten(1).sum(1) / sums).mean()}
 
 
-def save_unet(folder: Path, config: UNetConfig, state: dict[str, Tensor], card: Card) -> Card:
+def save_unet(folder: Path, card: Card, config: UNetConfig, state: dict[str, Tensor]) -> Card:
     """Write it as a model folder, replacing an older one."""
     return save_model(
         folder, card, {PART: state}, configs={PART: to_mapping(config)}, overwrite=True
@@ -84,14 +84,9 @@ class PlainUNet:
 
 
 def load_unet(folder: Path, device: torch.device) -> PlainUNet:
-    """Load what `benchmarks.baseline` wrote, after checking its hashes."""
+    """Load what `benchmarks.race` wrote, after checking its hashes."""
     card = verify(folder)
     config = from_mapping(UNetConfig, card.parts[PART].config, origin=str(folder))
     network = new_unet(config)
     network.load_state_dict(load_part(folder, card, PART))
     return PlainUNet(network.eval().to(device), config, card)
-
-
-def is_unet(folder: Path) -> bool:
-    """Whether a trained baseline is there."""
-    return folder.is_dir() and PART in read_card(folder).parts
