@@ -201,6 +201,13 @@ PHASES = (
         has_limbs=True,
         processes=2,
     ),
+    Phase(
+        "base-16",
+        4800,
+        GREY_BONE | {"examples.real": "0.3", "fit.learning_rate": "8e-4", "fit.seed": "15"},
+        has_limbs=True,
+        processes=2,
+    ),
 )
 
 AVERAGED = 3  # phases, the last ones, whose mean is bundled

@@ -33,6 +33,7 @@ from medgen.phantom.tissue import Tissue
 from medgen.tasks.translator.translator import CT, TARGETS
 
 Volume = Float[Tensor, "i j k"]
+COARSE_MM = 1.5, 7.0  # full width at half maximum of the point spread function
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ExampleConfig:
     jitter: float = 0.25  # largest relative error of the MRI's window
     yellow_marrow: float = 0.7  # share of simulated patients whose marrow is fatty to some degree
     dim_fat: float = 0.5  # share of simulated MRIs whose fat is darker than relaxation makes it
-    coarse: float = 0.25  # share of simulated MRIs blurred to 1.5 ... 3 mm in every direction
+    coarse: float = 0.25  # share of simulated MRIs blurred to `COARSE_MM` in every direction
     spill: float = 0.5  # share of simulated MRIs whose bone is not black
 
     def __post_init__(self) -> None:
@@ -181,14 +182,15 @@ class Examples:
         """The scan as scanners outside the textbook make it.
 
         Water excitation and readout dephasing leave the fat of many 3-D T1 scans no brighter than
-        white matter, averages and resampled heads are coarser than what was acquired, and the
-        bone of real heads has up to a quarter of the signal around it.
+        white matter, resampled heads are coarser than what was acquired and averages of many
+        people far coarser, and the bone of real heads has up to a quarter of the signal around it.
         """
         if chance(self.config.dim_fat, generator):
             share = scan.protocol.fat_share * uniform(0.2, 1, generator)
             scan = replace(scan, protocol=replace(scan.protocol, fat_share=share))
         if chance(self.config.coarse, generator):
-            scan = replace(scan, fwhm_mm=uniform(1.5, 3, generator))
+            low, high = COARSE_MM
+            scan = replace(scan, fwhm_mm=low * (high / low) ** uniform(0, 1, generator))
         if chance(self.config.spill, generator):
             scan = replace(scan, spill=uniform(0, 0.25, generator))
         return scan
