@@ -40,7 +40,7 @@ TRANSLATOR = "translator"
 
 @dataclass(frozen=True)
 class RaceConfig:
-    """What both learn from and how, and the size of each: those of the bundled translator."""
+    """What both learn from and how; the size of the bundled translator, and of the U-Net."""
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     translator: TranslatorConfig = field(

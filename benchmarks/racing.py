@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks.cases import Case
 from benchmarks.machine import commit, today
-from benchmarks.methods import REGRESS, UNET, Method, constant, engine, plain_unet
+from benchmarks.methods import REGRESS, UNET, constant, engine, plain_unet
 from benchmarks.race import TRANSLATOR
 from benchmarks.race_tables import PART, TRAINING
 from benchmarks.rows import Row, Store, measure
@@ -32,12 +33,13 @@ def races(cases: Iterable[Case], folder: Path, device: torch.device, store: Stor
     ours = engine(load_translator(models[REGRESS], device), EngineConfig("regress"))
     methods = [ours, constant(), plain_unet(models[UNET], device)]
     for method in methods:
-        if method.name in models:
-            yield _training(method, models[method.name])
+        if model := models.get(method.name):
+            unscored = Row(PART, TRAINING, "", "", method.name, {}, 0.0, commit(), today())
+            if row := store.scored(unscored, method.key, partial(_training, model)):
+                yield row
     yield from measure((replace(case, part=PART) for case in cases), lambda _: methods, store)
 
 
-def _training(method: Method, model: Path) -> Row:
+def _training(model: Path) -> dict[str, float]:
     card = read_card(model)
-    scores = {"steps": float(card.steps), "minutes": float(card.extra["minutes"])}
-    return Row(PART, TRAINING, "", "", method.name, scores, 0.0, commit(), today())
+    return {"steps": float(card.steps), "minutes": float(card.extra["minutes"])}

@@ -83,8 +83,8 @@ class TissueFacts:
 # uptake in the portal venous phase, from Bae 2010 (10.1148/radiol.10090908). Lung: 20 to 30 %
 # tissue at the full breath of a CT; T2* 1 to 2 ms, Hatabu et al. 1999 (10.1002/mrm.1910420121).
 # Fresh blood: 50 to 80 HU, Parizel et al. 2001 (10.1007/s003300000800). Metal is titanium. Skin is
-# dark in every sequence (Aubry et al. 2011, 10.1016/j.ejrad.2010.06.002): its T2 is the one that
-# gives it, in a T1 spin echo, the sixth of fat's signal that it has in the sarcoma patients.
+# dark in every sequence, Aubry et al. 2011 (10.1016/j.ejrad.2010.06.002): its T2 is the one that
+# gives it, in a T1 spin echo, the seventh of fat's signal that it has in real limbs.
 FACTS = {
     Tissue.AIR: TissueFacts(-1000, 0, 0, 0.0, 1000, 1, 1),
     Tissue.SCALP: TissueFacts(20, 10, 10, 0.75, 900, 40, 25),
