@@ -6,14 +6,13 @@ larger, and two processes share each step; in base-10 layers of detail come in, 
 vary more; from base-11 on the two finest levels are wider; in base-11 and base-12 squared errors do
 not count; from base-12 on MRIs are also shown with their dark end stretched; from base-14 on bone
 is not always black, and in base-15 there are more real pairs. In base-3, base-6 and from base-8 on,
-but for base-11 and base-13, the learning rate falls to 0. The mean of the last three is bundled.
-Then sigma is calibrated. Stopped at any moment, the same command continues. Seven things no command
-says: base-4 to base-6 drew the inversion times of T1 from 850 ms, not from the phantom's 750 ms; up
-to base-6 a quarter of the patches was cut, on one side, where now three in ten are, some of them on
-several; up to base-9 the spongy bone of limbs was as dense as the marrow of a skull; up to base-11
-the padding of real pairs was shown as air; in base-14 the air around a patient with bright bone was
-not black either; up to base-15 limbs had no skin; and up to step 2516 of base-16 no MRI was coarser
-than 3 mm.
+but for base-11 and base-13, the learning rate falls to 0. Then sigma is calibrated. Stopped at any
+moment, the same command continues. Seven things no command says: base-4 to base-6 drew the
+inversion times of T1 from 850 ms, not from the phantom's 750 ms; up to base-6 a quarter of the
+patches was cut, on one side, where now three in ten are, some of them on several; up to base-9 the
+spongy bone of limbs was as dense as the marrow of a skull; up to base-11 the padding of real pairs
+was shown as air; in base-14 the air around a patient with bright bone was not black either; up to
+base-15 limbs had no skin; and up to step 2516 of base-16 no MRI was coarser than 3 mm.
 """
 
 import argparse
@@ -211,15 +210,13 @@ PHASES = (
     ),
 )
 
-AVERAGED = 3  # phases, the last ones, whose mean is bundled
-
 
 def commands(data: Path, out: Path, phases: Sequence[Phase] = PHASES) -> list[list[str]]:
     """The command lines, in order.
 
     Args:
         data: The data folder.
-        out: Gets `pairs.jsonl` and a folder for each phase; `base/model` is the result.
+        out: Gets `pairs.jsonl` and a folder for each phase; the model of the last is the result.
         phases: What to train, one from the other.
     """
     manifest, limbs = out / "pairs.jsonl", out / "labels"
@@ -231,9 +228,7 @@ def commands(data: Path, out: Path, phases: Sequence[Phase] = PHASES) -> list[li
         init = ["--init", str(out / before.name / "model")] if before else []
         labels = limbs if phase.has_limbs else data / "heads"
         lines.append([*_train(manifest, labels, out / phase.name, phase), *init])
-    model = out / "base" / "model"
-    averaged = [str(out / phase.name / "model") for phase in phases[-AVERAGED:]]
-    lines.append(["-m", "benchmarks.average", *averaged, "-o", str(model)])
+    model = out / phases[-1].name / "model"
     lines.append(["-m", "benchmarks.calibrate", "--data", str(data), "--model", str(model)])
     return lines
 
