@@ -69,15 +69,15 @@ def translate_by_flows(
             f"{loaded.card.name}: its flow of {to.modality} never learned to hear {source}; "
             "train it: --round ct-mri"
         )
-    image, unknown = beyond_padding(image)
+    shown, unknown = beyond_padding(image)
     grid = _grid(image, source, loaded)
     codec = loaded.codecs[source].codec
-    clean = codec.encode(on_grid(image, source, grid)[None].float().to(loaded.device))
+    clean = codec.encode(on_grid(shown, source, grid)[None].float().to(loaded.device))
     generator = generator_for(seed, 0)
     noise = draw_noise([generator], loaded.latent_shape(to.modality), loaded.device)
     known = Known(clean, draw_noise([generator], clean.shape[1:], loaded.device))
     name, process = str(to.modality), loaded.flows[to.modality].process
-    told = _told(image, source, to, loaded)
+    told = _told(shown, source, to, loaded)
     voice = voice_of(loaded, to, [told], Guidance(), spacing=grid.geometry.spacing[0])
     layout = Layout({name: loaded.latent_shape(to.modality)})
     denoise = together({name: voice}, loaded.guide, layout, process, {str(source): known})

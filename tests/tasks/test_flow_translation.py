@@ -78,6 +78,17 @@ def test_what_lies_outside_is_told(ct: MedicalImage, config: TranslateConfig) ->
     assert made(ct, config).warnings == ()
 
 
+def test_what_stands_in_for_padding_is_no_body(ct: MedicalImage, config: TranslateConfig) -> None:
+    mri = made(ct, config).image
+    wide = mri.geometry.affine.copy()
+    wide[:3, :3] *= 4
+    block = tuple(slice(size // 2 - 1, size // 2 + 2) for size in mri.voxels.shape)
+    voxels = np.zeros_like(mri.voxels)
+    voxels[block] = 500 + mri.voxels[block]
+    far = replace(mri.with_voxels(voxels, mri.kind), geometry=replace(mri.geometry, affine=wide))
+    assert made(far, config, to="ct").warnings == made(mri, config, to="ct").warnings
+
+
 def test_a_file_says_which_engine_made_it(
     world: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
