@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from benchmarks.pieces import pieces_of
+from benchmarks.pieces import ball, pieces_of
+from medgen.data.body import filled
 from medgen.finding import Side
 
 BLUR_MM = 3.0  # less than the smallest pool of fluid, more than the noise
@@ -55,7 +56,7 @@ def measure_chest(hu: Volume, spacing: float) -> ChestMeasures:
         spacing: Of its cubic voxels, mm.
     """
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), BLUR_MM / spacing)
-    body = np.stack([ndimage.binary_fill_holes(each) for each in (smooth > BODY_HU).T]).T
+    body = filled(smooth > BODY_HU, axis=2)
     lungs = _lungs(smooth, body, spacing)
     fluid = _fluid(smooth, body, lungs, spacing)
     return ChestMeasures(
@@ -106,7 +107,7 @@ def _sides(where: Where, body: Where, spacing: float) -> dict[Side, float]:
 def _heart_ratio(smooth: Volume, lungs: Where, spacing: float) -> float:
     """The breadth of what lies between the lungs and has room for a ball."""
     between = np.maximum.accumulate(lungs, 0) & np.maximum.accumulate(lungs[::-1], 0)[::-1]
-    solid = ndimage.binary_opening((smooth > 0) & between & ~lungs, _ball(HEART_MM / spacing))
+    solid = ndimage.binary_opening((smooth > 0) & between & ~lungs, ball(HEART_MM / spacing))
     pieces = pieces_of(solid, spacing)
     if not (pieces.ml > HEART_ML).any():
         return float("nan")
@@ -117,10 +118,3 @@ def _heart_ratio(smooth: Volume, lungs: Where, spacing: float) -> float:
     off[pieces.ml <= HEART_ML] = np.inf
     heart = np.flatnonzero((pieces.labels == pieces.numbers[off.argmin()]).any((1, 2)))
     return float((heart[-1] - heart[0] + 1) / (across[-1] - across[0] + 1))
-
-
-def _ball(radius: float) -> Where:
-    reach = int(radius)
-    grid = np.mgrid[-reach : reach + 1, -reach : reach + 1, -reach : reach + 1]
-    ball: Where = (grid**2).sum(0) <= radius**2
-    return ball

@@ -17,6 +17,8 @@ from jaxtyping import Bool, Float, Int16
 from scipy import ndimage
 
 from benchmarks.data import CT, data_option, of_split
+from benchmarks.pieces import ball
+from medgen.data.body import filled
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.data.study import Split
 from medgen.io import files
@@ -60,10 +62,7 @@ def tissues(hu: Float[np.ndarray, "i j k"]) -> Int16[np.ndarray, "i j k"]:
 
 def _under_skin(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """What lies deeper; gas in a body has no skin around it, nor has a body where the scan ends."""
-    filled = np.stack([ndimage.binary_fill_holes(at) for at in np.moveaxis(inside, 2, 0)], axis=2)
-    reach = np.arange(-SKIN_MM, SKIN_MM + 1)
-    i, j, k = np.meshgrid(reach, reach, reach, indexing="ij")
-    return ndimage.binary_erosion(filled, i**2 + j**2 + k**2 <= SKIN_MM**2, border_value=1)
+    return ndimage.binary_erosion(filled(inside, axis=2), ball(SKIN_MM), border_value=1)
 
 
 def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:

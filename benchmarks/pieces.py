@@ -45,3 +45,11 @@ def pieces_of(where: Bool[np.ndarray, "i j k"], spacing: float) -> Pieces:
     numbers = np.arange(1, count + 1)
     volumes = ndimage.sum_labels(where, labels, numbers) * spacing**3 / 1000
     return Pieces(labels, numbers, volumes)
+
+
+def ball(radius: float) -> Bool[np.ndarray, "i j k"]:
+    """The voxels within a radius, in voxels, of the middle one: what a piece has room for."""
+    reach = int(radius)
+    grid = np.mgrid[-reach : reach + 1, -reach : reach + 1, -reach : reach + 1]
+    within: Bool[np.ndarray, "i j k"] = (grid**2).sum(0) <= radius**2
+    return within

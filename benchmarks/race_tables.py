@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.methods import CONSTANT, REGRESS, UNET
-from benchmarks.results import Column, Goal, Table
+from benchmarks.results import Column, Goal, Table, below_zero
 from benchmarks.rows import Row
 from benchmarks.tables import NAMES, ct_table, heads_table, is_real, subjects_of, values
 from medgen.metrics.bootstrap import paired_interval
@@ -39,7 +39,7 @@ def race_goals(rows: Sequence[Row]) -> list[Goal]:
     apart = paired_interval(*(values(real, who, "mae", subjects) for who in (REGRESS, UNET)))
     high = apart.high if apart.count > 1 else None
     what = "race from nothing, real pairs: upper end of the interval of MAE less the U-Net's, HU"
-    return [Goal(what, "below 0", high, None if high is None else high < 0, 1)]
+    return [below_zero(what, high, digits=1)]
 
 
 def _parted(rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:

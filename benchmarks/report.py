@@ -23,6 +23,7 @@ ENCODERS = ("text", "xray", "ct", "mri", "temperature", "finder", "usual")
 RADIOGRAPHS = ("text", "codec-xray", "flow-xray")
 CTS = ("text", "codec-ct-body", "flow-ct")
 RESTS_ON = {  # which parts of the model of flows; what is not here rests on the translator
+    "race": (),  # its networks are trained for it, and not kept
     **dict.fromkeys(("retrieval", "ablation", "archive"), ENCODERS),
     "generation": (*ENCODERS, *RADIOGRAPHS, "codec-ct", "codec-mri", "codec-text"),
     **dict.fromkeys(("ct-chests", "ct-heads", "scarce"), CTS),
@@ -30,7 +31,6 @@ RESTS_ON = {  # which parts of the model of flows; what is not here rests on the
     **dict.fromkeys(("weaving", "segmenting"), RADIOGRAPHS),
     **dict.fromkeys(("instruct", "refine"), (*RADIOGRAPHS, "instruct-xray", "refine-xray")),
 }
-LASTING = ("race",)  # rests on none: its networks are trained for it, and not kept
 WEIGHTS = "; weights "
 LISTS = ("measured", "commits")  # of `about`, which grow
 MACHINE = "machine"  # so does this: what stays was measured where it was measured
@@ -88,12 +88,10 @@ class _Page:
         return line if self._holds(goal["part"]) else ""
 
     def _holds(self, part: str) -> bool:
-        if part in LASTING:
-            return True
         rests_on = RESTS_ON.get(part)
-        key = "flows" if rests_on else "model"
+        key = "model" if rests_on is None else "flows"
         before, now = "".join(self.about.get(key, [])), self._about.get(key, "")
-        if not rests_on:
+        if rests_on is None:
             return before == now
         return _weights(before, rests_on) == _weights(now, rests_on)
 

@@ -23,7 +23,7 @@ from benchmarks.reporting_more import (
     SIDES,
     VIEWS,
 )
-from benchmarks.results import Column, Goal, Table, at_least, at_most
+from benchmarks.results import Column, Goal, Table, at_least, at_most, below_zero
 from benchmarks.rows import Row, Scores, scores_in
 
 NOTE = (
@@ -115,9 +115,7 @@ def reporting_goals(rows: Sequence[Row]) -> list[Goal]:
 
 
 def _fewer(what: str, scores: Scores) -> Goal:
-    """The upper end of the interval is below 0: with 95 % confidence there are fewer."""
-    high = scores.get("high")
-    return Goal(f"{what}, upper end", "below 0", high, None if high is None else high < 0, 2)
+    return below_zero(f"{what}, upper end", scores.get("high"))
 
 
 def _words(rows: Sequence[Row]) -> Table:

@@ -75,6 +75,11 @@ def at_least(what: str, value: float | None, limit: float, unit: str = "", digit
     return Goal(what, f"at least {limit:g}{unit}", value, reached, digits)
 
 
+def below_zero(what: str, value: float | None, digits: int = 2) -> Goal:
+    """A goal of an interval's upper end: with 95 % confidence there is less."""
+    return Goal(what, "below 0", value, None if value is None else value < 0, digits)
+
+
 def cell(interval: Interval) -> dict[str, float | int]:
     """An interval as JSON takes it."""
     return asdict(interval)

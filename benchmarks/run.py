@@ -122,7 +122,8 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
         case "heads":
             return _measure(heads, config, who, store)
         case "race":
-            return races([*pairs, *heads], config.race, choose_device(config.device), store)
+            cases = _chosen(chain(pairs, heads), config)
+            return races(cases, config.race, choose_device(config.device), store)
         case "mri":
             cases = chain(real_pairs_to_mri(data), held_out_mri(data, out))
             return _measure(cases, config, who, store)
@@ -165,8 +166,11 @@ def _part(part: str, config: BenchConfig, who: Contestants, store: Store) -> Ite
 def _measure(
     cases: Iterable[Case], config: BenchConfig, who: Contestants, store: Store
 ) -> Iterator[Row]:
-    chosen = (case for case in cases if not config.quick or case.name in QUICK)
-    return measure(chosen, _methods_of(config, who), store)
+    return measure(_chosen(cases, config), _methods_of(config, who), store)
+
+
+def _chosen(cases: Iterable[Case], config: BenchConfig) -> Iterator[Case]:
+    return (case for case in cases if not config.quick or case.name in QUICK)
 
 
 def _methods_of(config: BenchConfig, who: Contestants) -> Callable[[Case], list[Method]]:

@@ -28,7 +28,7 @@ def body_of(image: MedicalImage) -> Bool[np.ndarray, "i j k"]:
         name = image.source.path if image.source else "image"
         raise InputError(f"{name}: no body in it; give a mask")
     slices_along = next(voxel for voxel, (world, _) in enumerate(image.geometry.axes) if world == 2)
-    return _filled(_largest(bright), slices_along)
+    return filled(_largest(bright), slices_along)
 
 
 def rule_of(image: MedicalImage) -> str:
@@ -58,7 +58,7 @@ def _largest(bright: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     return labels == sizes.argmax()
 
 
-def _filled(body: Bool[np.ndarray, "i j k"], axis: int) -> Bool[np.ndarray, "i j k"]:
+def filled(body: Bool[np.ndarray, "i j k"], axis: int) -> Bool[np.ndarray, "i j k"]:
     """Holes closed slice by slice: a nostril opens a volume, seldom a slice."""
     slices = [ndimage.binary_fill_holes(part) for part in np.moveaxis(body, axis, 0)]
     return np.moveaxis(np.stack(slices), 0, axis)
