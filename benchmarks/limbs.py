@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from benchmarks.data import CT, data_option, of_split
 from benchmarks.pieces import ball
-from medgen.data.body import filled
+from medgen.data.body import filled, largest
 from medgen.data.resample import Grid, isotropic_grid, resample
 from medgen.data.study import Split
 from medgen.io import files
@@ -33,6 +33,9 @@ LARGEST_BONE_MM2 = 5000  # in an axial slice; what encloses more is a pelvis
 NOISE_MM = 0.8  # standard deviation of the Gaussian that takes the noise off the CT
 COUCH_MM = 6  # what is thinner than this is no body
 SKIN_MM = 2  # of dermis on limbs
+CLEFT_BETWEEN_MM = 3  # of air between a limb and its mirror image
+PRESSED_MM = 15  # by which both are flattened where they meet, but never
+OVER_BONE_MM = 6  # nearer to bone than this
 REACH_MM = 16  # by which what meets the edge of the field of view goes on beyond it
 
 
@@ -79,13 +82,34 @@ def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     return inside
 
 
+def with_its_mirror(
+    hu: Float[np.ndarray, "i j k"],
+) -> tuple[Float[np.ndarray, "wider j k"], int]:
+    """A limb and its mirror image, a cleft apart as thighs are, and the voxels i it has moved.
+
+    The scans end before the other limb or within it. A limb that its scan cuts off at both ends of
+    the axis i gets no mirror image.
+    """
+    smooth = ndimage.gaussian_filter(hu, NOISE_MM)
+    inside = body(smooth)
+    at = np.flatnonzero(inside.any(axis=(1, 2)))
+    if not at.size or (at[0] == 0 and at[-1] == len(hu) - 1):
+        return hu, 0
+    if at[-1] == len(hu) - 1:
+        flipped, _ = with_its_mirror(hu[::-1])
+        return flipped[::-1], len(flipped) - len(hu)
+    bone = np.flatnonzero((inside & (smooth > SOFT_BELOW)).any(axis=(1, 2)))
+    least = bone[-1] + OVER_BONE_MM if bone.size else 0
+    kept = hu[: min(at[-1], max(at[-1] - PRESSED_MM, least)) + 1]
+    cleft = np.full((CLEFT_BETWEEN_MM, *hu.shape[1:]), AIR_HU, hu.dtype)
+    return np.concatenate([kept, cleft, kept[::-1]]), 0
+
+
 def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
-    """The largest piece that is no air, without the couch, which is thin."""
+    """The largest pieces that are no air, without the couch, which is thin."""
     dense = np.pad(hu > AIR_BELOW, COUCH_MM, mode="edge")  # a body goes on beyond the scan
     thick = ndimage.binary_opening(dense, iterations=COUCH_MM // 2)
-    pieces, count = ndimage.label(thick)
-    if count > 1:
-        thick = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    thick = largest(thick, share=0.5)
     inner = (slice(COUCH_MM, -COUCH_MM),) * 3
     return (ndimage.binary_dilation(thick) & dense)[inner]
 
@@ -95,13 +119,14 @@ def label_map(path: Path) -> nibabel.Nifti1Image:
     ct = files.read(path)
     i, j, k = ct.voxels.shape
     grid = isotropic_grid(Grid((i, j, k), ct.geometry), 1.0)
-    found = tissues(resample(ct.voxels, ct.geometry, grid, fill=AIR_HU))
+    hu, moved = with_its_mirror(resample(ct.voxels, ct.geometry, grid, fill=AIR_HU))
+    found = tissues(hu)
     numbers = np.zeros(len(Tissue), np.int16)
     for tissue, labels in LABELS.items():
         numbers[tissue] = labels[0]
     wide = np.pad(numbers[found], REACH_MM, mode="edge")
     affine = grid.geometry.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ np.full(3, REACH_MM)
+    affine[:3, 3] -= affine[:3, :3] @ np.array([REACH_MM + moved, REACH_MM, REACH_MM])
     return nibabel.Nifti1Image(wide, affine)
 
 

@@ -28,7 +28,7 @@ def body_of(image: MedicalImage) -> Bool[np.ndarray, "i j k"]:
         name = image.source.path if image.source else "image"
         raise InputError(f"{name}: no body in it; give a mask")
     slices_along = next(voxel for voxel, (world, _) in enumerate(image.geometry.axes) if world == 2)
-    return filled(_largest(bright), slices_along)
+    return filled(largest(bright), slices_along)
 
 
 def rule_of(image: MedicalImage) -> str:
@@ -49,13 +49,20 @@ def _bright(voxels: Num[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     return smooth - voxels.min() > MRI_SHARE * (np.percentile(above, 99) - voxels.min())
 
 
-def _largest(bright: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
-    labels, count = ndimage.label(bright)
+def largest(mask: Bool[np.ndarray, "i j k"], share: float = 1.0) -> Bool[np.ndarray, "i j k"]:
+    """The largest of the pieces that touch by their faces.
+
+    Args:
+        mask: The voxels.
+        share: Of the largest's size: pieces at least as large are kept as well.
+    """
+    labels, count = ndimage.label(mask)
     if count < 2:
-        return bright
+        return mask
     sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return labels == sizes.argmax()
+    sizes[0] = 0  # what is no piece
+    kept: Bool[np.ndarray, "i j k"] = (sizes >= share * sizes.max())[labels]
+    return kept
 
 
 def filled(body: Bool[np.ndarray, "i j k"], axis: int) -> Bool[np.ndarray, "i j k"]:

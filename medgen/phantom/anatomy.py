@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from scipy import ndimage
 from torch import Tensor
 
+from medgen.data.body import largest
 from medgen.errors import InputError
 from medgen.io import files
 from medgen.io.geometry import Geometry
@@ -77,12 +77,8 @@ def read_anatomy(path: Path) -> Anatomy:
 
 
 def without_islands(tissue: np.ndarray) -> np.ndarray:
-    """The body alone: loose specks outside the largest connected piece become air."""
-    pieces, count = ndimage.label(tissue > 0)
-    if count < 2:
-        return tissue
-    largest = np.bincount(pieces.ravel())[1:].argmax() + 1
-    return np.where(pieces == largest, tissue, np.uint8(Tissue.AIR)).astype(np.uint8)
+    """The body alone, which may be two legs: loose specks become air."""
+    return np.where(largest(tissue > 0, share=0.5), tissue, np.uint8(Tissue.AIR)).astype(np.uint8)
 
 
 def geometry_of(shape: tuple[int, int, int], spacing: float) -> Geometry:

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from benchmarks.limbs import REACH_MM, SKIN_MM, enclosed, label_map, tissues
+from benchmarks.limbs import (
+    CLEFT_BETWEEN_MM,
+    OVER_BONE_MM,
+    PRESSED_MM,
+    REACH_MM,
+    SKIN_MM,
+    enclosed,
+    label_map,
+    tissues,
+    with_its_mirror,
+)
 from medgen.io import files
 from medgen.phantom.anatomy import read_anatomy
 from medgen.phantom.tissue import Tissue
@@ -94,22 +104,58 @@ def test_neither_gas_nor_the_edge_of_the_scan_has_skin() -> None:
 
 
 def test_nothing_but_air_is_no_limb() -> None:
-    assert (tissues(np.full((9, 9, 9), -1000.0)) == Tissue.AIR).all()
+    air = np.full((9, 9, 9), -1000.0)
+    assert (tissues(air) == Tissue.AIR).all()
+    assert with_its_mirror(air)[0] is air
+
+
+def test_a_limb_lies_beside_its_mirror_image_and_each_has_its_skin() -> None:
+    hu = ct_of(limb())[6:, 12:48]  # cut off at the low end of i
+    two, moved = with_its_mirror(hu)
+    assert moved == 0
+    assert (two == two[::-1]).all()
+    kept = (len(two) - CLEFT_BETWEEN_MM) // 2
+    assert (two[:kept] == hu[:kept]).all()
+    bone_end = 38 + 8 - 6
+    assert kept - 1 - bone_end == pytest.approx(OVER_BONE_MM, abs=1)
+    found = tissues(two)
+    middle = slice(8, -8)  # of the face where both meet
+    assert (found[kept : kept + CLEFT_BETWEEN_MM] == Tissue.AIR).all()
+    for face in (found[kept - SKIN_MM : kept], found[-kept:][:SKIN_MM]):
+        assert (face[:, middle] == Tissue.SKIN).mean() > 0.95
+    flipped, moved = with_its_mirror(hu[::-1])
+    assert (flipped == two).all()
+    assert moved == len(two) - len(hu)
+    whole, moved = with_its_mirror(hu[4:40])
+    assert (whole == hu[4:40]).all()
+    assert moved == 0
+
+
+def test_limbs_are_pressed_together_where_no_bone_is_near() -> None:
+    hu = ct_of(limb())[:, 12:48]
+    hu[30:48] = hu[48]  # as if without the second bone
+    two, _ = with_its_mirror(hu[6:])
+    limb_end, kept = 56 - 6, (len(two) - CLEFT_BETWEEN_MM) // 2
+    assert kept - 1 == pytest.approx(limb_end - PRESSED_MM, abs=1)
 
 
 def test_the_phantom_reads_the_map_where_the_ct_was(tmp_path: Path) -> None:
-    true = limb()
+    true = limb()[:48]  # free at the low end of i alone: its mirror image comes before it
+    hu = ct_of(true)
     affine = np.diag([1.0, 1, 2, 1])
     affine[:3, 3] = 5, -7, 20
-    nibabel.save(nibabel.Nifti1Image(ct_of(true).astype(np.float32), affine), tmp_path / "ct.nii")
+    nibabel.save(nibabel.Nifti1Image(hu.astype(np.float32), affine), tmp_path / "ct.nii")
     made = label_map(tmp_path / "ct.nii")
     (tmp_path / "limb.nii.gz").write_bytes(gzip.compress(made.to_bytes()))
     written = files.read(tmp_path / "limb.nii.gz")
+    two, moved = with_its_mirror(hu)
+    assert moved > 20
     assert written.geometry.affine[:3, 3] == pytest.approx(
-        [5 - REACH_MM, -7 - REACH_MM, 19.5 - REACH_MM]
+        [5 - REACH_MM - moved, -7 - REACH_MM, 19.5 - REACH_MM]
     )
     anatomy = read_anatomy(tmp_path / "limb.nii.gz")
     assert anatomy.spacing == (1, 1, 1)
     inner = anatomy.tissue.numpy()[REACH_MM:-REACH_MM, REACH_MM:-REACH_MM, REACH_MM:-REACH_MM]
-    assert inner.shape == (64, 64, 24)
-    assert (inner[:, :, ::2] == true).mean() > 0.97
+    assert inner.shape == (len(two), 64, 24)
+    assert (inner[:, :, ::2] == tissues(two)).mean() > 0.97
+    assert (inner[moved:, :, ::2][16:] == true[16:]).mean() > 0.93  # before is the cleft
