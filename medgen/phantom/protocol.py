@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from medgen.modality import Contrast
+from medgen.phantom.canvas import one_of
 from medgen.phantom.field import chance, uniform
-from medgen.phantom.tissue import Tissue, column, of_each_tissue
+from medgen.phantom.tissue import MARROWS, Tissue, column, of_each_tissue
 
 Signal = Float[Tensor, "tissues"]
 
@@ -52,16 +53,15 @@ class Relaxation:
             self.t2_star * factors[2],
         )
 
-    def with_yellow_marrow(self, share: float) -> "Relaxation":
-        """A patient in whose bones this share of the red marrow has become fat, 0 to 1.
+    def with_yellow_marrow(self) -> "Relaxation":
+        """The same patient, had all of the red marrow become fat.
 
         T2* stays short: the trabeculae are still there.
         """
-        bones = torch.zeros(len(self.density))
-        bones[[Tissue.MARROW, Tissue.SPONGY_BONE]] = share
+        bones = one_of(torch.arange(len(self.density)), MARROWS)
 
         def of(values: Signal) -> Signal:
-            return torch.lerp(values, values[Tissue.FAT], bones)
+            return torch.where(bones, values[Tissue.FAT], values)
 
         return Relaxation(of(self.density), of(self.t1), of(self.t2), self.t2_star)
 

@@ -46,6 +46,7 @@ class Tissue(IntEnum):
 FIRST_OF_THORAX = 14  # the tissues before this one are all that a healthy head is made of
 FIRST_OF_LIMBS = 29  # and those before this one what chests and disease add
 MIXTURES = (Tissue.SCALP, Tissue.SOFT)
+MARROWS = (Tissue.MARROW, Tissue.SPONGY_BONE)  # red, and fat where it has become yellow
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from medgen.phantom.render import (
     random_mri,
     render_ct,
     render_mri,
+    with_yellow_marrow,
 )
 from medgen.phantom.resolution import thick_slices
 from medgen.phantom.tissue import Tissue
@@ -136,7 +137,7 @@ class Examples:
         body = embody(tissue, spacing=1.0, generator=generator)
         relaxation = Relaxation.textbook().varied(generator)
         if chance(config.yellow_marrow, generator):
-            relaxation = relaxation.with_yellow_marrow(uniform(0, 1, generator))
+            body = with_yellow_marrow(body, generator)
         target = _random_target(config, generator)
         truth = _render_target(body, target, relaxation, generator)
         ct, mris = None, []
