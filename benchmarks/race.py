@@ -2,8 +2,9 @@
 
 `python -m benchmarks.race translator --data DIR --labels DIR --minutes M` and the same with `unet`,
 at one time, a core each. Both see one MRI and are asked for its CT; four fifths of the time have a
-constant learning rate, then it falls to 0 in a quarter as many steps. Stopped at any moment, the
-same command continues.
+constant learning rate, then it falls to 0 in a quarter as many steps. The U-Net may have
+`--set fit.precision=bf16`, which CPUs that know it compute faster; the translator's gradient
+overflows so. Stopped at any moment, the same command continues.
 """
 
 import argparse
