@@ -28,14 +28,15 @@ from medgen.phantom.tissue import LABELS, Tissue
 
 AIR_BELOW, FAT_BELOW, SOFT_BELOW, CORTICAL_ABOVE = -500, -25, 160, 500  # HU
 FATTY_BELOW = 45  # HU: half way from fat to spongy bone
-CLEFT_MM = 2  # gaps in a cortex that are closed before its inside is looked for
+GAP_MM = 2  # in a cortex, that is closed before its inside is looked for
 LARGEST_BONE_MM2 = 5000  # in an axial slice; what encloses more is a pelvis
 NOISE_MM = 0.8  # standard deviation of the Gaussian that takes the noise off the CT
 COUCH_MM = 6  # what is thinner than this is no body
 SKIN_MM = 2  # of dermis on limbs
-CLEFT_BETWEEN_MM = 3  # of air between a limb and its mirror image
+CLEFT_MM = 2  # between a limb and its mirror image
 PRESSED_MM = 15  # by which both are flattened where they meet, but never
 OVER_BONE_MM = 6  # nearer to bone than this
+BONES = (Tissue.CORTICAL_BONE, Tissue.SPONGY_BONE)
 REACH_MM = 16  # by which what meets the edge of the field of view goes on beyond it
 
 
@@ -71,10 +72,10 @@ def _under_skin(inside: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
 def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """What bone surrounds in an axial slice: the marrow of a shaft or a joint, no pelvis."""
     inside = np.zeros_like(bone)
-    around = np.ones((2 * CLEFT_MM + 1,) * 2)
+    around = np.ones((2 * GAP_MM + 1,) * 2)
     for k in range(bone.shape[2]):
-        whole = np.pad(bone[:, :, k], CLEFT_MM, mode="edge")
-        whole = ndimage.binary_closing(whole, around)[CLEFT_MM:-CLEFT_MM, CLEFT_MM:-CLEFT_MM]
+        whole = np.pad(bone[:, :, k], GAP_MM, mode="edge")
+        whole = ndimage.binary_closing(whole, around)[GAP_MM:-GAP_MM, GAP_MM:-GAP_MM]
         holes, _ = ndimage.label(ndimage.binary_fill_holes(whole) & ~bone[:, :, k])
         areas = np.bincount(holes.ravel())
         areas[0] = LARGEST_BONE_MM2 + 1  # what is no hole
@@ -83,33 +84,33 @@ def enclosed(bone: Bool[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
 
 
 def with_its_mirror(
-    hu: Float[np.ndarray, "i j k"],
-) -> tuple[Float[np.ndarray, "wider j k"], int]:
-    """A limb and its mirror image, a cleft apart as thighs are, and the voxels i it has moved.
+    found: Int16[np.ndarray, "i j k"],
+) -> tuple[Int16[np.ndarray, "wider j k"], int]:
+    """A limb and its mirror image, as thighs lie, and the voxels along i that the limb has moved.
 
-    The scans end before the other limb or within it. A limb that its scan cuts off at both ends of
-    the axis i gets no mirror image.
+    Their skins touch in the lower half of the slices; a cleft of air is between them in the upper.
+    A limb that its scan cuts off at both ends of the axis i stays alone.
     """
-    smooth = ndimage.gaussian_filter(hu, NOISE_MM)
-    inside = body(smooth)
-    at = np.flatnonzero(inside.any(axis=(1, 2)))
-    if not at.size or (at[0] == 0 and at[-1] == len(hu) - 1):
-        return hu, 0
-    if at[-1] == len(hu) - 1:
-        flipped, _ = with_its_mirror(hu[::-1])
-        return flipped[::-1], len(flipped) - len(hu)
-    bone = np.flatnonzero((inside & (smooth > SOFT_BELOW)).any(axis=(1, 2)))
+    at = np.flatnonzero((found != Tissue.AIR).any(axis=(1, 2)))
+    if not at.size or (at[0] == 0 and at[-1] == len(found) - 1):
+        return found, 0
+    if at[-1] == len(found) - 1:
+        flipped, _ = with_its_mirror(found[::-1])
+        return flipped[::-1], len(flipped) - len(found)
+    bone = np.flatnonzero(np.isin(found, BONES).any(axis=(1, 2)))
     least = bone[-1] + OVER_BONE_MM if bone.size else 0
-    kept = hu[: min(at[-1], max(at[-1] - PRESSED_MM, least)) + 1]
-    cleft = np.full((CLEFT_BETWEEN_MM, *hu.shape[1:]), AIR_HU, hu.dtype)
+    kept = found[: min(at[-1], max(at[-1] - PRESSED_MM, least)) + 1].copy()
+    kept[-SKIN_MM:][kept[-SKIN_MM:] != Tissue.AIR] = Tissue.SKIN
+    cleft = np.repeat(kept[-1:], CLEFT_MM, axis=0)
+    cleft[:, :, cleft.shape[2] // 2 :] = Tissue.AIR
     return np.concatenate([kept, cleft, kept[::-1]]), 0
 
 
 def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
-    """The largest pieces that are no air, without the couch, which is thin."""
+    """The largest piece that is no air, without the couch, which is thin."""
     dense = np.pad(hu > AIR_BELOW, COUCH_MM, mode="edge")  # a body goes on beyond the scan
     thick = ndimage.binary_opening(dense, iterations=COUCH_MM // 2)
-    thick = largest(thick, share=0.5)
+    thick = largest(thick)
     inner = (slice(COUCH_MM, -COUCH_MM),) * 3
     return (ndimage.binary_dilation(thick) & dense)[inner]
 
@@ -119,8 +120,8 @@ def label_map(path: Path) -> nibabel.Nifti1Image:
     ct = files.read(path)
     i, j, k = ct.voxels.shape
     grid = isotropic_grid(Grid((i, j, k), ct.geometry), 1.0)
-    hu, moved = with_its_mirror(resample(ct.voxels, ct.geometry, grid, fill=AIR_HU))
-    found = tissues(hu)
+    hu = resample(ct.voxels, ct.geometry, grid, fill=AIR_HU)
+    found, moved = with_its_mirror(tissues(hu))
     numbers = np.zeros(len(Tissue), np.int16)
     for tissue, labels in LABELS.items():
         numbers[tissue] = labels[0]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
 from medgen.data.intensity import HEADROOM, HOUNSFIELD
@@ -90,6 +90,7 @@ class ExampleConfig:
     regression: float = 0.8  # share at time 1
     outside: float = 0.2  # weight of the air around the patient
     jitter: float = 0.25  # largest relative error of the MRI's window
+    fatty: float = 0.25  # share of simulated patients with fat in the place of some muscle
     yellow_marrow: float = 0.7  # share of simulated patients whose marrow is fatty to some degree
     dim_fat: float = 0.5  # share of simulated MRIs whose fat is darker than relaxation makes it
     coarse: float = 0.25  # share of simulated MRIs blurred to `COARSE_MM` in every direction
@@ -134,6 +135,8 @@ class Examples:
             generator=generator,
             config=PlacementConfig(),
         )
+        if chance(config.fatty, generator):
+            tissue = _with_less_muscle(tissue, generator)
         body = embody(tissue, spacing=1.0, generator=generator)
         relaxation = Relaxation.textbook().varied(generator)
         if chance(config.yellow_marrow, generator):
@@ -224,6 +227,13 @@ class Examples:
         grid = [size // 2 for size in truth.shape]
         noise = torch.randn(8, *grid, generator=generator)
         return Example(images, present, truth[None], kind, weight[None], is_aligned, time, noise)
+
+
+def _with_less_muscle(tissue: UInt8[Tensor, "i j k"], generator: Generator) -> Tensor:
+    """Fat where blobs of some centimetres cover muscle: it is thick in few of the limbs."""
+    blobs = smooth_field(tuple(tissue.shape), 40.0, generator)[0]
+    covered = (tissue == Tissue.MUSCLE) & (blobs > uniform(-0.6, 0.6, generator))
+    return tissue.masked_fill(covered, int(Tissue.FAT))
 
 
 def _random_target(config: ExampleConfig, generator: Generator) -> Kind:

@@ -14,7 +14,7 @@ from medgen.errors import UsageError
 from medgen.modality import Contrast
 from medgen.phantom.anatomy import Anatomy
 from medgen.phantom.protocol import Relaxation
-from medgen.phantom.render import Body, MRIScan
+from medgen.phantom.render import Body, MRIScan, embody
 from medgen.phantom.tissue import Tissue
 from medgen.tasks.translator import examples
 from medgen.tasks.translator.examples import Example, ExampleConfig, Examples, Pair, turned
@@ -188,6 +188,34 @@ def test_marrow_is_fatty_in_as_many_patients_as_said(monkeypatch: pytest.MonkeyP
     assert all(fatty(1.0))
     some = fatty(0.5)
     assert 0.2 < sum(some) / len(some) < 0.8
+
+
+def test_fat_takes_the_place_of_muscle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    muscles = BALL.tissue.where(BALL.tissue != Tissue.GREY_MATTER, int(Tissue.MUSCLE))
+    limb = replace(BALL, tissue=muscles)
+
+    def bodies(share: float) -> list[Tensor]:
+        seen: list[Tensor] = []
+
+        def look(tissue: Tensor, **others: Any) -> Body:
+            seen.append(tissue)
+            return embody(tissue, **others)
+
+        monkeypatch.setattr(examples, "embody", look)
+        made_of_limbs = Examples([limb], [], replace(CONFIG, fatty=share), 0)
+        for number in range(8):
+            made_of_limbs(number)
+        return seen
+
+    lean, fat = torch.stack(bodies(0.0)), torch.stack(bodies(1.0))
+    changed = lean != fat
+    assert (lean[changed] == Tissue.MUSCLE).all()
+    assert (fat[changed] == Tissue.FAT).all()
+    muscle = (lean == Tissue.MUSCLE).flatten(1).sum(1)
+    assert muscle.min() > 0
+    share = changed.flatten(1).sum(1) / muscle
+    assert share.min() < 0.3
+    assert share.max() > 0.7
 
 
 def test_beyond_a_cut_nothing_is_given_and_nothing_counts() -> None:
