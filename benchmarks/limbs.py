@@ -109,8 +109,7 @@ def with_its_mirror(
 def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
     """The largest piece that is no air, without the couch, which is thin."""
     dense = np.pad(hu > AIR_BELOW, COUCH_MM, mode="edge")  # a body goes on beyond the scan
-    thick = ndimage.binary_opening(dense, iterations=COUCH_MM // 2)
-    thick = largest(thick)
+    thick = largest(ndimage.binary_opening(dense, iterations=COUCH_MM // 2))
     inner = (slice(COUCH_MM, -COUCH_MM),) * 3
     return (ndimage.binary_dilation(thick) & dense)[inner]
 

@@ -56,6 +56,14 @@ def test_loose_specks_become_air(tmp_path: Path) -> None:
     assert read_anatomy(save(speck, tmp_path / "speck.nii")).tissue[11, 11, 11] == 0
 
 
+def test_two_legs_are_one_body(tmp_path: Path) -> None:
+    legs = np.zeros((12, 12, 12), np.int16)
+    legs[:5, 2:8], legs[7:, 2:7], legs[:2, 11] = 2, 2, 2
+    tissue = read_anatomy(save(legs, tmp_path / "legs.nii")).tissue.numpy()
+    assert ((tissue > 0) == (legs > 0))[:, :11].all()
+    assert not tissue[:2, 11].any()
+
+
 def test_an_unknown_label_is_refused_by_number(tmp_path: Path) -> None:
     wrong = RAS.copy()
     wrong[3, 3, 3] = 99
