@@ -253,13 +253,19 @@ def _render_target(
 
 
 def turned(pair: Pair, patch: int, generator: Generator) -> tuple[Volume, Volume, Volume]:
-    """A patch of a pair, somewhere in its body, rotated, resized and perhaps mirrored."""
+    """A patch of a pair, somewhere in its body, rotated, resized and mirrored along any axis.
+
+    Pairs are of limbs and trunks, whose tissues look alike whichever way is up.
+    """
     config = PlacementConfig(rotation=25, size=0.15)
     matrix = random_affine(generator, config)
+    for axis in (1, 2):  # mirrored along the first one already, or not
+        if chance(config.mirror, generator):
+            matrix[:, axis] *= -1
     sizes = torch.tensor(pair.ct.shape)
     middle = torch.tensor([uniform(0.15, 0.85, generator) * (size - 1) for size in pair.ct.shape])
-    axis = torch.arange(patch) - (patch - 1) / 2
-    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+    along = torch.arange(patch) - (patch - 1) / 2
+    grid = torch.stack(torch.meshgrid(along, along, along, indexing="ij"), dim=-1)
     points = grid @ matrix.T + middle
     bend = smooth_field((patch,) * 3, 30, generator, channels=3)
     points = points + 1.5 * bend.movedim(0, -1)

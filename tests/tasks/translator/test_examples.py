@@ -266,6 +266,18 @@ def test_pairs_are_turned_together() -> None:
     assert ((ct + 1000) / 2000 - mri)[inside].abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_pairs_are_mirrored_along_every_axis_half_the_time(axis: int) -> None:
+    ramp = torch.linspace(0, 1, 40).expand(40, 40, 40).movedim(2, axis)
+    rising = Pair(ramp * 2000 - 1000, ramp, None, torch.ones(40, 40, 40))
+    up = 0
+    for number in range(24):
+        _, mri, _ = turned(rising, 16, generator_for(0, number))
+        low, high = mri.movedim(axis, 0)[4], mri.movedim(axis, 0)[-5]
+        up += int(high.mean() > low.mean())
+    assert 5 <= up <= 19
+
+
 def test_a_pair_counts_only_where_both_are_known() -> None:
     for number in range(6):
         ct, _, weight = turned(pair(), 40, generator_for(1, number))
