@@ -5,14 +5,17 @@ then as many real pairs; then limbs are simulated too; in base-9 the norms are f
 larger, and two processes share each step; in base-10 layers of detail come in, and scans and marrow
 vary more; from base-11 on the two finest levels are wider; in base-11 and base-12 squared errors do
 not count; from base-12 on MRIs are also shown with their dark end stretched; from base-14 on bone
-is not always black, and in base-15 there are more real pairs. In base-3, base-6 and from base-8 on,
-but for base-11 and base-13, the learning rate falls to 0. Then sigma is calibrated. Stopped at any
-moment, the same command continues. Seven things no command says: base-4 to base-6 drew the
-inversion times of T1 from 850 ms, not from the phantom's 750 ms; up to base-6 a quarter of the
-patches was cut, on one side, where now three in ten are, some of them on several; up to base-9 the
-spongy bone of limbs was as dense as the marrow of a skull; up to base-11 the padding of real pairs
-was shown as air; in base-14 the air around a patient with bright bone was not black either; up to
-base-15 limbs had no skin; and up to step 2516 of base-16 no MRI was coarser than 3 mm.
+is not always black, in base-15 there are more real pairs, and in base-18 limbs are fatter. In
+base-3, base-6 and from base-8 on, but for base-11, base-13 and base-17, the learning rate falls to
+0. Then sigma is calibrated. Stopped at any moment, the same command continues. Ten things no
+command says: base-4 to base-6 drew the inversion times of T1 from 850 ms, not from the phantom's
+750 ms; up to base-6 a quarter of the patches was cut, on one side, where now three in ten are, some
+of them on several; up to base-9 the spongy bone of limbs was as dense as the marrow of a skull; up
+to base-11 the padding of real pairs was shown as air; in base-14 the air around a patient with
+bright bone was not black either; up to base-15 limbs had no skin; up to step 2516 of base-16 no MRI
+was coarser than 3 mm; up to base-16 limbs had no mirror image beside them, and marrow no patches;
+in base-17 no limb touched its image; and up to step 443 of base-18 pairs were mirrored left to
+right alone.
 """
 
 import argparse
@@ -43,15 +46,18 @@ class Phase:
     name: str
     steps: int
     settings: dict[str, str]
-    has_limbs: bool = False
-    processes: int = 1
+    has_limbs: bool = True
+    processes: int = 2
 
 
 COMMON = {
     "fit.batch": "2",
     "fit.precision": "fp32",
     "fit.ema_decay": "0.998",
-    **{f"examples.{share}": "0" for share in ("yellow_marrow", "dim_fat", "coarse", "spill")},
+    **{
+        f"examples.{share}": "0"
+        for share in ("fatty", "yellow_marrow", "dim_fat", "coarse", "spill")
+    },
 }
 WIDE = {  # large patches, every direction
     "examples.patch": "80",
@@ -92,16 +98,22 @@ PHASES = (
         "base-1",
         650,
         WIDE | {"fit.learning_rate": "2e-3", "fit.decay": "none", "fit.seed": "0"},
+        has_limbs=False,
+        processes=1,
     ),
     Phase(
         "base-2",
         3142,
         SMALL | {"fit.learning_rate": "1e-3", "fit.decay": "none", "fit.seed": "1"},
+        has_limbs=False,
+        processes=1,
     ),
     Phase(
         "base-3",
         1800,
         SMALL | FALLING | {"fit.seed": "2"},
+        has_limbs=False,
+        processes=1,
     ),
     Phase(
         "base-4",
@@ -110,6 +122,8 @@ PHASES = (
         | {"examples.real": "0.5", "examples.to_ct": "0.9", "examples.regression": "0.9"}
         | CONSTANT
         | {"fit.seed": "3"},
+        has_limbs=False,
+        processes=1,
     ),
     Phase(
         "base-5",
@@ -118,13 +132,13 @@ PHASES = (
         | {"examples.real": "0.35", "examples.to_ct": "0.9", "examples.regression": "0.9"}
         | CONSTANT
         | {"fit.seed": "4"},
-        has_limbs=True,
+        processes=1,
     ),
     Phase(
         "base-6",
         4800,
         SMALL | FALLING | {"examples.real": "0.35", "fit.seed": "5"},
-        has_limbs=True,
+        processes=1,
     ),
     Phase(
         "base-7",
@@ -133,7 +147,7 @@ PHASES = (
         | {"examples.real": "0.18", "examples.to_ct": "0.75", "examples.regression": "0.9"}
         | CONSTANT
         | {"fit.seed": "6"},
-        has_limbs=True,
+        processes=1,
     ),
     Phase(
         "base-8",
@@ -142,14 +156,12 @@ PHASES = (
         | {"examples.real": "0.2", "examples.to_ct": "0.8", "examples.regression": "0.9"}
         | FALLING
         | {"fit.seed": "7"},
-        has_limbs=True,
+        processes=1,
     ),
     Phase(
         "base-9",
         5600,
         LARGE | FALLING | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "8"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-10",
@@ -159,8 +171,6 @@ PHASES = (
         | {"translator.detail": "64"}
         | VARIED
         | {"fit.precision": "bf16", "fit.warmup": "50", "fit.seed": "9"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-11",
@@ -168,15 +178,11 @@ PHASES = (
         WIDER
         | {"translator.widths": "[24,48,64,128,128]", "fit.min_lr_share": "0.5293"}
         | {"fit.warmup": "100", "fit.seed": "10"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-12",
         2400,
         WIDER | {"translator.knee": "0.02", "fit.learning_rate": "8e-4", "fit.seed": "11"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-13",
@@ -184,29 +190,35 @@ PHASES = (
         WIDER
         | {"squares": "0.5", "fit.learning_rate": "8e-4", "fit.min_lr_share": "0.2874"}
         | {"fit.seed": "12"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-14",
         1700,
         GREY_BONE | {"fit.learning_rate": "5e-4", "fit.seed": "13"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-15",
         800,
         GREY_BONE | {"examples.real": "0.35", "fit.learning_rate": "4e-4", "fit.seed": "14"},
-        has_limbs=True,
-        processes=2,
     ),
     Phase(
         "base-16",
         4800,
         GREY_BONE | {"examples.real": "0.3", "fit.learning_rate": "8e-4", "fit.seed": "15"},
-        has_limbs=True,
-        processes=2,
+    ),
+    Phase(
+        "base-17",
+        852,
+        GREY_BONE
+        | {"examples.real": "0.3", "fit.learning_rate": "8e-4", "fit.min_lr_share": "0.6974"}
+        | {"fit.seed": "16"},
+    ),
+    Phase(
+        "base-18",
+        2200,
+        GREY_BONE
+        | {"examples.real": "0.3", "examples.fatty": "0.25"}
+        | {"fit.learning_rate": "8e-4", "fit.seed": "17"},
     ),
 )
 
