@@ -115,7 +115,10 @@ def body(hu: Float[np.ndarray, "i j k"]) -> Bool[np.ndarray, "i j k"]:
 
 
 def label_map(path: Path) -> nibabel.Nifti1Image:
-    """The label map of a CT file, 1 mm, in the numbers of `phantom.tissue.LABELS`."""
+    """The label map of a CT file, 1 mm, in the numbers of `phantom.tissue.LABELS`.
+
+    Beside the limb, which lies where the CT has it, is its mirror image (`with_its_mirror`).
+    """
     ct = files.read(path)
     i, j, k = ct.voxels.shape
     grid = isotropic_grid(Grid((i, j, k), ct.geometry), 1.0)
