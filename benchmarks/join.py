@@ -2,7 +2,8 @@
 
 `python -m benchmarks.join RUN... -o MODEL` takes the model of each run; of a part that several
 have, the last one's. A codec with a name of its own, whose latents no flow makes any more, stays
-behind. The runs' journals come along, thinned, by the names of their folders.
+behind. The runs' journals come along, thinned, by the names of their folders; those of bundled
+models lie in `benchmarks/journals`, since nobody needs them to use a model.
 """
 
 import argparse

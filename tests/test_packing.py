@@ -112,6 +112,11 @@ def bundled_notes() -> Iterator[tuple[str, str]]:
             yield name, place["part"]
 
 
+def test_bundled_models_are_cards_and_weights_alone() -> None:
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert {"".join(path.suffixes) for path in files} == {".json", ".safetensors"}
+
+
 def test_the_bundled_model_holds_its_finder_once() -> None:
     assert {("xray", "finder"), ("ct", "finder")} <= set(bundled_notes())
     size = sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file())
