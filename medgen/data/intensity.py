@@ -60,7 +60,7 @@ def mri_window(voxels: Voxels) -> Window:
     The percentile is the 99th of the foreground, the voxels above 5 % of the 99.9th of all; so it
     does not change with the amount of air around the patient.
     """
-    values = voxels[:: max(1, voxels.shape[0] // 64)].astype(np.float32)
+    values = voxels[:: max(1, voxels.shape[0] // 64)].astype(np.float32).ravel(order="K")
     low = min(0.0, float(np.percentile(values, 0.1)))
     values = values - low
     foreground = values[values > 0.05 * np.percentile(values, 99.9)]

@@ -120,15 +120,18 @@ def ranked(values: Float[Tensor, "*space"]) -> Float[Tensor, "*space"]:
 
 def _framed(image: MedicalImage, modality: Modality, config: StandardConfig) -> tuple[Window, Grid]:
     """The range of a volume's values, and the grid of its view."""
-    body = body_voxels(image.voxels, modality)
-    return _body_window(image.voxels, modality), standard_grid(image, config, body)
+    window = _body_window(image.voxels, modality)
+    return window, standard_grid(image, config, _brighter(image.voxels, window))
 
 
 def body_voxels(
     voxels: Shaped[np.ndarray, "i j k"], modality: Modality
 ) -> Bool[np.ndarray, "i j k"]:
     """The voxels of a CT or an MRI that are no air, about."""
-    window = _body_window(voxels, modality)
+    return _brighter(voxels, _body_window(voxels, modality))
+
+
+def _brighter(voxels: Shaped[np.ndarray, "i j k"], window: Window) -> Bool[np.ndarray, "i j k"]:
     there: Bool[np.ndarray, "i j k"] = voxels > window.low + BODY * (window.high - window.low)
     return there
 
