@@ -7,15 +7,15 @@ vary more; from base-11 on the two finest levels are wider; in base-11 and base-
 not count; from base-12 on MRIs are also shown with their dark end stretched; from base-14 on bone
 is not always black, in base-15 there are more real pairs, and in base-18 limbs are fatter. In
 base-3, base-6 and from base-8 on, but for base-11, base-13 and base-17, the learning rate falls to
-0. Then sigma is calibrated. Stopped at any moment, the same command continues. Ten things no
+0. Then sigma is calibrated. Stopped at any moment, the same command continues. Eleven things no
 command says: base-4 to base-6 drew the inversion times of T1 from 850 ms, not from the phantom's
 750 ms; up to base-6 a quarter of the patches was cut, on one side, where now three in ten are, some
 of them on several; up to base-9 the spongy bone of limbs was as dense as the marrow of a skull; up
 to base-11 the padding of real pairs was shown as air; in base-14 the air around a patient with
 bright bone was not black either; up to base-15 limbs had no skin; up to step 2516 of base-16 no MRI
 was coarser than 3 mm; up to base-16 limbs had no mirror image beside them, and marrow no patches;
-in base-17 no limb touched its image; and up to step 443 of base-18 pairs were mirrored left to
-right alone.
+in base-17 no limb touched its image; up to step 443 of base-18 pairs were mirrored left to right
+alone; and up to base-18 all limbs were simulated as they lie in their CT.
 """
 
 import argparse

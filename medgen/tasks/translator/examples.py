@@ -135,6 +135,8 @@ class Examples:
             generator=generator,
             config=PlacementConfig(),
         )
+        if _is_limb(anatomy):
+            tissue = _turned_over(tissue, generator)
         if chance(config.fatty, generator):
             tissue = _with_less_muscle(tissue, generator)
         body = embody(tissue, spacing=1.0, generator=generator)
@@ -227,6 +229,16 @@ class Examples:
         grid = [size // 2 for size in truth.shape]
         noise = torch.randn(8, *grid, generator=generator)
         return Example(images, present, truth[None], kind, weight[None], is_aligned, time, noise)
+
+
+def _is_limb(anatomy: Anatomy) -> bool:
+    """Whether it is one of a limb or a trunk: skin alone is told from the tissue below it there."""
+    return bool((anatomy.tissue == int(Tissue.SKIN)).any())
+
+
+def _turned_over(tissue: UInt8[Tensor, "i j k"], generator: Generator) -> Tensor:
+    """Back to front, or upside down, or both, or neither: limbs lie in any way, heads do not."""
+    return tissue.flip([axis for axis in (1, 2) if chance(0.5, generator)])
 
 
 def _with_less_muscle(tissue: UInt8[Tensor, "i j k"], generator: Generator) -> Tensor:

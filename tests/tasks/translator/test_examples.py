@@ -190,6 +190,36 @@ def test_marrow_is_fatty_in_as_many_patients_as_said(monkeypatch: pytest.MonkeyP
     assert 0.2 < sum(some) / len(some) < 0.8
 
 
+def test_limbs_are_turned_over_and_heads_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    axis = torch.arange(SIZE)
+    low_behind = (axis[:, None] + axis < SIZE).expand(SIZE, SIZE, SIZE)
+
+    def corners(outside: Tissue) -> set[tuple[bool, bool]]:
+        """Whether muscle lies in front, and above, in each of some patients."""
+        seen: list[Tensor] = []
+
+        def look(tissue: Tensor, **others: Any) -> Body:
+            seen.append(tissue)
+            return embody(tissue, **others)
+
+        monkeypatch.setattr(examples, "embody", look)
+        tissue = torch.full((SIZE,) * 3, int(outside), dtype=torch.uint8)
+        tissue[low_behind] = Tissue.MUSCLE
+        some = Examples([Anatomy("half", tissue, (1.0, 1.0, 1.0))], [], replace(CONFIG, fatty=0), 0)
+        for number in range(24):
+            some(number)
+        places = [(one == Tissue.MUSCLE).nonzero().float().mean(0) for one in seen]
+        halves = [torch.tensor(one.shape) / 2 for one in seen]
+        return {
+            (bool(at[1] > half[1]), bool(at[2] > half[2]))
+            for at, half in zip(places, halves, strict=True)
+            if at.isfinite().all() and (at - half)[1:].abs().min() > 2
+        }
+
+    assert corners(Tissue.SCALP) == {(False, False)}
+    assert len(corners(Tissue.SKIN)) == 4
+
+
 def test_fat_takes_the_place_of_muscle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     muscles = BALL.tissue.where(BALL.tissue != Tissue.GREY_MATTER, int(Tissue.MUSCLE))
     limb = replace(BALL, tissue=muscles)
