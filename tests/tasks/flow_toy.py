@@ -72,10 +72,10 @@ OF_REPORTS = {  # the shape of a flow of what REPORT's codec makes
 
 def toy_codecs(manifest: Path, out: Path) -> Path:
     """The folder of a model with encoders, a codec of radiographs, and one of reports."""
-    more = replace(ALIGN, fit=replace(FIT, steps=150))
+    more = replace(ALIGN, fit=replace(FIT, steps=250))
     for _ in align(more, out / "align", manifest=manifest):
         pass
-    fit = replace(FIT, steps=150, learning_rate=1e-2)
+    fit = replace(FIT, steps=200, learning_rate=5e-3)
     codec = replace(CODEC, init=str(out / "align" / MODEL), fit=fit)
     for _ in train_codec(codec, out / "codec", manifest=manifest):
         pass
@@ -88,7 +88,7 @@ def toy_codecs(manifest: Path, out: Path) -> Path:
 def toy_flow(manifest: Path, codecs: Path, out: Path) -> Path:
     """The folder of a model that also makes radiographs."""
     config = replace(
-        FLOW, init=str(codecs), fit=replace(FIT, batch=32, steps=200, learning_rate=3e-3)
+        FLOW, init=str(codecs), fit=replace(FIT, batch=32, steps=300, learning_rate=3e-3)
     )
     for _ in train_flow(config, out, manifest=manifest):
         pass

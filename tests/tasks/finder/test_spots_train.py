@@ -108,7 +108,7 @@ def write_deep(folder: Path) -> Path:
 
 def finder_config(**more: Any) -> FinderTrainConfig:
     shape = {"kinds": ["ct"]} | ({} if "init" in more else {"widths": [8, 8], "width": 16})
-    fit = {"steps": 2, "batch": 4, "learning_rate": 0.1, "warmup": 1}
+    fit = {"steps": 2, "batch": 4, "learning_rate": 0.01, "warmup": 1}
     standard = {"shape": [16, 16, 16], "spacings": [8.0]}
     wanted = {"finder": shape, "fit": fit, "standard": standard}
     return from_mapping(FinderTrainConfig, wanted | more)
